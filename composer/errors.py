@@ -1,0 +1,83 @@
+"""Everything that can go wrong on purpose.
+
+ComposerError
+  PipelineInvalid   the file is wrong: edit the lines in .problems
+  ParamRejected     this patch is wrong, what runs goes on: .problems, one per field
+  NodeFailed        a node raised: .node, .doing and .seconds say where, __cause__ says why
+  MediaError        the bytes, the file or the codec are not what was asked for
+  Stalled           every stage waits for another one: the graph cannot go on
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A run of characters on one line of a file. Lines and columns count from 1."""
+
+    line: int
+    column: int
+    length: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong at one place.
+
+    `at` is the dotted path of what is wrong (nodes.halo.radius), for callers who have no file.
+    """
+
+    code: str
+    message: str
+    at: str = ""
+    file: str = ""
+    span: Span | None = None
+    hint: str = ""
+
+    def order(self) -> tuple[str, Span, str]:
+        """Sort key: as the reader meets them in the files."""
+        return (self.file, self.span or Span(0, 0), self.message)
+
+
+class ComposerError(Exception):
+    """Raised on purpose, with a sentence for the reader."""
+
+
+class PipelineInvalid(ComposerError):
+    """A pipeline file cannot be used. Holds every Problem that was found."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems: Final = tuple(sorted(problems, key=Problem.order))
+        first = self.problems[0]
+        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        super().__init__(f"{first.code}: {first.message}{more}")
+
+
+class ParamRejected(ComposerError):
+    """A patch was refused as a whole. Holds one Problem per field."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems: Final = tuple(problems)
+        super().__init__("; ".join(problem.message for problem in self.problems))
+
+
+class NodeFailed(ComposerError):
+    """A node raised. `seconds` is the time of the frame it was given, None outside frames."""
+
+    def __init__(self, node: str, doing: str, cause: BaseException, seconds: float | None) -> None:
+        self.node: Final = node
+        self.doing: Final = doing
+        self.seconds: Final = seconds
+        when = "" if seconds is None else f" at {seconds:.3f}s"
+        super().__init__(f"node {node!r} failed in {doing}{when}: {type(cause).__name__}: {cause}")
+        self.__cause__ = cause
+
+
+class MediaError(ComposerError):
+    """A file, a track or a codec is not what was asked for."""
+
+
+class Stalled(ComposerError):
+    """Every stage waits for another one."""

@@ -1,0 +1,1 @@
+"""Media: pixels, containers and codecs. Only this package and nodes import av."""

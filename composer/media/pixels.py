@@ -1,0 +1,175 @@
+"""Pictures: their planes as arrays, copies of them, and the one way from layout to layout.
+
+Conversions go through swscale. An untagged picture is taken as BT.601, limited range, as FFmpeg
+does; a tagged one by its tag (ISO/IEC 23091-2).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from composer.formats import YUV_LAYOUTS
+from composer.frames import UNTAGGED, Color
+
+Plane: TypeAlias = NDArray[np.uint8]
+
+UNSPECIFIED: Final = 2
+"""Colour tag that says nothing (ISO/IEC 23091-2)."""
+
+LIMITED: Final = 1
+"""AVCOL_RANGE_MPEG: luma 16..235 (libavutil/pixfmt.h)."""
+
+FULL: Final = 2
+"""AVCOL_RANGE_JPEG: 0..255 (libavutil/pixfmt.h)."""
+
+CHROMA_SHIFT: Final = {"yuv420p": (1, 1), "yuv422p": (1, 0), "yuv444p": (0, 0)}
+"""How often the chroma planes are halved: (horizontally, vertically)."""
+
+CHANNELS: Final = {"rgb24": 3, "rgba": 4}
+
+_SWS_COLORSPACE: Final = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+"""AVColorSpace -> SWS_CS (libswscale/swscale.h)."""
+
+SWS_BT601: Final = 5
+
+
+def planes(image: av.VideoFrame) -> list[Plane]:
+    """Views of the planes: (height, width) uint8 for planar layouts and gray, (height, width, 3 or
+    4) for rgb24 and rgba. Chroma planes have their own size. Writing to them changes the picture.
+    """
+    channels = CHANNELS.get(image.format.name, 0)
+    return [_plane(plane, channels) for plane in image.planes]
+
+
+def _plane(plane: Any, channels: int) -> Plane:
+    rows = np.frombuffer(plane, np.uint8, plane.height * plane.line_size)
+    rows = rows.reshape(plane.height, plane.line_size)
+    if channels:
+        return rows[:, : plane.width * channels].reshape(plane.height, plane.width, channels)
+    return rows[:, : plane.width]
+
+
+def blank(image: av.VideoFrame, width: int = 0, height: int = 0) -> av.VideoFrame:
+    """A new picture of the same layout, tags and time; its pixels are whatever was there before."""
+    new = av.VideoFrame(width or image.width, height or image.height, image.format.name)
+    return with_time(with_tags(new, tags(image), image.color_range), image)
+
+
+def copy(image: av.VideoFrame) -> av.VideoFrame:
+    """A picture of the same pixels that nobody else holds."""
+    new = blank(image)
+    for target, source in zip(planes(new), planes(image), strict=True):
+        target[...] = source
+    return new
+
+
+def with_time(image: av.VideoFrame, like: av.VideoFrame) -> av.VideoFrame:
+    """The same picture, at the time of another."""
+    image.pts, image.time_base = like.pts, like.time_base
+    return image
+
+
+def tags(image: av.VideoFrame) -> Color:
+    """How this picture says its colours are coded. RGB counts as "not said"."""
+    matrix = int(image.colorspace)
+    if matrix == 0:  # AVCOL_SPC_RGB
+        return UNTAGGED
+    return Color(matrix, int(image.color_primaries), int(image.color_trc))
+
+
+def with_tags(image: av.VideoFrame, color: Color, color_range: int = 0) -> av.VideoFrame:
+    image.colorspace, image.color_primaries = color.matrix, color.primaries
+    image.color_trc, image.color_range = color.transfer, color_range
+    return image
+
+
+def sws_matrix(matrix: int) -> int:
+    """The swscale number of an AVColorSpace; BT.601 for what is not said or not known."""
+    return _SWS_COLORSPACE.get(matrix, SWS_BT601)
+
+
+def is_full_range(image: av.VideoFrame) -> bool:
+    name = image.format.name
+    return image.color_range == FULL or name.startswith(("yuvj", "rgb", "bgr", "gbr", "gray"))
+
+
+def convert(
+    image: av.VideoFrame,
+    layout: str,
+    width: int = 0,
+    height: int = 0,
+    color: Color | None = None,
+    interpolation: str = "BICUBIC",
+) -> av.VideoFrame:
+    """The picture in `layout` (YUV limited, everything else full range), scaled where a size is
+    given, in one swscale call. `color`: the tags for the way from RGB to YUV.
+
+    Returns the same object when there is nothing to do.
+    """
+    width, height = width or image.width, height or image.height
+    full = is_full_range(image)
+    to_yuv = layout in YUV_LAYOUTS
+    same_range = to_yuv is not full
+    if image.format.name == layout and same_range and (width, height) == _size(image):
+        return image
+    color = color if color is not None and tags(image) == UNTAGGED else tags(image)
+    matrix = sws_matrix(color.matrix)
+    new = image.reformat(
+        width,
+        height,
+        layout,
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        interpolation=interpolation,
+        src_color_range=FULL if full else LIMITED,
+        dst_color_range=LIMITED if to_yuv else FULL,
+    )
+    return with_tags(new, color if to_yuv else UNTAGGED, LIMITED if to_yuv else FULL)
+
+
+def _size(image: av.VideoFrame) -> tuple[int, int]:
+    return image.width, image.height
+
+
+def to_rgb(image: av.VideoFrame) -> Plane:
+    """(height, width, 3) uint8 RGB, read only; a view of the converted picture, not a copy."""
+    return _frozen(planes(convert(image, "rgb24"))[0])
+
+
+def to_mask(image: av.VideoFrame) -> Plane:
+    """(height, width) uint8, read only: the brightness of the picture, 0..255."""
+    return _frozen(planes(convert(image, "gray"))[0])
+
+
+def _frozen(array: Plane) -> Plane:
+    array.flags.writeable = False
+    return array
+
+
+def from_rgb(array: Plane, layout: str = "rgb24", color: Color | None = None) -> av.VideoFrame:
+    """A picture in `layout` from (height, width, 3) uint8 RGB. `color`: the tags of its YUV."""
+    return convert(
+        av.VideoFrame.from_ndarray(np.ascontiguousarray(array), "rgb24"), layout, color=color
+    )
+
+
+def from_mask(array: Plane, layout: str = "gray") -> av.VideoFrame:
+    """A grey picture in `layout` from (height, width) uint8."""
+    image = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), "gray")
+    return convert(with_tags(image, UNTAGGED, FULL), layout)
+
+
+_RED_BLUE: Final = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 7: (0.212, 0.087)}
+"""Kr and Kb of BT.709, BT.2020 and SMPTE 240M; everything else is BT.601 (0.299, 0.114)."""
+
+
+def yuv_of(rgb: Sequence[int], matrix: int) -> tuple[int, int, int]:
+    """Limited-range Y, Cb, Cr (16..235, 16..240) of an RGB colour (0..255) under a matrix tag."""
+    red, green, blue = (value / 255 for value in rgb[:3])
+    kr, kb = _RED_BLUE.get(matrix, (0.299, 0.114))
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    cb, cr = (blue - luma) / (2 * (1 - kb)), (red - luma) / (2 * (1 - kr))
+    return round(16 + 219 * luma), round(128 + 224 * cb), round(128 + 224 * cr)

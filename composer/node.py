@@ -1,0 +1,262 @@
+"""Node: one step of a pipeline. Its fields are its settings, its `process` declares its ports."""
+
+import inspect
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    TypeAlias,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from composer.formats import Format, Own, formats_of
+from composer.frames import Frame, Moment
+
+Position: TypeAlias = int | str
+"""Pixels from the left or top edge; `right-24`, `bottom-24`: from the far edge; `center`."""
+
+
+def Live(default: Any = ..., **kwargs: Any) -> Any:
+    """A field that may change between two frames of a running pipeline."""
+    return Field(default, json_schema_extra={"change": "live"}, **kwargs)
+
+
+def Fixed(default: Any = ..., **kwargs: Any) -> Any:
+    """A field that no param may reach: it names files, or is code for another engine."""
+    return Field(default, json_schema_extra={"change": "fixed"}, **kwargs)
+
+
+def ReadFile(default: Any = ..., **kwargs: Any) -> Any:
+    """A fixed field that names a file to read, found below the pipeline's folder."""
+    return Field(default, json_schema_extra={"change": "fixed", "file": "read"}, **kwargs)
+
+
+class Declared(ValueError):
+    """A node class that cannot work. The message says what to write instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A named end of a node.
+
+    formats: what it takes or gives, the preferred one first. tied: the input whose Format this
+    output always has, "" when the plan chooses. own: see formats.Own.
+    """
+
+    name: str
+    formats: tuple[Format, ...]
+    optional: bool = False
+    tied: str = ""
+    own: bool = False
+
+    @property
+    def kind(self) -> str:
+        return str(self.formats[0].kind)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the plan decided for one node; given to setup().
+
+    inputs, outputs: the Format of each connected port. source, sink: the media this run reads and
+    writes ("" when there is none). live: a session rather than a file.
+    """
+
+    node: str
+    folder: Path
+    inputs: Mapping[str, Format]
+    outputs: Mapping[str, Format]
+    device: str = "cpu"
+    source: str = ""
+    sink: str = ""
+    live: bool = False
+
+    def path(self, name: str) -> Path:
+        """The file that a setting names, below the pipeline's folder."""
+        return self.folder / name
+
+
+class Node(BaseModel):
+    """One step of a pipeline. Subclass it, give it fields, and annotate `process`.
+
+    A node without inputs is a source: its process() is a generator. One that returns None is a
+    sink. One annotated `-> Iterator[...]` gives any number of values for each one it takes.
+    """
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    inputs: ClassVar[tuple[Port, ...]] = ()
+    outputs: ClassVar[tuple[Port, ...]] = ()
+    timed: ClassVar[str] = ""
+    many: ClassVar[bool] = False
+
+    stateless: ClassVar[bool] = False
+    """True: frames may be worked on side by side (`concurrency`)."""
+
+    blocking: ClassVar[bool] = False
+    """True: slow enough to deserve a stage of its own."""
+
+    merges: ClassVar[bool] = False
+    """True: takes its inputs one by one as they come, instead of joined by pts."""
+
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    batches: ClassVar[bool] = False
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.process is not Node.process:
+            _declare(cls)
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Size of the pictures it gives, from that of the first picture it takes (0: unknown)."""
+        return width, height
+
+    def setup(self, ctx: Context) -> None:
+        """Load, open, build buffers. Called once, before the first frame."""
+
+    def process(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    def flush(self) -> Iterator[Any]:
+        """What is still held when the input has ended. For nodes that give an Iterator."""
+        return iter(())
+
+    def close(self) -> None:
+        """Give back what setup() took. Called once, also after a failure."""
+
+
+def change_of(cls: type[Node], field: str) -> str:
+    """How a field may change: "live", "rebuild" or "fixed"."""
+    extra = cls.model_fields[field].json_schema_extra
+    return str(extra.get("change", "rebuild")) if isinstance(extra, dict) else "rebuild"
+
+
+def reads_file(cls: type[Node], field: str) -> bool:
+    extra = cls.model_fields[field].json_schema_extra
+    return isinstance(extra, dict) and extra.get("file") == "read"
+
+
+def type_name(cls: type[Node]) -> str:
+    """snake_case of the class name: OverlayText -> overlay_text, Lut3d -> lut3d."""
+    letters = [
+        "_" + letter.lower() if letter.isupper() and place else letter.lower()
+        for place, letter in enumerate(cls.__name__)
+    ]
+    return "".join(letters)
+
+
+def _declare(cls: type[Node]) -> None:
+    """Read the ports off `process`. Raises Declared when they cannot be used."""
+    signature = inspect.signature(cls.process)
+    try:
+        hints = get_type_hints(cls.process, include_extras=True)
+    except NameError as exc:
+        raise Declared(f"process() is annotated with {exc.name!r}, which is not imported") from exc
+    returned = hints.pop("return", _MISSING)
+    ports, annotations, timed = [], {}, ""
+    for name, parameter in list(signature.parameters.items())[1:]:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise Declared(f"process() may not take *{name}: each port needs a name and a Format")
+        if name not in hints:
+            raise Declared(f"process() does not say what {name!r} is; write `{name}: RGB`")
+        if hints[name] is Moment:
+            timed = name
+            continue
+        annotations[name] = _bare(hints[name])
+        ports.append(_port(cls, name, hints[name], {}))
+    if returned is _MISSING:
+        raise Declared("process() does not say what it returns; write `-> RGB`, or `-> None`")
+    cls.inputs, cls.timed = tuple(ports), timed
+    returned, cls.many = _each(returned)
+    cls.outputs = tuple(
+        _port(cls, name, hint, annotations) for name, hint in _returned(returned).items()
+    )
+    if not cls.inputs and not cls.many:
+        raise Declared("a node without inputs is a source: annotate process() `-> Iterator[...]`")
+
+
+_MISSING: Final = object()
+
+
+def _each(hint: Any) -> tuple[Any, bool]:
+    if get_origin(hint) is Iterator:
+        return get_args(hint)[0], True
+    return hint, False
+
+
+def _returned(hint: Any) -> dict[str, Any]:
+    """Output name -> annotation. One unnamed output is called after its kind."""
+    if hint in (None, type(None)):
+        return {}
+    if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
+        return get_type_hints(hint, include_extras=True)
+    return {"": hint}
+
+
+def _bare(hint: Any) -> Any:
+    """The annotation without `| None` and without the Frame envelope."""
+    if get_origin(hint) in (Union, types.UnionType):
+        rest = [part for part in get_args(hint) if part is not type(None)]
+        return _bare(rest[0]) if len(rest) == 1 else hint
+    if get_origin(hint) is Frame:
+        return _bare(get_args(hint)[0])
+    return hint
+
+
+def _port(cls: type[Node], name: str, hint: Any, inputs: Mapping[str, Any]) -> Port:
+    bare = _bare(hint)
+    base, marks = (get_args(bare)[0], get_args(bare)[1:]) if _annotated(bare) else (bare, ())
+    try:
+        formats = formats_of(base, marks)
+    except ValueError as exc:
+        raise Declared(f"process(): {exc}") from exc
+    if not formats:
+        shown = getattr(base, "__name__", str(base))
+        place = f"has {name!r} as {shown}" if name else f"gives {shown}"
+        raise Declared(
+            f"process() {place}, which is not a Format;"
+            " there are Picture, RGB, Mask, Audio, Detections and Record"
+        )
+    tied = next((port for port, other in inputs.items() if _same_formats(other, bare)), "")
+    return Port(
+        name=name or _PORT_NAMES[str(formats[0].kind)],
+        formats=formats,
+        optional=type(None) in get_args(hint),
+        tied=tied,
+        own=any(isinstance(mark, Own) for mark in marks),
+    )
+
+
+def _annotated(hint: Any) -> bool:
+    return get_origin(hint) is Annotated
+
+
+def _same_formats(one: Any, other: Any) -> bool:
+    """Whether two annotations name the same Formats; who owns the picture does not count."""
+    return _without_own(one) == _without_own(other)
+
+
+def _without_own(hint: Any) -> list[Any]:
+    parts = get_args(hint) if _annotated(hint) else (hint,)
+    return [part for part in parts if not isinstance(part, Own)]
+
+
+_PORT_NAMES: Final = {
+    "picture": "image",
+    "audio": "audio",
+    "mask": "mask",
+    "detections": "detections",
+    "record": "record",
+}
+"""What an output is called that the node did not name."""
