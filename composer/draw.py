@@ -12,7 +12,7 @@ import unicodedata
 from bisect import bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -64,7 +64,11 @@ def mermaid(boxes: Sequence[Box], arrows: Sequence[Arrow], title: str = "") -> s
     ids = {box.name: f"n{index}" for index, box in enumerate(boxes)}
     several = several_inputs(arrows)
     direction = "LR" if max(ranks(boxes, arrows).values(), default=0) < 7 else "TB"
-    lines = ["---", f"title: {json.dumps(clean(title))}", "---"] if clean(title) else []
+    lines = (
+        ["---", f"title: {json.dumps(clean(title), ensure_ascii=False)}", "---"]
+        if clean(title)
+        else []
+    )
     lines.append(f"flowchart {direction}")
     for index, (group, members) in enumerate(by_group(boxes).items()):
         drawn = [mermaid_box(ids[box.name], box) for box in members]
@@ -317,7 +321,7 @@ class Mesh:
             weight = {"picture": 4, "data": 2, "audio": 1}[route.arrow.kind]
             for a, b in pairwise(route.spots):
                 passing = (a >= len(self.cards)) + (b >= len(self.cards))
-                found.append((a, b, weight * (2, 1, 8)[passing]))
+                found.append((a, b, weight * (8, 1, 4)[passing]))
         return found
 
     @cached_property
@@ -356,10 +360,23 @@ class Mesh:
     def slot_step(self, spot: int) -> float:
         """Distance between the heads at a box: wide enough for their port names."""
         room = self.port_room.get(spot, 0.0)
-        return 15.0 if self.flow is Flow.RIGHT or not room else max(15.0, room + 10)
+        if not room:
+            return 14.0
+        return SMALL_SIZE + 8 if self.flow is Flow.RIGHT else max(14.0, room + 10)
+
+    @cached_property
+    def groups(self) -> list[str]:
+        """Group of every spot. An arrow inside a group passes inside its frame."""
+        groups = [drawn.box.group for drawn in self.cards]
+        groups += [""] * (len(self.rank) - len(groups))
+        for route in self.routes:
+            first, *passed, last = route.spots
+            for spot in passed:
+                groups[spot] = groups[first] if groups[first] == groups[last] else ""
+        return groups
 
     def group(self, spot: int) -> str:
-        return self.cards[spot].box.group if spot < len(self.cards) else ""
+        return self.groups[spot]
 
     def distance(self, left: int, right: int) -> float:
         """Least distance between two spots that stand next to each other in a layer."""
@@ -599,7 +616,7 @@ def gap(mesh: Mesh, index: int, place: dict[int, float]) -> float:
         needed = max(needed, label + port + HEAD + 20)
     if mesh.flow is Flow.DOWN and any(drawn.box.group for drawn in mesh.cards):
         needed += CAPTION + FRAME_PAD
-    return needed + min(90.0, 0.12 * steepest)
+    return needed + min(160.0, 0.2 * steepest)
 
 
 def label_size(label: str) -> tuple[float, float]:
@@ -619,6 +636,7 @@ class Label:
 class Line:
     arrow: Arrow
     curve: Curve
+    label_at: float
     label: Label | None = None
     port: Label | None = None
 
@@ -645,8 +663,10 @@ class Page:
         return around(rects)
 
 
-PAGE: Final = (1200.0, 800.0)
-READABLE: Final = 0.6
+PAGE: Final = (1000.0, 1000.0)
+"""A column of text in a README. Pages scroll down, so it is higher than a screen."""
+
+READABLE: Final = 0.65
 """A picture shrunk further than this to fit PAGE is turned, if that helps."""
 
 
@@ -717,7 +737,7 @@ def arrange(plans: Sequence[Plan], flow: Flow, spread: float) -> Page:
         edge += last - first + 2 * FRAME_PAD + CAPTION + 10
         if flow is Flow.DOWN and drawn_lines:
             edge += max(label_size(line.arrow.label)[0] for line in drawn_lines)
-    frames = framed(cards)
+    frames = framed(cards, lines, flow)
     several = several_inputs([line.arrow for line in lines])
     lines = [with_port(line, flow) if line.arrow.end in several else line for line in lines]
     solid = [rect for _, rect in cards] + [caption(frame) for frame in frames]
@@ -727,18 +747,32 @@ def arrange(plans: Sequence[Plan], flow: Flow, spread: float) -> Page:
 
 def drawing(part: Plan, spread: float) -> tuple[list[tuple[Card, Rect]], list[Line]]:
     mesh, place = part.mesh, part.place
-    band = [*bands(mesh, part.layers, place, spread)]
+    band = bands(mesh, part.layers, place, spread)
     cards = []
     for spot, drawn in enumerate(mesh.cards):
         middle = fmean(band[mesh.rank[spot]])
         size = mesh.flow.turn(*mesh.sizes[spot])
         cards.append((drawn, mesh.flow.centred(middle, place[spot], *size)))
     starts, ends = slots(mesh, place, first=True), slots(mesh, place, first=False)
-    lines = [
-        Line(route.arrow, curve(part, band, route, starts[index], ends[index]))
-        for index, route in enumerate(mesh.routes)
-    ]
+    lines = []
+    for index, route in enumerate(mesh.routes):
+        line = curve(part, band, route, starts[index], ends[index])
+        lines.append(Line(route.arrow, line, label_at(mesh, band, route, line)))
     return cards, lines
+
+
+def label_at(mesh: Mesh, band: list[Point], route: Route, line: Curve) -> float:
+    """Where along the flow a reader looks for the label: nearer to the box with one arrow only."""
+    if route.label_spot is not None:
+        return fmean(band[mesh.rank[route.label_spot]])
+    first, last = route.spots
+    outputs = len(mesh.below[first])
+    inputs = len(mesh.above[last])
+    start, end = (
+        line.knots[0][0],
+        line.knots[-1][0] - mesh.flow.turn(mesh.port_room.get(last, 0), 0)[0],
+    )
+    return start + (0.5 + 0.15 * ((outputs > 1) - (inputs > 1))) * (end - start)
 
 
 def slots(mesh: Mesh, place: dict[int, float], *, first: bool) -> dict[int, float]:
@@ -759,9 +793,10 @@ def spaced(ways: Sequence[float], step: float, room: float) -> list[float]:
     """Slots in order; whatever can run straight ahead gets the middle of the side."""
     straight = [index for index, way in enumerate(ways) if abs(way) < 1]
     middle = fmean(straight) if straight else (len(ways) - 1) / 2
-    if max(middle, len(ways) - 1 - middle) * step > room / 2:
-        middle = (len(ways) - 1) / 2
-        step = min(step, room / max(len(ways) - 1, 1))
+    longer = max(middle, len(ways) - 1 - middle)
+    if longer * 7 > room / 2:
+        middle = longer = (len(ways) - 1) / 2
+    step = min(step, room / 2 / max(longer, 0.5))
     return [(index - middle) * step for index in range(len(ways))]
 
 
@@ -786,9 +821,12 @@ def curve(part: Plan, band: list[Point], route: Route, start: float, end: float)
 # What lies beside boxes and lines: frames, port names, labels.
 
 
-def framed(cards: Sequence[tuple[Card, Rect]]) -> tuple[Frame, ...]:
+def framed(
+    cards: Sequence[tuple[Card, Rect]], lines: Sequence[Line], flow: Flow
+) -> tuple[Frame, ...]:
     """One frame per group, or several where one rectangle would catch a box of somebody else."""
     frames: list[Frame] = []
+    group_of = {drawn.box.name: drawn.box.group for drawn, _ in cards}
     for group in dict.fromkeys(drawn.box.group for drawn, _ in cards if drawn.box.group):
         others = [rect for drawn, rect in cards if drawn.box.group != group]
         others += [frame.rect for frame in frames]
@@ -796,6 +834,11 @@ def framed(cards: Sequence[tuple[Card, Rect]]) -> tuple[Frame, ...]:
         mine = [rect for drawn, rect in cards if drawn.box.group == group]
         for rect in sorted(mine, key=lambda r: (r.x, r.y)):
             pieces = with_rect(pieces, rect, others)
+        for line in lines:
+            if group_of[line.arrow.start] == group_of[line.arrow.end] == group:
+                longer = with_rect(pieces, track(line, flow).bounds, others)
+                # A line that no frame can take in simply leaves it and comes back.
+                pieces = longer if len(longer) == len(pieces) else pieces
         frames += [Frame(group, piece) for piece in pieces]
     return tuple(frames)
 
@@ -826,17 +869,17 @@ def with_port(line: Line, flow: Flow) -> Line:
     x, y = flow.turn(*line.curve.knots[-1])
     width = text_width(text, SMALL_SIZE)
     if flow is Flow.RIGHT:
-        rect = Rect(x - width + 2, y - SMALL_SIZE - 3, width, SMALL_SIZE + 2)
+        rect = Rect(x - width - 1, y - SMALL_SIZE - 4, width, SMALL_SIZE + 2)
     else:
         rect = Rect(x + 5, y - SMALL_SIZE + 4, width, SMALL_SIZE + 2)
-    return Line(line.arrow, line.curve, port=Label(text, rect))
+    return replace(line, port=Label(text, rect))
 
 
 def labelled(lines: Sequence[Line], flow: Flow, solid: Sequence[Rect]) -> tuple[list[Line], int]:
     """Lines with their labels, and how many of these had to lie on something."""
     taken = [*solid, *(line.port.rect for line in lines if line.port)]
     taken += [head_rect(line, flow) for line in lines]
-    tracks = [[flow.turn(*point) for point in line.curve.points()] for line in lines]
+    tracks = [track(line, flow) for line in lines]
     found: list[Line] = []
     clashes = 0
     for index, line in enumerate(lines):
@@ -844,12 +887,28 @@ def labelled(lines: Sequence[Line], flow: Flow, solid: Sequence[Rect]) -> tuple[
         if not text:
             found.append(line)
             continue
-        others = [track for other, track in enumerate(tracks) if other != index]
-        rect, cost = label_rect(line, lines, flow, taken, others)
+        rect, cost = label_rect(line, flow, taken, [*tracks[:index], *tracks[index + 1 :]])
         clashes += cost >= SOLID
         taken.append(rect)
-        found.append(Line(line.arrow, line.curve, Label(text, rect), line.port))
+        found.append(replace(line, label=Label(text, rect)))
     return found, clashes
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A line as many points, to see what it runs under."""
+
+    points: tuple[Point, ...]
+    bounds: Rect
+
+    def under(self, rect: Rect) -> bool:
+        return rect.hits(self.bounds) and any(rect.holds(x, y) for x, y in self.points)
+
+
+def track(line: Line, flow: Flow) -> Track:
+    points = tuple(flow.turn(*point) for point in line.curve.points(48))
+    # A level line has no height; grown, it can still be hit.
+    return Track(points, around(Rect(x, y, 0, 0) for x, y in points).grown(1, 1, 1, 1))
 
 
 SOLID: Final = 1000
@@ -857,34 +916,21 @@ SOLID: Final = 1000
 
 
 def label_rect(
-    line: Line,
-    lines: Sequence[Line],
-    flow: Flow,
-    taken: Sequence[Rect],
-    tracks: Sequence[Sequence[Point]],
+    line: Line, flow: Flow, taken: Sequence[Rect], tracks: Sequence[Track]
 ) -> tuple[Rect, int]:
     """The cheapest place on the line; of equals the one nearest to where a reader looks for it."""
     width, height = label_size(line.arrow.label)
     best, least = Rect(0, 0, 0, 0), 1 << 30
-    for along, across in label_points(line, lines):
+    points = line.curve.points(24)
+    for along, across in sorted(points, key=lambda point: abs(point[0] - line.label_at)):
         rect = flow.centred(along, across, width, height)
         cost = SOLID * sum(rect.hits(other) for other in taken)
-        cost += sum(any(rect.holds(x, y) for x, y in track) for track in tracks)
+        cost += sum(other.under(rect) for other in tracks)
         if cost < least:
             best, least = rect, cost
         if not cost:
             break
     return best, least
-
-
-def label_points(line: Line, lines: Sequence[Line]) -> list[Point]:
-    """Places on the line, best first: the middle, or nearer to the box that has only this arrow."""
-    outputs = sum(other.arrow.start == line.arrow.start for other in lines)
-    inputs = sum(other.arrow.end == line.arrow.end for other in lines)
-    share = 0.5 + 0.12 * ((outputs > 1) - (inputs > 1))
-    knots = line.curve.knots
-    wish = knots[0][0] + share * (knots[-1][0] - knots[0][0])
-    return sorted(line.curve.points(24), key=lambda point: abs(point[0] - wish))
 
 
 def head_rect(line: Line, flow: Flow) -> Rect:
@@ -953,7 +999,7 @@ SHAPE: Final = {
     "audio .line": "stroke-dasharray:6 4",
     "label": f"font-size:{LABEL_SIZE:g}px;text-anchor:middle",
     "port": f"font-size:{SMALL_SIZE:g}px;font-style:italic",
-    "label,.byoc-graph .port": "paint-order:stroke;stroke-width:4px;stroke-linejoin:round",
+    "label,.byoc-graph .port": "paint-order:stroke;stroke-width:5px;stroke-linejoin:round",
 }
 MARGIN: Final = 24.0
 
@@ -1075,7 +1121,7 @@ SHAPES: Final = {"source": "([{}])", "node": "({})", "sink": "([{}])", "convert"
 
 def entities(text: str) -> str:
     """Text inside Mermaid's quotes. Whatever is not plainly a word becomes a character code."""
-    return re.sub(r"[^\w \-.,:()/+=%…]", lambda match: f"#{ord(match[0])};", fit(text, LABEL_SIZE))
+    return re.sub(r"[^\w \-.,:()/+=…]", lambda match: f"#{ord(match[0])};", fit(text, LABEL_SIZE))
 
 
 def indent(lines: Iterable[str]) -> list[str]:

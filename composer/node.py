@@ -122,6 +122,14 @@ class Node(BaseModel):
         """Size of the pictures it gives, from that of the first picture it takes (0: unknown)."""
         return width, height
 
+    def layouts(self, port: str) -> tuple[str, ...]:
+        """The pixel layouts that these settings leave to a port, preferred first; () for all."""
+        return ()
+
+    def wants(self, port: str) -> bool:
+        """Whether an optional track that nobody named should reach this node by itself."""
+        return True
+
     def setup(self, ctx: Context) -> None:
         """Load, open, build buffers. Called once, before the first frame."""
 

@@ -50,22 +50,21 @@ def _lines(problem: Problem, sources: Mapping[str, Sequence[str]]) -> list[str]:
     if span and problem.file:
         place = f"{place}:{span.line}:{span.column}"
     head = _safe(": ".join(filter(None, (place, problem.code, problem.message))))
-    if span and 1 <= span.line <= len(source):
+    if span and 1 <= span.line <= len(source) and source[span.line - 1].strip():
         shown, caret = _pointed(source[span.line - 1], span)
-        return [head, f"  {shown}".rstrip(), f"  {caret} {_safe(problem.hint)}".rstrip()]
+        return [head, f"  {shown.rstrip()}", f"  {caret} {_safe(problem.hint)}".rstrip()]
     return [head, f"  {_safe(problem.hint)}"] if problem.hint else [head]
 
 
 def _pointed(line: str, span: Span) -> tuple[str, str]:
     """The line as shown, and spaces and carets of the same widths."""
     first = min(max(span.column - 1, 0), len(line))
-    last = min(max(first + span.length, first + 1), max(len(line), first + 1))
     start, end = 0, len(line)
     if len(line) > LINE_LIMIT:
         start = max(0, min(first - BEFORE_CARET, len(line) - LINE_LIMIT))
         end = min(len(line), start + LINE_LIMIT)
     cut = "…" if start else ""
-    before, under = line[start:first], line[first : min(last, end)]
+    before, under = line[start:first], line[first : min(first + span.length, end)]
     shown = f"{cut}{_safe(line[start:end])}{'…' if end < len(line) else ''}"
     return shown, " " * (len(cut) + _width(before)) + "^" * max(1, _width(under))
 

@@ -22,11 +22,15 @@ Keys: TypeAlias = tuple[str | int, ...]
 """Where a value is: mapping keys and list indexes from the root."""
 
 MAX_BYTES: Final = 64 * 1024
-"""Largest file. PyYAML reads 0.2 to 1 MB/s, so this much text takes up to 0.2 s whatever it holds;
-four times as much did not (256 KiB of short keys: 1.0 s). A pipeline of 200 nodes has 20 KB."""
+"""Largest file. PyYAML reads 0.2 to 1 MB a second; 256 KiB of short keys took 1.0 s, and hostile
+text has to be refused within 0.2 s. A pipeline of 200 nodes has about 20 KB."""
 
-MAX_NODES: Final = 10_000
-"""Most keys, values, lists and mappings in one file: 0.1 s of PyYAML's event stream."""
+MAX_NODES: Final = 5_000
+"""Most keys, values, lists and mappings in one file: 0.15 s of PyYAML's events (64 KiB of short
+keys are 15 000 and take 0.4 s). A pipeline of 200 nodes has about 2 500."""
+
+MAX_PROBLEMS: Final = 100
+"""Problems after which the rest of a file is not read: nobody looks at more at once."""
 
 MAX_DEPTH: Final = 32
 """Deepest nesting; the root mapping is 1. Far below Python's recursion limit."""
@@ -228,7 +232,7 @@ class _Loader(yaml.SafeLoader):
 
     def events(self) -> Iterator[yaml.Event]:
         while self.check_event():
-            yield self.get_event()
+            yield self.get_event()  # type: ignore[no-untyped-call]
 
 
 _TOO_DEEP: Final = f"more than {MAX_DEPTH} lists and mappings inside each other"
@@ -288,11 +292,13 @@ class _Reading:
 
     def _word(self, mark: Any) -> Span:
         """The run of letters at a mark."""
-        run = re.compile(r"[^\s,\[\]{}]+").match(self._lines[mark.line], mark.column)
+        run = _RUN.match(self._lines[mark.line], mark.column)
         return Span(mark.line + 1, mark.column + 1, len(run[0]) if run else 1)
 
     def _next(self) -> yaml.Event:
         event = next(self._events)
+        if len(self._problems) >= MAX_PROBLEMS:
+            raise _Refused("too-many", "the rest of the file is not checked", _start(event))
         if isinstance(event, yaml.NodeEvent):
             self._nodes += 1
             if self._nodes > MAX_NODES:
@@ -325,12 +331,14 @@ class _Reading:
             data = self._mapping(event, ())
         else:
             self._skip(event)
-            self._not_a_mapping(event)
         self._next()  # document end
-        event = self._next()
-        if isinstance(event, yaml.DocumentStartEvent):
+        after = self._next()
+        # Said only now: a syntax error further down is the better explanation.
+        if not isinstance(event, yaml.MappingStartEvent):
+            self._not_a_mapping(event)
+        if isinstance(after, yaml.DocumentStartEvent):
             message = "a second document starts here"
-            self._report("many-documents", message, self._word(event.start_mark), _ONE_DOCUMENT)
+            self._report("many-documents", message, self._word(after.start_mark), _ONE_DOCUMENT)
         return data
 
     def _not_a_mapping(self, event: yaml.Event) -> None:
@@ -360,7 +368,7 @@ class _Reading:
         # A node may start with both, in either order and on lines of their own.
         start = _start(event).index
         index = self._text.find(sign, start)
-        run = re.compile(r"\S+").match(self._text, index)
+        run = _RUN.match(self._text, index)
         return self._places.place(index, len(run[0]) if run else 1)
 
     def _value(self, event: yaml.Event, path: Keys) -> Any:
@@ -527,6 +535,9 @@ class _Reading:
         if "\t" in indent and not problem.startswith("found unexpected end"):
             span = Span(mark.line + 1, indent.index("\t") + 1)
             return "a tab cannot indent YAML; use spaces", span, ""
+        if line.startswith("%"):
+            hint = "remove the line, or put the text in quotes"
+            return "a line cannot start with '%' here", Span(mark.line + 1, 1), hint
         if context == "while scanning a quoted scalar":
             return "this quote is never closed", self._span(around), ""
         if (quote := self._loader.long_quote) and quote[1].line == mark.line:
@@ -590,6 +601,7 @@ class _Reading:
         return f"'{escape}' is not an escape", span, hint
 
 
+_RUN: Final = re.compile(r"[^\s,\[\]{}]+")
 _EMPTY: Final = "a pipeline starts with 'version: 1' and has 'nodes:'"
 _ONE_DOCUMENT: Final = "a file holds one pipeline; remove the '---' or make two files"
 _NO_CHARACTER: Final = re.compile(r"[\x00\ud800-\udfff]")
@@ -612,7 +624,6 @@ _SENTENCES: Final = (
     ("expected indentation indicator", "text cannot be indented by 0", ""),
     ("expected a comment or", "nothing else can stand on this line", ""),
     ("expected '<document start>'", "this cannot follow the value before it", ""),
-    ("found incompatible YAML", "this version of YAML is not known", "remove the line"),
 )
 """What PyYAML's message starts with, what it means, what to do."""
 

@@ -1,0 +1,165 @@
+"""Type name -> Node class: built-in nodes, installed packs and files beside the pipeline.
+
+The entry-point group `byoc.nodes` names packages. Each module of such a package is one node type,
+called like the module, and holds one Node class; the built-in nodes are found in just this way. An
+entry point may also name a class, which is then the type of the entry point's name.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from composer import lazy
+from composer.node import Declared, Node, type_name
+from composer.source import did_you_mean
+from composer.spec import OPTIONS
+
+GROUP: Final = "byoc.nodes"
+_FILE: Final = re.compile(r"(?P<file>.*\.py):(?P<name>\w+)")
+
+
+class NotFound(Exception):
+    """A type that leads to no usable class. `hint` is one suggestion; `code` the Problem's."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code: Final = code
+        self.hint: Final = hint
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The installed node types. Classes are loaded when they are asked for, and only those."""
+
+    entries: Mapping[str, EntryPoint] = field(default_factory=dict)
+
+    @classmethod
+    def installed(cls) -> "Registry":
+        """Every type that an installed package offers. Imports packages, no node module."""
+        entries: dict[str, EntryPoint] = {}
+        for entry in entry_points(group=GROUP):
+            for name, target in _types(entry):
+                if name in entries and entries[name].value != target.value:
+                    said = (
+                        f"node type {name!r} is offered by {entries[name].value} and {target.value}"
+                    )
+                    raise NotFound("two-types", said)
+                entries[name] = target
+        return cls(entries)
+
+    def names(self) -> list[str]:
+        return sorted(self.entries)
+
+    def find(self, type_: str, folder: Path) -> type[Node]:
+        """The class of a type name, or of `./file.py:Class` below `folder`. Raises NotFound."""
+        if match := _FILE.fullmatch(type_):
+            return _checked(_from_file(folder, match["file"], match["name"]), type_)
+        if type_ not in self.entries:
+            hint = did_you_mean(type_, self.entries)
+            raise NotFound("unknown-node", f"no node type {type_!r}", hint)
+        with lazy.deferred():
+            return _checked(_load(type_, self.entries[type_]), type_)
+
+
+def _types(entry: EntryPoint) -> Iterator[tuple[str, EntryPoint]]:
+    if ":" in entry.value:
+        yield entry.name, entry
+        return
+    package = importlib.import_module(entry.value)
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.name.startswith("_"):
+            yield module.name, EntryPoint(module.name, f"{entry.value}.{module.name}", GROUP)
+
+
+def _load(type_: str, entry: EntryPoint) -> type[Node]:
+    try:
+        loaded = entry.load()
+    except Declared as exc:
+        raise NotFound("bad-node", f"node type {type_!r} ({entry.value}): {exc}") from exc
+    except ImportError as exc:
+        raise NotFound("bad-node", f"node type {type_!r} ({entry.value}): {exc}") from exc
+    if not isinstance(loaded, ModuleType):
+        return _as_node(loaded, entry.value)
+    for value in vars(loaded).values():
+        if _is_node(value) and type_name(value) == type_:
+            return value  # type: ignore[no-any-return]
+    raise NotFound("bad-node", f"module {entry.value} holds no Node class for type {type_!r}")
+
+
+def _is_node(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Node) and value is not Node
+
+
+def _as_node(value: object, where: str) -> type[Node]:
+    if isinstance(value, type) and issubclass(value, Node):
+        return value
+    raise NotFound("bad-node", f"{where} is not a Node class")
+
+
+def _from_file(folder: Path, file: str, name: str) -> type[Node]:
+    path = (folder / file).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise NotFound("bad-node", f"{file} is outside the pipeline's folder")
+    if not path.is_file():
+        known = [f"./{each.name}" for each in folder.glob("*.py")]
+        raise NotFound("missing-file", f"there is no file {file}", did_you_mean(file, known))
+    module = _module(path, file)
+    if name not in vars(module):
+        known = [key for key, value in vars(module).items() if _is_node(value)]
+        raise NotFound("unknown-node", f"{file} has no class {name!r}", did_you_mean(name, known))
+    return _as_node(vars(module)[name], f"{file}:{name}")
+
+
+def _module(path: Path, file: str) -> ModuleType:
+    """The module of a user's file, under a private name of its own, loaded once per process."""
+    name = f"_byoc_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise NotFound("bad-node", f"{file} cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    # What a module needs from its own folder it may import by name, as a script does.
+    sys.path.insert(0, str(path.parent))
+    try:
+        with lazy.deferred():
+            spec.loader.exec_module(module)
+    except Exception as exc:  # a user's file may raise anything; it becomes a Problem
+        del sys.modules[name]
+        raise NotFound("bad-node", _blamed(exc, path, file)) from exc
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def _blamed(exc: Exception, path: Path, file: str) -> str:
+    """One sentence with the line of the user's file that is to blame."""
+    if isinstance(exc, SyntaxError) and exc.filename == str(path):
+        return f"{file}:{exc.lineno}: {exc.msg}"
+    frames = [
+        each for each in traceback.extract_tb(exc.__traceback__) if each.filename == str(path)
+    ]
+    line = f":{frames[-1].lineno}" if frames else ""
+    said = str(exc) if isinstance(exc, Declared) else f"{type(exc).__name__}: {exc}"
+    return f"{file}{line}: {said}"
+
+
+def _checked(cls: type[Node], type_: str) -> type[Node]:
+    if cls.process is Node.process:
+        raise NotFound("bad-node", f"node type {type_!r} has no process()")
+    shadowed = sorted(OPTIONS & set(cls.model_fields) | {"type"} & set(cls.model_fields))
+    if shadowed:
+        said = f"node type {type_!r}: field {shadowed[0]!r} has the name of an option"
+        raise NotFound("bad-node", said, "call it something else")
+    return cls
