@@ -1,4 +1,4 @@
-"""Graph -> Plan: formats, converters, stages and inboxes, decided once so running decides nothing."""
+"""Graph -> Plan: formats, converters, stages and inboxes, decided once; running decides nothing."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace

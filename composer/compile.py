@@ -1,0 +1,49 @@
+"""A pipeline file -> Graph -> Plan, with every Problem on the way. Opens no media or model."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from composer import graph as graphs
+from composer import plan as plans
+from composer import source, spec
+from composer.errors import PipelineInvalid, Problem
+from composer.graph import Graph
+from composer.plan import Mode, Plan
+from composer.registry import Registry
+from composer.source import Document
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What became of a file. lines: the text of every file that was read, for carets."""
+
+    graph: Graph | None
+    problems: Sequence[Problem]
+    lines: Mapping[str, Sequence[str]]
+
+
+def compile_file(path: Path, registry: Registry, env: Mapping[str, str] = os.environ) -> Compiled:
+    """The graph of a pipeline file. Raises OSError when the file cannot be read."""
+    lines: dict[str, Sequence[str]] = {}
+
+    def load(file: Path, shown: str) -> Document:
+        doc = source.load(file, env, shown)
+        lines[doc.file] = doc.lines
+        return doc
+
+    pipeline, problems = spec.read(load(path, str(path)))
+    graph, more = graphs.build(pipeline, path.parent, registry, load)
+    found = tuple(sorted({*problems, *more}, key=Problem.order))
+    return Compiled(None if found else graph, found, lines)
+
+
+def plan_of(compiled: Compiled, mode: Mode = Mode.FILE) -> Plan:
+    """The plan of what was compiled. Raises PipelineInvalid."""
+    if compiled.graph is None:
+        raise PipelineInvalid(compiled.problems)
+    plan, problems = plans.make(compiled.graph, mode)
+    if plan is None:
+        raise PipelineInvalid(problems)
+    return plan

@@ -1,0 +1,722 @@
+"""Runs a Plan: one thread per stage, bounded inboxes between them, every frame accounted for."""
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from queue import Queue
+from types import MappingProxyType
+from typing import Any, Final
+
+from composer import lazy
+from composer.errors import ComposerError, NodeFailed, Stalled
+from composer.formats import Carrier, Format, Kind
+from composer.frames import Bound, Color, Frame, Item, Moment, Snapshot
+from composer.inbox import Aborted, Choice, EdgeCount, Inbox, InOrder, Slot, Taken, Traffic
+from composer.join import Join, Joined
+from composer.node import Context, Node, change_of
+from composer.params import Params
+from composer.plan import InboxSpec, Link, Plan, Stage, Step
+from composer.values import Detections
+
+with lazy.deferred():
+    from composer.media import pixels
+
+log: Final = logging.getLogger(__name__)
+
+Out = list[tuple[str, Item]]
+"""What a step gives for one frame: (output port, item)."""
+
+
+@dataclass
+class NodeCount:
+    """What one node did: frames taken and given, dropped by reason, errors, seconds at work."""
+
+    taken: int = 0
+    given: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    errors: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """The account of a run. edges are keyed "node.port -> node.port"."""
+
+    nodes: Mapping[str, NodeCount]
+    edges: Mapping[str, EdgeCount]
+    seconds: float
+    media_seconds: float
+
+
+@dataclass(frozen=True)
+class Media:
+    """What a run reads and writes: by node name, "" for every end that names nothing itself."""
+
+    sources: Mapping[str, str] = field(default_factory=dict)
+    sinks: Mapping[str, str] = field(default_factory=dict)
+
+    def source(self, node: str) -> str:
+        return self.sources.get(node, self.sources.get("", ""))
+
+    def sink(self, node: str) -> str:
+        return self.sinks.get(node, self.sinks.get("", ""))
+
+
+class _Worker:
+    """One node (or converter) at work on one thread: its instance, its gates, its last output."""
+
+    def __init__(self, step: Step, context: Context | None, count: NodeCount) -> None:
+        self.step, self._context, self.count = step, context, count
+        self.node: Node | None = None
+        if step.settings is not None:
+            self.node = _fresh(step.settings)
+        self._cls = type(step.settings) if step.settings is not None else None
+        self._port = next(iter(step.inputs), "")
+        self._timed = self._cls.timed if self._cls else ""
+        self._outs = tuple(port.name for port in self._cls.outputs) if self._cls else ("out",)
+        self._checks = {port: _check_of(wanted) for port, wanted in step.outputs.items()}
+        self._seen = Snapshot()
+        self._turn = 0
+        self._due: float | None = None
+        self._last: dict[str, Any] = {}
+        self._gated = step.when is not None or step.every > 1 or step.rate is not None
+        self._holds = self._gated and step.fallback == "hold_last"
+        self._holds = self._holds or step.on_error == "hold_last"
+
+    def open(self) -> None:
+        """Raises NodeFailed."""
+        if self.node is None or self._context is None:
+            return
+        try:
+            self.node.setup(self._context)
+        except Exception as exc:  # a node is anybody's code
+            raise NodeFailed(self.step.name, "setup()", exc, None) from exc
+
+    def close(self) -> None:
+        """Raises NodeFailed."""
+        if self.node is None:
+            return
+        try:
+            self.node.close()
+        except Exception as exc:  # a node is anybody's code
+            raise NodeFailed(self.step.name, "close()", exc, None) from exc
+
+    # one frame
+
+    def run(self, taken: Taken) -> Out:
+        """What comes out for one frame: one item at least, be it a Bound. Raises NodeFailed."""
+        frame = taken.frame
+        self.count.taken += 1
+        if self.step.convert is not None:
+            return self._convert(frame)
+        if frame.settings is not self._seen:
+            self._meet(frame.settings)
+        if self._gated and (reason := self._skipped(frame)):
+            return self._instead(self.step.fallback, reason, frame)
+        started = time.perf_counter()
+        try:
+            return self._process(taken)
+        except Exception as exc:  # noqa: BLE001 - a node is anybody's code
+            return self._failed(exc, frame)
+        finally:
+            self.count.seconds += time.perf_counter() - started
+
+    def _convert(self, frame: Frame[Any]) -> Out:
+        assert self.step.convert is not None
+        started = time.perf_counter()
+        try:
+            value = self.step.convert.run(frame, self.step.outputs["out"])
+        except Exception as exc:  # swscale says what it cannot do
+            raise NodeFailed(self.step.name, "conversion", exc, frame.seconds) from exc
+        self.count.seconds += time.perf_counter() - started
+        self.count.given += 1
+        return [("out", frame.carry(value))]
+
+    def _process(self, taken: Taken) -> Out:
+        assert self.node is not None
+        assert self._cls is not None
+        frame = taken.frame
+        values = dict(taken.others)
+        values[taken.port] = frame.value
+        if self.step.copies:
+            for port in self.step.copies:
+                if port in values:
+                    values[port] = pixels.copy(values[port])
+        if self._timed:
+            values[self._timed] = Moment(frame.pts, frame.time_base, frame.color)
+        given = self.node.process(**values)
+        if self._cls.many:
+            return [out for each in given for out in self._given(each, frame)]
+        return self._given(given, frame) or self._nothing(frame)
+
+    def _given(self, given: Any, frame: Frame[Any]) -> Out:
+        """Outputs of one call, checked against the plan and put in envelopes."""
+        if not self._outs:
+            self.count.given += 1
+            return []
+        if not (isinstance(given, tuple) and hasattr(given, "_fields")):
+            given = (given,)
+        out: Out = []
+        for port, value in zip(self._outs, given, strict=True):
+            if value is None or port not in self._checks:
+                continue
+            envelope = self._envelope(value, frame)
+            self._checks[port](envelope.value)
+            out.append((port, envelope))
+            if self._holds:
+                self._last[port] = envelope.value
+        if out:
+            self.count.given += 1
+        return out
+
+    def _envelope(self, value: Any, frame: Frame[Any]) -> Frame[Any]:
+        assert self._cls is not None
+        if isinstance(value, Frame):
+            return replace(value, born=frame.born, settings=frame.settings, color=frame.color)
+        pts = getattr(value, "pts", None)
+        if pts is None:
+            _stamp(value, frame)
+            return frame.carry(value)
+        if self._cls.many and value.time_base is not None:
+            return Frame(value, pts, value.time_base, frame.color, frame.born, frame.settings)
+        if pts != frame.pts:
+            _stamp(value, frame)
+        return frame.carry(value)
+
+    def _nothing(self, frame: Frame[Any]) -> Out:
+        """A node that gave nothing for a frame dropped it; a sink took it."""
+        if not self._outs:
+            return []
+        self.count.dropped["node"] += 1
+        return self._bounds(frame)
+
+    def _bounds(self, frame: Frame[Any]) -> Out:
+        return [(port, Bound(frame.micros)) for port in self._checks]
+
+    def flush(self, frame: Frame[Any] | None) -> Out:
+        """What the node still held. `frame`: the last one that came. Raises NodeFailed."""
+        if self.node is None:
+            return []
+        started = time.perf_counter()
+        try:
+            held = list(self.node.flush())
+            return [] if frame is None else [o for each in held for o in self._given(each, frame)]
+        except Exception as exc:  # a node is anybody's code
+            raise NodeFailed(self.step.name, "flush()", exc, None) from exc
+        finally:
+            self.count.seconds += time.perf_counter() - started
+
+    # gates and failures
+
+    def _skipped(self, frame: Frame[Any]) -> str:
+        """Why this frame is not worked on, "" when it is."""
+        step = self.step
+        if step.when is not None and not step.when.holds(frame.settings.params):
+            return "when"
+        turn, self._turn = self._turn, self._turn + 1
+        if turn % step.every:
+            return "every"
+        if step.rate is None:
+            return ""
+        if self._due is not None and frame.seconds < self._due - 1e-6:
+            return "rate"
+        base = frame.seconds if self._due is None else max(self._due, frame.seconds - 1 / step.rate)
+        self._due = base + 1 / step.rate
+        return ""
+
+    def _instead(self, fallback: str, reason: str, frame: Frame[Any]) -> Out:
+        """What comes out of a frame that was not worked on."""
+        if fallback == "pass":
+            self.count.given += 1
+            return [(port, frame) for port in self._checks]
+        if fallback == "hold_last" and (held := self._held(frame)):
+            self.count.given += 1
+            return held
+        self.count.dropped[reason] += 1
+        return self._bounds(frame)
+
+    def _held(self, frame: Frame[Any]) -> Out:
+        held: Out = []
+        for port in self._checks:
+            if port in self._last:
+                held.append((port, frame.carry(self._last[port])))
+            elif self.step.outputs[port].kind is Kind.DETECTIONS:
+                held.append((port, frame.carry(Detections())))
+        return held
+
+    def _failed(self, exc: Exception, frame: Frame[Any]) -> Out:
+        self.count.errors += 1
+        failure = NodeFailed(self.step.name, "process()", exc, frame.seconds)
+        if self.step.on_error == "fail":
+            raise failure from exc
+        if self.count.errors == 1:
+            log.warning("%s; on_error: %s", failure, self.step.on_error)
+        return self._instead(self.step.on_error, "error", frame)
+
+    # params
+
+    def _meet(self, settings: Snapshot) -> None:
+        """Take over what changed since the last frame: patched in place, or built anew."""
+        self._seen = settings
+        values = settings.fields.get(self.step.name)
+        if values is None or self.node is None:
+            return
+        now = self.node.__dict__
+        changed = {name: value for name, value in values.items() if now[name] != value}
+        if not changed:
+            return
+        if all(change_of(type(self.node), name) == "live" for name in changed):
+            now.update(changed)
+            return
+        new = _fresh(self.node, changed)
+        self.close()
+        self.node = new
+        self.open()
+
+    # sources
+
+    def produce(
+        self, params: Params, now: Callable[[], float], stopping: threading.Event
+    ) -> Iterator[tuple[str, Frame[Any]]]:
+        """The frames of a source, until it ends or is stopped. Raises NodeFailed."""
+        assert self.node is not None
+        seconds: float | None = None
+        made = iter(())
+        try:
+            made = self.node.process()
+            while not stopping.is_set():
+                started = time.perf_counter()
+                given = next(made, _END)
+                self.count.seconds += time.perf_counter() - started
+                if given is _END:
+                    return
+                for port, value in self._named(given):
+                    frame = value if isinstance(value, Frame) else _enveloped(value)
+                    seconds = frame.seconds
+                    settings = params.at(seconds)
+                    if settings is not self._seen:
+                        self._meet_source(settings)
+                    self._checks[port](frame.value)
+                    self.count.given += 1
+                    yield port, replace(frame, born=now(), settings=settings)
+        except (Aborted, NodeFailed):
+            raise
+        except Exception as exc:  # a node is anybody's code
+            raise NodeFailed(self.step.name, "process()", exc, seconds) from exc
+        finally:
+            if close := getattr(made, "close", None):
+                close()
+
+    def _meet_source(self, settings: Snapshot) -> None:
+        """A source keeps its generator: only live fields change under it."""
+        self._seen = settings
+        values = settings.fields.get(self.step.name, {})
+        if self.node is not None:
+            self.node.__dict__.update(values)
+
+    def _named(self, given: Any) -> Iterator[tuple[str, Any]]:
+        if not (isinstance(given, tuple) and hasattr(given, "_fields")):
+            given = (given,)
+        for port, value in zip(self._outs, given, strict=True):
+            if value is not None and port in self._checks:
+                yield port, value
+
+
+_END: Final = object()
+
+
+def _fresh(settings: Node, changed: Mapping[str, Any] = MappingProxyType({})) -> Node:
+    """A node of the same settings that has not been set up."""
+    return type(settings).model_validate(settings.__dict__ | changed)
+
+
+def _enveloped(value: Any) -> Frame[Any]:
+    """The envelope of a value that a source made: its time is its own."""
+    pts, time_base = getattr(value, "pts", None), getattr(value, "time_base", None)
+    if pts is None or time_base is None:
+        kind = type(value).__name__
+        raise TypeError(f"a source gave a {kind} without pts; give Frame(value, pts, time_base)")
+    color = pixels.tags(value) if hasattr(value, "colorspace") else Color()
+    return Frame(value, pts, time_base, color)
+
+
+def _stamp(value: Any, frame: Frame[Any]) -> None:
+    """Give a picture or a block of sound that a node made the time of its frame."""
+    if hasattr(value, "pts") and hasattr(value, "time_base"):
+        value.pts, value.time_base = frame.pts, frame.time_base
+
+
+def _check_of(wanted: Format) -> Callable[[Any], None]:
+    """A cheap look at what a node gave: the shape of it, never the pixels."""
+    if wanted.kind is Kind.PICTURE and wanted.carrier is Carrier.FRAME:
+        layout = wanted.layout
+
+        def check_picture(value: Any) -> None:
+            given = getattr(getattr(value, "format", None), "name", type(value).__name__)
+            if given != layout:
+                raise TypeError(
+                    f"gave a {given} picture where the plan has {layout};"
+                    f' say which with Annotated[Picture, Layouts("{given}")]'
+                )
+
+        return check_picture
+    if wanted.carrier is Carrier.ARRAY:
+        rank = 3 if wanted.kind is Kind.PICTURE else 2
+
+        def check_array(value: Any) -> None:
+            shape, dtype = getattr(value, "shape", None), str(getattr(value, "dtype", "no dtype"))
+            good = shape is not None and len(shape) == rank and dtype == "uint8"
+            if not good or (rank == 3 and shape is not None and shape[2] != 3):
+                form = "(H, W, 3)" if rank == 3 else "(H, W)"
+                raise TypeError(
+                    f"gave {type(value).__name__} {shape} of {dtype}; it should be {form} uint8"
+                )
+
+        return check_array
+    if wanted.kind is Kind.DETECTIONS:
+        return _check_type(Detections)
+    if wanted.kind is Kind.RECORD:
+        return _check_type(dict)
+    return lambda value: None
+
+
+def _check_type(cls: type) -> Callable[[Any], None]:
+    def check(value: Any) -> None:
+        if not isinstance(value, cls):
+            raise TypeError(f"gave {type(value).__name__}; it should be {cls.__name__}")
+
+    return check
+
+
+class Run:
+    """One run of a plan. start() it, then wait() for its Report; stop() ends it properly.
+
+    Owns its threads, inboxes and node instances; closes all of them whatever happens.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        media: Media | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.plan = plan
+        self._media = media or Media()
+        self._now = now
+        nodes = {name: node.settings for name, node in plan.graph.nodes.items()}
+        self.params = Params(plan.params.values(), nodes)
+        self._counts = {name: NodeCount() for name in plan.steps}
+        self._edges = {str(link): EdgeCount() for link in plan.links if link.inbox}
+        self._traffic = Traffic(self._stalled)
+        self._stopping = threading.Event()
+        self._failure: ComposerError | None = None
+        self._failing = threading.Lock()
+        self._began = self._ended = 0.0
+        self._media_micros = 0
+        self._running: list[_StageRun] = []
+        self.done = threading.Event()
+
+    def start(self) -> None:
+        """Set every node up, then let the stages go. Raises NodeFailed; then all is closed."""
+        lazy.load_all()
+        self._began = self._now()
+        self._running = [_StageRun(self, stage) for stage in self.plan.stages]
+        by_name = {step: run for run in self._running for step in run.stage.steps}
+        for link in self.plan.links:
+            if link.inbox is not None:
+                by_name[link.start].outlets.setdefault(link.start_port, []).append(
+                    _Outlet(by_name[link.end].inbox, link.end_port)
+                )
+        opened: list[_StageRun] = []
+        try:
+            for run in self._running:
+                opened.append(run)
+                run.open()
+        except NodeFailed:
+            for run in reversed(opened):
+                run.close_quietly()
+            self.done.set()
+            raise
+        self._left = len(self._running)
+        self._traffic.enter(len(self._running))
+        for run in self._running:
+            run.thread.start()
+
+    def wait(self) -> Report:
+        """The account, once everything has ended. Raises what ended it before its time."""
+        self.done.wait()
+        for run in self._running:
+            run.thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self.report()
+
+    def stop(self) -> None:
+        """End the sources; what they gave still comes out, and files are finished."""
+        self._stopping.set()
+
+    def abort(self) -> None:
+        """Give the run up: nothing more is worked on, and everything is closed."""
+        self._stopping.set()
+        for run in self._running:
+            run.inbox.abort()
+
+    def report(self) -> Report:
+        """The account so far."""
+        ended = self._ended or self._now()
+        return Report(
+            self._counts, self._edges, ended - self._began, self._media_micros / 1_000_000
+        )
+
+    # called by stages
+
+    def fail(self, failure: ComposerError) -> None:
+        """The first failure is the one that is told."""
+        with self._failing:
+            if self._failure is None:
+                self._failure = failure
+        self.abort()
+
+    def finished(self) -> None:
+        with self._failing:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._ended = self._now()
+            self.done.set()
+
+    def _stalled(self) -> None:
+        self.fail(Stalled("every stage waits for another one"))
+
+    def saw(self, micros: int) -> None:
+        self._media_micros = max(self._media_micros, micros)
+
+    def context(self, step: Step) -> Context:
+        return Context(
+            node=step.name,
+            folder=step.folder,
+            inputs=step.inputs,
+            outputs=step.outputs,
+            device=step.device,
+            source=self._media.source(step.name),
+            sink=self._media.sink(step.name),
+            live=self.plan.mode.value == "live",
+        )
+
+    def worker(self, name: str) -> _Worker:
+        step = self.plan.steps[name]
+        context = None if step.settings is None else self.context(step)
+        return _Worker(step, context, self._counts[name])
+
+    def edge_count(self, link: Link) -> EdgeCount:
+        return self._edges[str(link)]
+
+    @property
+    def traffic(self) -> Traffic:
+        return self._traffic
+
+    @property
+    def now(self) -> Callable[[], float]:
+        return self._now
+
+    @property
+    def stopping(self) -> threading.Event:
+        return self._stopping
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlet:
+    inbox: Inbox
+    port: str
+
+
+class _StageRun:
+    """One stage at work: its thread, its inbox, its workers in a row."""
+
+    def __init__(self, run: Run, stage: Stage) -> None:
+        self._run, self.stage = run, stage
+        self.inbox = Inbox(
+            [
+                Slot(link.end_port, link.inbox or InboxSpec(1, "wait"), run.edge_count(link))
+                for link in run.plan.into(stage.steps[0])
+            ],
+            _choice(run.plan, stage.steps[0]),
+            run.traffic,
+            run.now,
+        )
+        self.outlets: dict[str, list[_Outlet]] = {}
+        self._rows = [[run.worker(name) for name in stage.steps] for _ in range(stage.workers)]
+        self._wires = _wires(run.plan, stage)
+        self._last: Frame[Any] | None = None
+        self.thread = threading.Thread(target=self._main, name=f"stage {stage.name}")
+
+    def open(self) -> None:
+        for row in self._rows:
+            for worker in row:
+                worker.open()
+
+    def close_quietly(self) -> None:
+        """Close after something else has failed: that is what will be told."""
+        for row in self._rows:
+            for worker in row:
+                try:
+                    worker.close()
+                except NodeFailed as exc:
+                    log.debug("while closing: %s", exc)
+
+    def _main(self) -> None:
+        try:
+            if self._rows[0][0].step.inputs:
+                self._consume()
+            else:
+                self._produce()
+            for place, worker in enumerate(self._rows[0]):
+                self._hand_on(place, worker.flush(self._last))
+        except Aborted:
+            log.debug("stage %s given up", self.stage.name)
+        except ComposerError as exc:
+            self._run.fail(exc)
+        finally:
+            self._close()
+            for outlets in self.outlets.values():
+                for outlet in outlets:
+                    outlet.inbox.end(outlet.port)
+            if self._run.traffic.leave():
+                self._run.traffic.unstick()
+            self._run.finished()
+
+    def _close(self) -> None:
+        for row in self._rows:
+            for worker in row:
+                try:
+                    worker.close()
+                except NodeFailed as exc:
+                    self._run.fail(exc)
+
+    def _produce(self) -> None:
+        for port, frame in self._rows[0][0].produce(
+            self._run.params, self._run.now, self._run.stopping
+        ):
+            self._last = frame
+            self._run.saw(frame.micros)
+            self._deliver(port, frame)
+
+    def _consume(self) -> None:
+        if self.stage.workers > 1:
+            self._consume_side_by_side()
+            return
+        row = self._rows[0]
+        while (taken := self.inbox.take()) is not None:
+            if isinstance(taken, Bound):
+                self._pass_bound(0, taken)
+                continue
+            self._last = taken.frame
+            self._hand_on(0, row[0].run(taken))
+
+    def _pass_bound(self, place: int, bound: Bound) -> None:
+        """Time goes by nodes that give one for one; the others say themselves where they are."""
+        for worker in self._rows[0][place:]:
+            if worker.node is not None and type(worker.node).many:
+                return
+        for port in self.outlets:
+            self._deliver(port, bound)
+
+    def _hand_on(self, place: int, out: Out) -> None:
+        """Give what step `place` gave to the next one, or to the edges behind the stage."""
+        last = place + 1 == len(self._rows[0])
+        for port, item in out:
+            if last:
+                self._deliver(port, item)
+            elif isinstance(item, Bound):
+                self._pass_bound(place + 1, item)
+            else:
+                taken = Taken(self._wires[place], item)
+                self._hand_on(place + 1, self._rows[0][place + 1].run(taken))
+
+    def _deliver(self, port: str, item: Item) -> None:
+        for outlet in self.outlets.get(port, ()):
+            outlet.inbox.put(outlet.port, item)
+
+    # concurrency
+
+    def _consume_side_by_side(self) -> None:
+        """Frames are worked on by several threads and given on in the order they came in."""
+        free = deque(row[0] for row in self._rows)
+        given: Queue[Future[Out] | Bound | None] = Queue(maxsize=self.stage.workers)
+        failed = threading.Event()
+
+        def work(taken: Taken) -> Out:
+            worker = free.popleft()  # deque's ends are safe to use from several threads
+            try:
+                return worker.run(taken)
+            finally:
+                free.append(worker)
+
+        def deliver() -> None:
+            while (made := given.get()) is not None:
+                if failed.is_set():
+                    continue
+                try:
+                    out = self._pass_on(made)
+                    for port, item in out:
+                        self._deliver(port, item)
+                except Aborted:
+                    failed.set()
+                except ComposerError as exc:
+                    failed.set()
+                    self._run.fail(exc)
+                finally:
+                    if not isinstance(made, Bound):
+                        self._run.traffic.leave()
+
+        deliverer = threading.Thread(target=deliver, name=f"stage {self.stage.name} in order")
+        deliverer.start()
+        try:
+            with ThreadPoolExecutor(self.stage.workers, f"stage {self.stage.name}") as pool:
+                while (taken := self.inbox.take()) is not None:
+                    if isinstance(taken, Bound):
+                        given.put(taken)
+                        continue
+                    self._last = taken.frame
+                    self._run.traffic.enter()
+                    given.put(pool.submit(work, taken))
+        finally:
+            given.put(None)
+            deliverer.join()
+
+    def _pass_on(self, made: Future[Out] | Bound) -> Out:
+        if isinstance(made, Bound):
+            return [(port, made) for port in self.outlets]
+        return made.result()
+
+
+def _wires(plan: Plan, stage: Stage) -> tuple[str, ...]:
+    """For each step but the last: the input port of the next step that it feeds."""
+    ports = []
+    for step, after in zip(stage.steps, stage.steps[1:], strict=False):
+        link = next(link for link in plan.out_of(step) if link.end == after)
+        ports.append(link.end_port)
+    return tuple(ports)
+
+
+def _choice(plan: Plan, name: str) -> Choice:
+    """How a stage takes from its inbox: in order, or joined by pts."""
+    step = plan.steps[name]
+    ports = list(step.inputs)
+    cls: type[Node] | None = type(step.settings) if step.settings is not None else None
+    if cls is None or len(ports) < 2 or cls.merges:
+        return InOrder(ports)
+    declared = [port for port in cls.inputs if port.name in ports]
+    others = [Joined(port.name, Kind(port.kind), port.optional) for port in declared[1:]]
+    within = step.within_ms
+    if within is None and plan.mode.value == "live":
+        within = LIVE_WITHIN_MS
+    return Join(declared[0].name, others, step.missing, None if within is None else within / 1000)
+
+
+LIVE_WITHIN_MS: Final = 40.0
+"""How long a join waits in a session when the file does not say: one picture at 25 fps."""

@@ -1,0 +1,363 @@
+"""A media file as pictures and sound, in the order in which it stores them.
+
+Times begin near 0 (the earliest track that is used begins there), never repeat and never go back.
+"""
+
+import logging
+import math
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import av
+import numpy as np
+
+from composer.errors import MediaError
+from composer.formats import Carrier
+from composer.media import pixels
+
+log = logging.getLogger(__name__)
+
+Given: TypeAlias = "av.VideoFrame | av.AudioFrame | av.Packet[Any]"
+
+MAX_PIXELS: Final = 8192 * 8192
+"""Largest picture that is decoded: 67 million pixels, 100 MB in yuv420p."""
+
+JUMP_SECONDS: Final = 10
+"""From here on a step in time is a jump of the source's clock (ffmpeg's -dts_delta_threshold)."""
+
+READ_ATTEMPTS: Final = 8
+"""Errors in a row after which the rest of a container is given up."""
+
+
+class Reader:
+    """What one file or URL holds, decoded. Raises MediaError when it cannot be opened.
+
+    layout: the pixel layout of the pictures, "" for none. sound: samples (FRAME), packets as they
+    were coded (PACKET), or None. max_fps: 0 for all pictures; the rest are left out by their time.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        layout: str = "",
+        sound: Carrier | None = None,
+        max_fps: float = 0,
+        threads: int = 0,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        self.damaged = 0
+        """Packets that could not be read or decoded."""
+
+        self._name = source if "://" in source else Path(source).name
+        self._layout = layout
+        self._carrier = sound
+        self._limits = {"max_pixels": str(max_pixels)}
+        self._container: Any = _open(source, self._name, self._limits)
+        self._image = self._pick("video") if layout else None
+        self._sound = self._pick("audio") if sound is not None else None
+        self._check_tracks()
+        for stream in self._container.streams:
+            if stream not in (self._image, self._sound):
+                stream.discard = av.stream.Discard.all
+        self._timeline = Timeline(self._start(), wraps=_wraps(self._container))
+        self._pace = Pace(max_fps) if max_fps else None
+        if self._image is not None:
+            self._image.thread_type = "AUTO"
+            self._image.codec_context.thread_count = threads
+            self._image.codec_context.options = self._limits
+
+    def read(self) -> Iterator[Given]:
+        """Pictures, and sound samples or packets. Raises MediaError when there is not one."""
+        tracks = {
+            stream.index: self._timeline.track(stream.time_base, _step(stream), self._name)
+            for stream in self._used()
+        }
+        empty = True
+        for packet in self._packets():
+            track = tracks[packet.stream.index]
+            if packet.stream is self._image:
+                items: Iterator[Given] = self._pictures(packet, track)
+            elif self._carrier == Carrier.PACKET:
+                items = _coded(packet, track)
+            else:
+                items = self._samples(packet, track)
+            for item in items:
+                empty = False
+                yield item
+        if empty:
+            raise MediaError(f"{self._name} holds nothing that can be decoded")
+
+    def close(self) -> None:
+        """Let go of the file. Packets that were given out keep it open until the last is gone,
+        because they lead to their track's parameters.
+        """
+        container, self._container, self._image, self._sound = self._container, None, None, None
+        if container is not None and self._carrier != Carrier.PACKET:
+            container.close()
+
+    def _used(self) -> list[Any]:
+        return [stream for stream in (self._image, self._sound) if stream is not None]
+
+    def _pick(self, kind: str) -> Any:
+        """The best track of a kind that can be decoded. The cover of an album is not a picture."""
+        cover = av.stream.Disposition.attached_pic
+        tracks = [
+            stream
+            for stream in self._container.streams
+            if stream.type == kind and stream.codec_context and not stream.disposition & cover
+        ]
+        best = self._container.streams.best(kind)
+        return best if best in tracks else next(iter(tracks), None)
+
+    def _check_tracks(self) -> None:
+        if (self._layout and self._image is None) or not self._used():
+            missing = "picture" if self._layout else "sound"
+            found = ", ".join(_describe(stream) for stream in self._container.streams)
+            self._container.close()
+            raise MediaError(f"{self._name} has no {missing} track; it has {found or 'no track'}")
+
+    def _start(self) -> Fraction:
+        """Seconds at which the first of the used tracks begins."""
+        starts = [
+            stream.start_time * stream.time_base
+            for stream in self._used()
+            if stream.start_time is not None
+        ]
+        return Fraction(min(starts, default=0))
+
+    def _packets(self) -> Iterator[Any]:
+        """Every packet of the used tracks, then an empty one each, which drains the decoder."""
+        failed = 0
+        while failed < READ_ATTEMPTS:
+            try:
+                for packet in self._container.demux(self._used()):
+                    failed = 0
+                    yield packet
+            except av.FFmpegError as exc:
+                failed += 1
+                self.damaged += 1
+                log.debug("%s: %s", self._name, exc)
+            else:
+                return
+        log.warning("%s is damaged: the rest of it is left out", self._name)
+        for stream in self._used():
+            last: Any = av.Packet()
+            last.stream, last.time_base = stream, stream.time_base
+            yield last
+
+    def _decode(self, packet: Any) -> list[Any]:
+        try:
+            return list(packet.decode())
+        except av.FFmpegError as exc:
+            if not isinstance(exc, EOFError):  # the decoder was drained already
+                self.damaged += 1
+                if self.damaged == 1:
+                    log.warning("%s is damaged: what cannot be decoded is left out", self._name)
+            return []
+
+    def _pictures(self, packet: Any, track: "Track") -> Iterator[av.VideoFrame]:
+        for image in self._decode(packet):
+            pts = track.place(image.pts, image.dts, image.duration)
+            if pts is None or (self._pace and not self._pace.takes(pts * track.seconds)):
+                continue
+            image.pts, image.pict_type = pts, 0
+            matrix = image.side_data.get("DISPLAYMATRIX")
+            if matrix is None:
+                yield pixels.convert(image, self._layout)
+            else:
+                yield turned(image, self._layout, struct.unpack("9i", bytes(matrix)))
+
+    def _samples(self, packet: Any, track: "Track") -> Iterator[av.AudioFrame]:
+        for block in self._decode(packet):
+            pts = track.place(block.pts, block.dts, block.duration)
+            if pts is not None:
+                block.pts = pts
+                yield block
+
+
+def _coded(packet: Any, track: "Track") -> Iterator[Any]:
+    if not packet.size:
+        return
+    before = packet.dts if packet.pts is None else packet.pts
+    pts = track.place(packet.pts, packet.dts, packet.duration)
+    if pts is None:
+        return
+    if packet.dts is not None:
+        packet.dts += pts - before
+    packet.pts = pts
+    yield packet
+
+
+def _open(source: str, name: str, limits: dict[str, str]) -> Any:
+    try:
+        return av.open(source, options=limits)
+    except FileNotFoundError:
+        raise MediaError(f"{name}: there is no such file") from None
+    except PermissionError as exc:
+        raise MediaError(f"{name} may not be read") from exc
+    except IsADirectoryError:
+        raise MediaError(f"{name} is a folder, not a media file") from None
+    except (av.FFmpegError, OSError) as exc:
+        if "://" in source:
+            raise MediaError(f"{name} cannot be opened: nothing there can be read") from exc
+        raise MediaError(
+            f"{name} is not a media file that can be read, or it is damaged,"
+            " or its pictures are too large"
+        ) from exc
+
+
+def _describe(stream: Any) -> str:
+    """A track in words: "sound (aac, stereo, 48000 Hz)"."""
+    context = stream.codec_context
+    codec = context.codec.canonical_name if context else "unknown codec"
+    if stream.type == "video":
+        return f"pictures ({codec}, {stream.width}x{stream.height})"
+    if stream.type == "audio" and context:
+        return f"sound ({codec}, {context.layout.name}, {context.sample_rate} Hz)"
+    return str(stream.type)
+
+
+def _wraps(container: Any) -> bool:
+    """Whether the clock of this kind of file may jump ahead (MPEG-TS and its like)."""
+    return bool(container.format.flags & av.format.Flags.ts_discont.value)
+
+
+def _step(stream: Any) -> int:
+    """Ticks from one item of a track to the next, as the container says."""
+    if stream.type == "audio":
+        return 1
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return max(1, round(1 / (rate * stream.time_base)))
+
+
+class Timeline:
+    """What to add to the times of a file. A jump of its clock begins a new stretch for all tracks.
+
+    start: seconds that become 0. wraps: a jump ahead counts too; else long pauses are believed.
+    """
+
+    def __init__(self, start: Fraction, *, wraps: bool) -> None:
+        self.shifts = [-start]
+        self.wraps = wraps
+
+    def track(self, time_base: Fraction, step: int, name: str = "") -> "Track":
+        return Track(self, time_base, step, name)
+
+
+class Track:
+    """The clock of one track, counted in `time_base` seconds."""
+
+    def __init__(self, timeline: Timeline, time_base: Fraction, step: int, name: str) -> None:
+        self.seconds: Final = float(time_base)
+        self.repeated = 0
+        """Items left out because their time had been used."""
+
+        self._timeline, self._time_base, self._name = timeline, time_base, name
+        self._stretch = 0
+        self._shift = self._ticks(timeline.shifts[0])
+        self._jump = round(JUMP_SECONDS / time_base)
+        self._step = step
+        self._last: int | None = None
+
+    def place(self, pts: int | None, dts: int | None, duration: int | None) -> int | None:
+        """When the next item is, in ticks from 0; None when it must be left out."""
+        written = dts if pts is None else pts
+        last = self._last
+        if last is None:
+            new = 0 if written is None else written + self._shift
+        elif written is None:
+            new = last + self._step
+        else:
+            new = written + self._shift
+            ahead = new - last
+            if ahead < -self._jump or (self._timeline.wraps and ahead > self._jump + self._step):
+                new = self._rebase(written, last + self._step)
+            if new <= last:
+                self._count_repeated()
+                return None
+        if duration:
+            self._step = duration
+        self._last = new
+        return new
+
+    def _rebase(self, written: int, expected: int) -> int:
+        """Join the stretch that another track has begun, or begin one where time goes on."""
+        shifts = self._timeline.shifts
+        for stretch in range(self._stretch + 1, len(shifts)):
+            shift = self._ticks(shifts[stretch])
+            if abs(written + shift - expected) <= self._jump:
+                break
+        else:
+            stretch, shift = len(shifts), expected - written
+            shifts.append(shift * self._time_base)
+            log.warning("%s: its clock jumps; time goes on from there", self._name)
+        self._stretch, self._shift = stretch, shift
+        return written + shift
+
+    def _count_repeated(self) -> None:
+        self.repeated += 1
+        if self.repeated == 1:
+            log.warning("%s: times repeat or go back; such items are left out", self._name)
+
+    def _ticks(self, seconds: Fraction) -> int:
+        return round(seconds / self._time_base)
+
+
+class Pace:
+    """Takes at most so many pictures per second, by their time."""
+
+    def __init__(self, per_second: float) -> None:
+        self._interval = 1 / per_second
+        self._early = self._interval / 4  # times are rounded, to 1 ms in Matroska
+        self._due = -math.inf
+
+    def takes(self, seconds: float) -> bool:
+        if seconds < self._due - self._early:
+            return False
+        self._due = max(self._due, seconds - self._interval) + self._interval
+        return True
+
+
+def turned(image: av.VideoFrame, layout: str, matrix: tuple[int, ...]) -> av.VideoFrame:
+    """The picture in `layout`, upright as its display matrix says (ffmpeg's autorotate).
+
+    matrix: 9 numbers, row by row (libavutil/display.h). Angles between are left alone.
+    """
+    across, down, angle = _turns(matrix)
+    if angle not in (90, 270):
+        image = pixels.convert(image, layout)
+        return _rearranged(image, across=across, down=down) if across or down else image
+    # transposed 4:2:2 would be 4:4:0
+    image = pixels.convert(image, "yuv444p" if layout == "yuv422p" else layout)
+    return pixels.convert(_rearranged(image, across=across, down=down, transpose=True), layout)
+
+
+def _turns(matrix: tuple[int, ...]) -> tuple[bool, bool, int]:
+    """(mirror left to right, mirror top to bottom, angle), mirrored after any transposition.
+
+    The cases of configure_input_video_filter() in fftools/ffmpeg_filter.c.
+    """
+    angle = round(math.degrees(math.atan2(matrix[1], matrix[0]))) % 360
+    if angle == 90:  # transpose=clock, or cclock_flip where it is mirrored
+        return matrix[3] <= 0, False, angle
+    if angle == 180:
+        return matrix[0] < 0, matrix[4] < 0, angle
+    if angle == 270:  # transpose=cclock, or clock_flip
+        return matrix[3] < 0, True, angle
+    return False, angle == 0 and matrix[4] < 0, angle
+
+
+def _rearranged(
+    image: av.VideoFrame, *, across: bool, down: bool, transpose: bool = False
+) -> av.VideoFrame:
+    size = (image.height, image.width) if transpose else (image.width, image.height)
+    new = pixels.blank(image, *size)
+    new.duration = image.duration
+    for target, source in zip(pixels.planes(new), pixels.planes(image), strict=True):
+        upright = source.swapaxes(0, 1) if transpose else source
+        np.copyto(target, upright[:: -1 if down else 1, :: -1 if across else 1])
+    return new
