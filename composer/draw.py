@@ -325,12 +325,16 @@ class Mesh:
         return found
 
     @cached_property
-    def above(self) -> dict[int, list[tuple[int, int]]]:
+    def above(self) -> Neighbours:
         return neighbours((b, a, weight) for a, b, weight in self.links)
 
     @cached_property
-    def below(self) -> dict[int, list[tuple[int, int]]]:
+    def below(self) -> Neighbours:
         return neighbours(self.links)
+
+    @cached_property
+    def beside(self) -> Neighbours:
+        return neighbours([*self.links, *((b, a, weight) for a, b, weight in self.links)])
 
     @cached_property
     def port_room(self) -> dict[int, float]:
@@ -350,7 +354,9 @@ class Mesh:
         sizes = [(0.0, 4.0)] * len(self.rank)
         for spot, drawn in enumerate(self.cards):
             along, across = self.flow.turn(drawn.width, drawn.height)
-            heads = inputs[spot] * self.slot_step(spot) + 8
+            # With two or three heads there is room for the straight one to be the outermost.
+            steps = min(2 * inputs[spot] - 2, max(4, inputs[spot] - 1))
+            heads = steps * self.slot_step(spot) + SLOT_MARGIN
             sizes[spot] = (along, max(across, heads) if inputs[spot] > 1 else across)
         for route in self.routes:
             if route.label_spot is not None and route.arrow.label:
@@ -389,8 +395,12 @@ class Mesh:
         return apart + (2 * FRAME_PAD + CAPTION if framed else 0)
 
 
-def neighbours(links: Iterable[tuple[int, int, int]]) -> dict[int, list[tuple[int, int]]]:
-    found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+Neighbours = dict[int, list[tuple[int, int]]]
+"""Spot -> (spot in the layer before or after, how much straightness matters)"""
+
+
+def neighbours(links: Iterable[tuple[int, int, int]]) -> Neighbours:
+    found: Neighbours = defaultdict(list)
     for spot, other, weight in links:
         found[spot].append((other, weight))
     return found
@@ -528,23 +538,34 @@ def across(mesh: Mesh, layers: Layers) -> dict[int, float]:
     place: dict[int, float] = {}
     for layer in layers:
         settle(mesh, layer, place, {})
-    best, least = dict(place), float("inf")
-    for _ in range(6):
-        for side, sweep in ((mesh.above, layers), (mesh.below, layers[::-1])):
-            for layer in sweep:
-                settle(mesh, layer, place, side)
-            cost = sum(weight * abs(place[a] - place[b]) for a, b, weight in mesh.links)
-            if cost < least - 0.01:
-                best, least = dict(place), cost
+    down, up, both = (layers, mesh.above), (layers[::-1], mesh.below), (layers, mesh.beside)
+    # Looking one way lets whole chains move; looking both ways then takes out small bends.
+    place = straightest(mesh, place, [down, up] * 6)
+    return straightest(mesh, place, [both] * 8)
+
+
+def straightest(
+    mesh: Mesh, place: dict[int, float], sweeps: Iterable[tuple[Layers, Neighbours]]
+) -> dict[int, float]:
+    """The best of the places that these sweeps pass through."""
+    best, least = place, sideways(mesh, place)
+    place = dict(place)
+    for layers, side in sweeps:
+        for layer in layers:
+            settle(mesh, layer, place, side)
+        if sideways(mesh, place) < least - 0.01:
+            best, least = dict(place), sideways(mesh, place)
     return best
+
+
+def sideways(mesh: Mesh, place: dict[int, float]) -> float:
+    return sum(weight * abs(place[a] - place[b]) for a, b, weight in mesh.links)
 
 
 Pull = tuple[float, int]
 
 
-def settle(
-    mesh: Mesh, layer: list[int], place: dict[int, float], side: dict[int, list[tuple[int, int]]]
-) -> None:
+def settle(mesh: Mesh, layer: list[int], place: dict[int, float], side: Neighbours) -> None:
     """Move a layer to the weighted medians of its neighbours, keeping distances and order.
 
     Pools adjacent violators: spots that would overlap become one block with one median.
@@ -579,6 +600,7 @@ def median(pulls: list[Pull]) -> float:
 
 
 HEAD: Final = 8.0
+SLOT_MARGIN: Final = 14.0
 FRAME_PAD: Final = 11.0
 CAPTION: Final = 15.0
 
@@ -784,17 +806,24 @@ def slots(mesh: Mesh, place: dict[int, float], *, first: bool) -> dict[int, floa
     found: dict[int, float] = {}
     for spot, ways in sides.items():
         ways.sort()
-        offsets = spaced([way for way, _ in ways], mesh.slot_step(spot), mesh.sizes[spot][1] - 14)
+        step = mesh.slot_step(spot)
+        # Heads keep their distance, for their port names; tails may crowd.
+        offsets = spaced(
+            [way for way, _ in ways],
+            step=step,
+            least=min(step, 7.0) if first else step,
+            room=mesh.sizes[spot][1] - SLOT_MARGIN,
+        )
         found.update((index, at) for (_, index), at in zip(ways, offsets, strict=True))
     return found
 
 
-def spaced(ways: Sequence[float], step: float, room: float) -> list[float]:
+def spaced(ways: Sequence[float], *, step: float, least: float, room: float) -> list[float]:
     """Slots in order; whatever can run straight ahead gets the middle of the side."""
     straight = [index for index, way in enumerate(ways) if abs(way) < 1]
     middle = fmean(straight) if straight else (len(ways) - 1) / 2
     longer = max(middle, len(ways) - 1 - middle)
-    if longer * 7 > room / 2:
+    if longer * least > room / 2 + 0.01:
         middle = longer = (len(ways) - 1) / 2
     step = min(step, room / 2 / max(longer, 0.5))
     return [(index - middle) * step for index in range(len(ways))]
@@ -836,11 +865,18 @@ def framed(
             pieces = with_rect(pieces, rect, others)
         for line in lines:
             if group_of[line.arrow.start] == group_of[line.arrow.end] == group:
-                longer = with_rect(pieces, track(line, flow).bounds, others)
+                longer = with_rect(pieces, reach(line, flow), others)
                 # A line that no frame can take in simply leaves it and comes back.
                 pieces = longer if len(longer) == len(pieces) else pieces
         frames += [Frame(group, piece) for piece in pieces]
     return tuple(frames)
+
+
+def reach(line: Line, flow: Flow) -> Rect:
+    """What a line will need with its label where that is wished."""
+    at = min(line.curve.points(24), key=lambda point: abs(point[0] - line.label_at))
+    label = flow.centred(*at, *label_size(line.arrow.label))
+    return around([track(line, flow).bounds, label])
 
 
 def with_rect(pieces: Sequence[Rect], rect: Rect, others: Sequence[Rect]) -> list[Rect]:

@@ -19,6 +19,9 @@ HEAVY: Final = frozenset(
     {"av", "numpy", "onnxruntime", "PIL", "PIL.Image", "PIL.ImageDraw", "PIL.ImageFont", "torch"}
 )
 
+OWN: Final = ("composer.media.", "composer.progress")
+"""Modules of our own that import something heavy; deferred with what they import."""
+
 
 class _Absent(ModuleType):
     """Stands for a package that is not installed."""
@@ -42,7 +45,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name not in HEAVY and not name.startswith("composer.media."):
+        if name not in HEAVY and not name.startswith(OWN):
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec is None:

@@ -126,6 +126,10 @@ class Node(BaseModel):
         """The pixel layouts that these settings leave to a port, preferred first; () for all."""
         return ()
 
+    def length(self, source: str, folder: Path) -> float | None:
+        """Seconds of media that a source will give, None where it does not know."""
+        return None
+
     def wants(self, port: str) -> bool:
         """Whether an optional track that nobody named should reach this node by itself."""
         return True

@@ -220,7 +220,7 @@ class _Loader(yaml.SafeLoader):
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:
         # The scanner looks up to 1024 characters ahead of its events, and each open bracket makes
         # every further character slower: 16 KB of '[' would take 26 s before the first event.
-        if self.flow_level >= MAX_DEPTH:
+        if len(self.indents) + self.flow_level >= MAX_DEPTH:
             raise _Refused("too-deep", _TOO_DEEP, self.get_mark())
         super().fetch_flow_collection_start(TokenClass)
 
@@ -510,6 +510,8 @@ class _Reading:
                     index = places[value.count("${", 0, match.start())]
                     span = self._places.place(index, len(match[0].partition("\n")[0]))
                 self._report("bad-env", exc.message, span, exc.hint, path)
+                if len(self._problems) >= MAX_PROBLEMS:
+                    break
         if failed:
             return None
         if filled:

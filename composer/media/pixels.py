@@ -4,11 +4,13 @@ Conversions go through swscale. An untagged picture is taken as BT.601, limited 
 does; a tagged one by its tag (ISO/IEC 23091-2).
 """
 
+import threading
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from composer.formats import YUV_LAYOUTS
@@ -117,7 +119,9 @@ def convert(
         return image
     color = color if color is not None and tags(image) == UNTAGGED else tags(image)
     matrix = sws_matrix(color.matrix)
-    new = image.reformat(
+    key = (image.format.name, *_size(image), layout, width, height, matrix, full, interpolation)
+    new = _scaler(key).reformat(
+        image,
         width,
         height,
         layout,
@@ -126,8 +130,28 @@ def convert(
         interpolation=interpolation,
         src_color_range=FULL if full else LIMITED,
         dst_color_range=LIMITED if to_yuv else FULL,
+        threads=1,
     )
     return with_tags(new, color if to_yuv else UNTAGGED, LIMITED if to_yuv else FULL)
+
+
+SCALERS: Final = 16
+"""Most swscale contexts that one thread keeps. Making one costs up to twice what a frame does."""
+
+_scalers = threading.local()
+
+
+def _scaler(key: tuple[object, ...]) -> VideoReformatter:
+    """The swscale context of this thread for one conversion; they may not be shared by threads.
+
+    One slice thread each: more of them cost CPU, and the frames are already worked on in parallel.
+    """
+    kept: dict[tuple[object, ...], VideoReformatter] = _scalers.__dict__.setdefault("kept", {})
+    found = kept.pop(key, None) or VideoReformatter()
+    kept[key] = found
+    if len(kept) > SCALERS:
+        del kept[next(iter(kept))]
+    return found
 
 
 def _size(image: av.VideoFrame) -> tuple[int, int]:

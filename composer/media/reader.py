@@ -162,8 +162,12 @@ class Reader:
     def _pictures(self, packet: Any, track: "Track") -> Iterator[av.VideoFrame]:
         for image in self._decode(packet):
             pts = track.place(image.pts, image.dts, image.duration)
-            if pts is None or (self._pace and not self._pace.takes(pts * track.seconds)):
+            if pts is None:
                 continue
+            if self._pace is not None:
+                if not self._pace.takes(pts * track.seconds):
+                    continue
+                image.duration = 0  # it is shown for longer than it says
             image.pts, image.pict_type = pts, 0
             matrix = image.side_data.get("DISPLAYMATRIX")
             if matrix is None:

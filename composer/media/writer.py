@@ -165,6 +165,7 @@ class PictureEncoder:
         self._size = self._cut = (0, 0)
         self._time_base = Fraction(1, 1)
         self._last = -(1 << 62)
+        self._step = 0  # ticks between the last two pictures
         self._due = self._begin = 0
         self._first: av.VideoFrame | None = None
         self._resized = False
@@ -179,24 +180,27 @@ class PictureEncoder:
         if pts <= self._last:
             self._count_repeated()
             return []
-        step, self._last = pts - self._last, pts
+        self._step, self._last = pts - self._last, pts
         picture = self._stamped(image, self._fitted(image, at), pts)
         if self.context.is_open:
             return self._encoded(picture)
-        if self._first is None and not picture.duration:
-            self._first = picture
-            return []
-        return self._begun(picture, picture.duration if self._first is None else step)
+        if self._first is not None:
+            return self._begun(picture)
+        if self._live and picture.duration:
+            self._step = picture.duration
+            return self._begun(picture)
+        self._first, self._step = picture, picture.duration
+        return []
 
     def finish(self) -> list[Any]:
         """The packets that are still held. Nothing can be encoded afterwards."""
         if not self._layout:
             return []
-        packets = [] if self.context.is_open else self._begun(None, 0)
+        packets = [] if self.context.is_open else self._begun(None)
         return packets + self._encoded(None)
 
-    def _begun(self, picture: av.VideoFrame | None, step: int) -> list[Any]:
-        self._open(step)
+    def _begun(self, picture: av.VideoFrame | None) -> list[Any]:
+        self._open()
         first, self._first = self._first, None
         return [
             packet
@@ -207,9 +211,13 @@ class PictureEncoder:
 
     def _encoded(self, picture: av.VideoFrame | None) -> list[Any]:
         try:
-            return list(self.context.encode(picture))
-        except av.FFmpegError as exc:
+            packets = self.context.encode(picture)
+        except (av.FFmpegError, ValueError) as exc:
             raise MediaError(f"{self._settings.codec}: a picture cannot be encoded") from exc
+        for packet in packets:
+            if not packet.duration:
+                packet.duration = self._step
+        return list(packets)
 
     def _decide(self, image: av.VideoFrame, at: Moment) -> None:
         coder, name = self._coder, image.format.name
@@ -233,18 +241,18 @@ class PictureEncoder:
         tags = pixels.tags(image)
         tags = at.color if tags == pixels.UNTAGGED else tags
         if self._layout in YUV_LAYOUTS:
-            context.colorspace, context.color_trc = tags.matrix, tags.transfer
-            context.color_primaries = tags.primaries
+            context.colorspace = JFIF_MATRIX if coder.full_range else tags.matrix
+            context.color_primaries, context.color_trc = tags.primaries, tags.transfer
             said = image.color_range if name == self._layout else pixels.LIMITED
             context.color_range = pixels.FULL if coder.full_range else min(said, pixels.LIMITED)
         context.sample_aspect_ratio = pixel_aspect(image, at.time_base)
 
-    def _open(self, step: int) -> None:
-        """Open the encoder. `step`: ticks between two pictures, for its rate control."""
+    def _open(self) -> None:
+        """Open the encoder. The time between two pictures tells its rate control the rate."""
         context, settings, coder = self.context, self._settings, self._coder
         context.width, context.height = self._cut
         context.pix_fmt, context.time_base = self._layout, self._time_base
-        rate = 1 / (step * self._time_base) if step > 0 else Fraction(25)
+        rate = 1 / (self._step * self._time_base) if self._step > 0 else Fraction(25)
         context.framerate = min(max(rate, Fraction(1)), Fraction(240)).limit_denominator(1001)
         context.thread_count = settings.threads
         context.thread_type = "SLICE" if self._live else "AUTO"
@@ -344,6 +352,10 @@ class PictureEncoder:
             log.warning("times of pictures repeat or go back; such pictures are left out")
 
 
+JFIF_MATRIX: Final = 5
+"""AVCOL_SPC_BT470BG: the matrix of every JPEG (libavutil/pixfmt.h)."""
+
+
 def coder_options(settings: PictureSettings, *, live: bool = False) -> dict[str, str]:
     """libavcodec's options for these settings. Raises MediaError for what the codec cannot do."""
     coder, codec = settings.coder, settings.codec
@@ -420,12 +432,12 @@ def _full_range(
         height or image.height,
         layout,
         src_colorspace=matrix,
-        dst_colorspace=pixels.SWS_BT601,  # JFIF
+        dst_colorspace=pixels.sws_matrix(JFIF_MATRIX),
         interpolation="BICUBIC",
         src_color_range=pixels.FULL if pixels.is_full_range(image) else pixels.LIMITED,
         dst_color_range=pixels.FULL,
     )
-    return pixels.with_tags(new, tags, pixels.FULL)
+    return pixels.with_tags(new, dataclasses.replace(tags, matrix=JFIF_MATRIX), pixels.FULL)
 
 
 # Sound
@@ -525,12 +537,7 @@ class SoundEncoder:
                 self.context.sample_rate,
                 self.context.frame_size,
             )
-            self._taken_samples = 0
-        if block is None:
-            return list(self._resampler.resample(None))
-        counted = _renumbered(block, self._taken_samples)
-        self._taken_samples += block.samples
-        return list(self._resampler.resample(counted))
+        return list(self._resampler.resample(block))
 
     def _encoded(self, blocks: list[av.AudioFrame]) -> list[Any]:
         packets = []
@@ -545,3 +552,393 @@ class SoundEncoder:
             return list(self.context.encode(block))
         except (av.FFmpegError, ValueError) as exc:
             raise MediaError("the sound cannot be encoded") from exc
+
+
+def _silence(like: av.AudioFrame, samples: int) -> Iterator[av.AudioFrame]:
+    """Blocks of silence of the same kind, at most a second each."""
+    level = b"\x80" if like.format.name.startswith("u8") else b"\x00"
+    while samples > 0:
+        block = av.AudioFrame(like.format.name, like.layout.name, min(samples, like.sample_rate))
+        block.sample_rate, block.time_base = like.sample_rate, like.time_base
+        block.pts = like.pts
+        for plane in block.planes:
+            plane.update(level * plane.buffer_size)
+        samples -= block.samples
+        yield block
+
+
+def _without_start(block: av.AudioFrame, samples: int) -> av.AudioFrame | None:
+    """The block without its first samples; None when nothing is left."""
+    if samples >= block.samples:
+        return None
+    array = block.to_ndarray()
+    step = 1 if block.format.is_planar else block.layout.nb_channels
+    rest = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(array[:, samples * step :]), block.format.name, block.layout.name
+    )
+    rest.sample_rate, rest.time_base, rest.pts = block.sample_rate, block.time_base, block.pts
+    return rest
+
+
+class SoundDecoder:
+    """Packets of a track into samples, with a decoder of its own: several may read one track."""
+
+    def __init__(self, stream: Any) -> None:
+        theirs = stream.codec_context
+        if theirs.name.startswith(("adpcm", "wma")):
+            self._context = theirs  # PyAV does not show block_align, which these need
+            return
+        self._context = av.CodecContext.create(theirs.name, "r")
+        self._context.extradata = theirs.extradata
+        self._context.sample_rate, self._context.layout = theirs.sample_rate, theirs.layout
+        # without it the times of the first samples ignore the encoder's delay that is cut off
+        self._context.options = {"pkt_timebase": str(stream.time_base)}
+
+    def decode(self, packet: Any) -> list[av.AudioFrame]:
+        try:
+            return list(self._context.decode(packet))
+        except av.FFmpegError:
+            log.debug("a packet of sound cannot be decoded")
+            return []
+
+
+# Files
+
+
+class Target(Protocol):
+    """Where packets go: a container, or a row of picture files."""
+
+    def add_pictures(self, settings: PictureSettings) -> Any:
+        """The encoder's context for the pictures, not open."""
+
+    def add_sound(self, codec: str) -> Any:
+        """The encoder's context for the sound, not open."""
+
+    def add_copy(self, stream: Any) -> None:
+        """A track for packets of this one."""
+
+    def write(self, track: str, packets: list[Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class ContainerFile:
+    """One file of any kind in CONTAINERS. It is made when the first packet is written."""
+
+    def __init__(self, path: str, container: Container) -> None:
+        self._path = path
+        self._tracks: dict[str, Any] = {}
+        self._file: Any = av.open(
+            path, "w", container.format, container_options=dict(container.options)
+        )
+
+    def add_pictures(self, settings: PictureSettings) -> Any:
+        self._tracks["image"] = self._file.add_stream(settings.coder.name)
+        return self._tracks["image"].codec_context
+
+    def add_sound(self, codec: str) -> Any:
+        self._tracks["audio"] = self._file.add_stream("libopus" if codec == "opus" else codec)
+        return self._tracks["audio"].codec_context
+
+    def add_copy(self, stream: Any) -> None:
+        self._tracks["audio"] = self._file.add_stream_from_template(stream)
+
+    def write(self, track: str, packets: list[Any]) -> None:
+        stream = self._tracks[track]
+        try:
+            for packet in packets:
+                packet.stream = stream
+                self._file.mux_one(packet)
+        except OSError as exc:
+            raise _unwritable(self._path, exc) from exc
+        except av.FFmpegError as exc:
+            raise MediaError(f"{self._path}: this kind of file cannot hold the {track}") from exc
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as exc:
+            raise _unwritable(self._path, exc) from exc
+
+
+class PictureFiles:
+    """One file per picture; `%03d` in the path is its number from 1. Without one: the first."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._written = 0
+
+    def add_pictures(self, settings: PictureSettings) -> Any:
+        return av.CodecContext.create(settings.coder.name, "w")
+
+    def add_sound(self, codec: str) -> Any:
+        raise NotImplementedError
+
+    def add_copy(self, stream: Any) -> None:
+        raise NotImplementedError
+
+    def write(self, track: str, packets: list[Any]) -> None:
+        for packet in packets:
+            path = self._path if "%" not in self._path else self._path % (self._written + 1)
+            if path == self._path and self._written:
+                if self._written == 1:
+                    log.warning("%s holds one picture: write %%03d for all", self._path)
+                self._written += 1
+                continue
+            try:
+                Path(path).write_bytes(bytes(packet))
+            except OSError as exc:
+                raise _unwritable(path, exc) from exc
+            self._written += 1
+
+    def close(self) -> None:
+        """Every file is closed already."""
+
+
+def _unwritable(path: str, exc: OSError) -> MediaError:
+    return MediaError(f"{path} cannot be written: {exc.strerror or exc}")
+
+
+class Writer:
+    """Pictures and sound into one file. Raises MediaError for what the file cannot hold.
+
+    image, audio: whether this track is to be expected. The header names every track, so packets
+    wait until both are there; one that is PATIENCE_SECONDS late is left out.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        pictures: PictureSettings,
+        sound: SoundSettings,
+        *,
+        image: bool = True,
+        audio: bool = True,
+        live: bool = False,
+    ) -> None:
+        self._path, self._live = path, live
+        self._ending = Path(path).suffix.lower().removeprefix(".")
+        self._container = CONTAINERS.get(self._ending)
+        self._settings = self._resolved(pictures)
+        self._sound_settings = self._checked(sound)
+        audio = audio and sound.codec != "none" and self._container is not None
+        self._expected = {name for name, wanted in (("image", image), ("audio", audio)) if wanted}
+        self._audio = audio
+        self._target = self._opened()
+        self._pictures: PictureEncoder | None = None
+        self._sound: Sound | None = None
+        self._early: list[tuple[Any, Moment]] = []  # sound that came before the first picture
+        self._waiting: list[tuple[str, list[Any]]] = []  # packets before the header
+        self._since: float | None = None
+        self._started = self._closed = False
+        self._told: set[str] = set()
+
+    def picture(self, image: av.VideoFrame, at: Moment) -> None:
+        if self._pictures is None:
+            if self._left_out("image"):
+                return
+            context = self._target.add_pictures(self._settings)
+            self._pictures = PictureEncoder(context, self._settings, live=self._live)
+        packets = self._pictures.encode(image, at)
+        early, self._early = self._early, []
+        for item, moment in early:
+            self._hear(item, moment)
+        self._give("image", packets, at)
+
+    def sound(self, item: Any, at: Moment) -> None:
+        """item: an av.AudioFrame, or an av.Packet whose stream has the track's parameters."""
+        if not self._audio or (self._sound is None and self._left_out("audio")):
+            return
+        if self._pictures is None and "image" in self._expected and not self._patience_over(at):
+            self._early.append((item, at))
+            return
+        early, self._early = self._early, []
+        for one, moment in (*early, (item, at)):
+            self._hear(one, moment)
+
+    def finish(self) -> None:
+        """Write what is still held, and the end of the file."""
+        if self._closed:
+            return
+        self._closed = True
+        self._expected.clear()
+        try:
+            for item, moment in self._early:
+                self._hear(item, moment)
+            if self._pictures is not None:
+                self._give("image", self._pictures.finish())
+            if self._sound is not None:
+                self._give("audio", self._sound.finish())
+            self._start()
+        finally:
+            self._target.close()
+        if self._pictures is None and self._sound is None:
+            raise MediaError(f"no picture or sound reached {self._path}; nothing was written")
+
+    def close(self) -> None:
+        """The same after something went wrong: what was given is written as far as it can be."""
+        try:
+            self.finish()
+        except MediaError as exc:
+            log.debug("%s", exc)
+
+    def _resolved(self, settings: PictureSettings) -> PictureSettings:
+        """The settings with a codec that the file can hold."""
+        codec = settings.codec
+        if self._container is None and self._ending not in STILLS:
+            known = ", ".join((*CONTAINERS, *STILLS))
+            raise MediaError(f"{self._path}: no kind of file is known by this ending; use {known}")
+        held = self._container.pictures if self._container else (STILLS[self._ending],)
+        if codec != "auto" and codec not in held:
+            other = next((name for name, one in CONTAINERS.items() if codec in one.pictures), "mkv")
+            raise MediaError(
+                f".{self._ending} files cannot hold {codec} pictures;"
+                f" use codec: {held[0]}, or a name that ends in .{other}"
+            )
+        settings = dataclasses.replace(settings, codec=held[0] if codec == "auto" else codec)
+        coder_options(settings)
+        return settings
+
+    def _checked(self, settings: SoundSettings) -> SoundSettings:
+        held = self._container.sound if self._container else ()
+        if held and settings.codec in ("aac", "opus") and settings.codec not in held:
+            raise MediaError(
+                f".{self._ending} files cannot hold {settings.codec} sound; use audio: {held[0]}"
+            )
+        return settings
+
+    def _opened(self) -> Target:
+        folder = Path(self._path).parent
+        if not folder.is_dir():
+            raise MediaError(f"{self._path} cannot be written: there is no folder {str(folder)!r}")
+        if Path(self._path).is_dir():
+            raise MediaError(f"{self._path} is a folder; name a file")
+        if self._container is None:
+            return PictureFiles(self._path)
+        return ContainerFile(self._path, self._container)
+
+    def _hear(self, item: Any, at: Moment) -> None:
+        if self._sound is None:
+            self._sound = self._sound_for(item)
+        self._give("audio", self._sound.encode(item, at), at)
+
+    def _sound_for(self, item: Any) -> "Sound":
+        assert self._container is not None  # `audio` is false otherwise
+        held, asked = self._container.sound, self._sound_settings.codec
+        if isinstance(item, av.Packet):
+            codec = item.stream.codec_context.codec.canonical_name
+            if codec in held and asked in ("auto", "copy"):
+                self._target.add_copy(item.stream)
+                return CopiedSound()
+            if asked == "copy":
+                raise MediaError(
+                    f".{self._ending} files cannot hold {codec} sound; use audio: {held[0]}"
+                )
+        elif asked == "copy":
+            raise MediaError(
+                "the sound cannot be copied, because a node works on it; use audio: auto"
+            )
+        codec = asked if asked in ("aac", "opus") else held[0]
+        return CodedSound(SoundEncoder(self._target.add_sound(codec), self._sound_settings.bitrate))
+
+    def _left_out(self, track: str) -> bool:
+        """Whether a track comes too late for the header."""
+        if self._started and track not in self._told:
+            self._told.add(track)
+            said = "pictures" if track == "image" else "sound"
+            log.warning("%s: the %s came too late and is left out", self._path, said)
+        return self._started
+
+    def _patience_over(self, at: Moment) -> bool:
+        """Whether a missing track has been waited for long enough, by the time of the media."""
+        if self._since is None:
+            self._since = at.seconds
+        held = len(self._waiting) + len(self._early)
+        return abs(at.seconds - self._since) > PATIENCE_SECONDS or held > PATIENCE_ITEMS
+
+    def _give(self, track: str, packets: list[Any], at: Moment | None = None) -> None:
+        if self._started:
+            self._target.write(track, packets)
+            return
+        self._waiting.append((track, packets))
+        encoder = self._pictures
+        ready = encoder is None or encoder.context.is_open
+        complete = not self._missing()
+        if ready and (complete or (at is not None and self._patience_over(at))):
+            self._start()
+
+    def _missing(self) -> set[str]:
+        here = {"image": self._pictures, "audio": self._sound}
+        return {track for track in self._expected if here[track] is None}
+
+    def _start(self) -> None:
+        if self._started:
+            return
+        self._started = True
+        waiting, self._waiting = self._waiting, []
+        for track, packets in waiting:
+            self._target.write(track, packets)
+
+
+PATIENCE_SECONDS: Final = 10
+"""How much media may wait for a track that was announced."""
+
+PATIENCE_ITEMS: Final = 2048
+"""How many pictures and blocks of sound may wait for it."""
+
+
+class Sound(Protocol):
+    """What becomes of the sound on its way into the file."""
+
+    def encode(self, item: Any, at: Moment) -> list[Any]: ...
+
+    def finish(self) -> list[Any]: ...
+
+
+class CopiedSound:
+    """Packets as they are. Each is copied, because writing changes it and others may hold it."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def encode(self, item: Any, at: Moment) -> list[Any]:
+        time = item.pts if item.dts is None else item.dts
+        if time is None or (self._last is not None and time <= self._last):
+            return []
+        self._last = time
+        new = av.Packet(bytes(item))
+        new.time_base, new.pts, new.dts = item.time_base, item.pts, time
+        new.duration, new.is_keyframe = item.duration, item.is_keyframe
+        for extra in item.iter_sidedata():
+            extra.to_packet(new)
+        return [new]
+
+    def finish(self) -> list[Any]:
+        return []
+
+
+class CodedSound:
+    """Samples, or packets that the file cannot hold, encoded anew."""
+
+    def __init__(self, encoder: SoundEncoder) -> None:
+        self._encoder = encoder
+        self._decoder: SoundDecoder | None = None
+        self._stream: Any = None
+
+    def encode(self, item: Any, at: Moment) -> list[Any]:
+        if isinstance(item, av.AudioFrame):
+            return self._encoder.encode(item)
+        if self._decoder is None:
+            self._decoder, self._stream = SoundDecoder(item.stream), item.stream
+        return self._blocks(self._decoder.decode(item))
+
+    def finish(self) -> list[Any]:
+        packets = []
+        if self._decoder is not None:
+            last: Any = av.Packet()
+            last.time_base = self._stream.time_base
+            packets = self._blocks(self._decoder.decode(last))
+        return packets + self._encoder.finish()
+
+    def _blocks(self, blocks: list[av.AudioFrame]) -> list[Any]:
+        return [packet for block in blocks for packet in self._encoder.encode(block)]

@@ -1,0 +1,280 @@
+"""The command `byoc`: arguments -> calls. The only file that prints."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+
+from composer import compile as compiler
+from composer import draw, lazy, outline, reference, report, scaffold, schedule
+from composer import plan as plans
+from composer.errors import ComposerError, ParamRejected, PipelineInvalid
+from composer.executor import Media, Run
+from composer.plan import Plan
+from composer.registry import NotFound, Registry
+
+with lazy.deferred():
+    from composer import progress
+
+app = typer.Typer(
+    help="Compose live video pipelines from a YAML graph of nodes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+PROBLEMS: Final = 1
+CANNOT_LOOK: Final = 2
+
+Pipeline = Annotated[Path, typer.Argument(help="pipeline file", metavar="FILE")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def main() -> None:
+    """Run the command; the exit code is 0 fine, 1 problems, 2 could not look."""
+    try:
+        app()
+    except BrokenPipeError:
+        # The reader of our output has seen enough; that is no error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="pipeline files", metavar="FILE...")],
+    form: Annotated[str, typer.Option("--format", help="text or json")] = "text",
+) -> None:
+    """Say everything that is wrong with pipeline files."""
+    if form not in ("text", "json"):
+        _cannot(f"--format should be text or json, got {form!r}")
+    registry = _registry()
+    found: list[Any] = []
+    lines: dict[str, Sequence[str]] = {}
+    for file in files:
+        try:
+            compiled = compiler.compile_file(file, registry)
+        except OSError as exc:
+            _cannot(f"{file}: {exc.strerror or exc}")
+        found += compiled.problems or _unplanned(compiled)
+        lines |= compiled.lines
+    if form == "json":
+        print(json.dumps(report.as_json(found), indent=2))
+    elif found:
+        print(report.text(found, lines), end="")
+    else:
+        print("\n".join(f"{file}: fine" for file in files))
+    raise typer.Exit(PROBLEMS if found else 0)
+
+
+def _unplanned(compiled: compiler.Compiled) -> Sequence[Any]:
+    """Problems that only the choice of formats shows."""
+    try:
+        compiler.plan_of(compiled)
+    except PipelineInvalid as exc:
+        return exc.problems
+    return ()
+
+
+@app.command()
+def plan(
+    file: Pipeline,
+    as_json: Json = False,  # noqa: FBT002 - typer's way to declare a switch
+    live: Annotated[bool, typer.Option("--live", help="as a session, not a file")] = False,  # noqa: FBT002
+) -> None:
+    """Show what will run: formats, converters, stages and inboxes."""
+    made = _plan(file, plans.Mode.LIVE if live else plans.Mode.FILE)
+    print(json.dumps(plans.as_data(made), indent=2) if as_json else outline.text(made), end="")
+    print() if as_json else None
+
+
+@app.command()
+def graph(
+    file: Pipeline,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help=".svg or .mmd")] = None,
+) -> None:
+    """Draw a pipeline, with the format on each edge: SVG to a file, or Mermaid text."""
+    made = _plan(file)
+    boxes, arrows = outline.boxes(made), outline.arrows(made)
+    title = made.graph.capability or file.stem
+    if output is None:
+        print(draw.mermaid(boxes, arrows, title), end="")
+        return
+    forms: dict[str, Callable[..., str]] = {".svg": draw.svg, ".mmd": draw.mermaid}
+    if output.suffix not in forms:
+        _cannot(f"{output}: the picture should end in .svg or .mmd")
+    try:
+        output.write_text(forms[output.suffix](boxes, arrows, title), encoding="utf-8")
+    except OSError as exc:
+        _cannot(f"{output}: {exc.strerror or exc}")
+
+
+@app.command()
+def nodes(
+    type_: Annotated[str, typer.Argument(help="a node type", metavar="[TYPE]")] = "",
+    markdown: Annotated[bool, typer.Option("--markdown", help="the whole reference")] = False,  # noqa: FBT002
+) -> None:
+    """List the node types, or explain one."""
+    registry = _registry()
+    try:
+        if markdown:
+            print(reference.markdown(registry), end="")
+        elif type_:
+            print(reference.text(type_, registry.find(type_, Path.cwd())), end="")
+        else:
+            own = reference.own_nodes(registry, Path.cwd())
+            types = {name: registry.find(name, Path()) for name in registry.names()} | own
+            width = max(map(len, types), default=0)
+            for name, cls in types.items():
+                print(f"{name:{width}}  {reference.summary(cls)}")
+    except NotFound as exc:
+        _cannot(f"{exc}{'; ' + exc.hint if exc.hint else ''}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a pipeline file, the nodes of this folder included."""
+    print(json.dumps(reference.schema(_registry(), Path.cwd()), indent=2))
+
+
+@app.command()
+def new(folder: Annotated[Path, typer.Argument(help="a folder to make", metavar="DIR")]) -> None:
+    """Make a capability folder: a pipeline, a node, its test."""
+    try:
+        made = scaffold.create(folder)
+    except (OSError, ValueError) as exc:
+        _cannot(str(exc))
+    print("\n".join(str(each) for each in made))
+    print(f"next: cd {folder} && byoc run pipeline.yaml --output out.mp4")
+
+
+@app.command()
+def run(
+    file: Pipeline,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", "-i", help="file, URL or %03d pattern; node=... for one of several"
+        ),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option("--output", "-o", help="mp4, mkv, mov, ts, webm or a png pattern"),
+    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="a param: name=value")] = None,
+    params: Annotated[
+        Path | None, typer.Option("--params", help="a YAML file of changes at given times")
+    ] = None,
+    as_json: Json = False,  # noqa: FBT002 - typer's way to declare a switch
+) -> None:
+    """Run a pipeline on a file. Ctrl-C ends it properly: what was made is playable."""
+    made = _plan(file)
+    media = Media(_ends(inputs, made), _ends(outputs, made))
+    started = Run(made, media)
+    _set_params(started, settings or [], params)
+    try:
+        started.start()
+        _follow(started, media, quiet=as_json)
+        account = started.wait()
+    except ComposerError as exc:
+        _failed(exc)
+    if as_json:
+        print(json.dumps(progress.as_data(made, account), indent=2))
+    else:
+        progress.summary(made, account, progress.terminal())
+
+
+def _ends(given: Sequence[str] | None, made: Plan) -> dict[str, str]:
+    """`path` for every end, or `node=path` for one."""
+    ends: dict[str, str] = {}
+    for each in given or []:
+        node, equals, path = each.partition("=")
+        if equals and node in made.steps:
+            ends[node] = path
+        else:
+            ends[""] = each
+    return ends
+
+
+def _set_params(started: Run, settings: Sequence[str], file: Path | None) -> None:
+    values: dict[str, Any] = {}
+    for each in settings:
+        name, equals, text = each.partition("=")
+        if not equals:
+            _cannot(f"--set {each}: write it as name=value")
+        values[name] = _value(text)
+    try:
+        if values:
+            started.params.patch(values)
+        if file is not None:
+            schedule.load(file, started.params)
+    except ParamRejected as exc:
+        for problem in exc.problems:
+            hint = f" - {problem.hint}" if problem.hint else ""
+            print(f"--set: {problem.code}: {problem.message}{hint}", file=sys.stderr)
+        raise typer.Exit(PROBLEMS) from exc
+    except PipelineInvalid as exc:
+        _show(exc, {str(file): file.read_text(encoding="utf-8").splitlines()} if file else {})
+    except OSError as exc:
+        _cannot(f"{file}: {exc.strerror or exc}")
+
+
+def _value(text: str) -> Any:
+    """Lists and mappings are JSON; the rest is text, which the field reads as what it holds."""
+    if text[:1] in "[{":
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _follow(started: Run, media: Media, *, quiet: bool) -> None:
+    """Wait for the end; the first Ctrl-C ends the sources, the second gives up."""
+    console = progress.terminal(quiet=quiet)
+    total = progress.length(started.plan, media)
+    for end in (started.stop, started.abort):
+        try:
+            progress.watch(started, total, console)
+        except KeyboardInterrupt:
+            console.print("ending")
+            end()
+        else:
+            return
+
+
+def _plan(file: Path, mode: plans.Mode = plans.Mode.FILE) -> Plan:
+    try:
+        compiled = compiler.compile_file(file, _registry())
+    except OSError as exc:
+        _cannot(f"{file}: {exc.strerror or exc}")
+    try:
+        return compiler.plan_of(compiled, mode)
+    except PipelineInvalid as exc:
+        _show(exc, compiled.lines)
+
+
+def _registry() -> Registry:
+    try:
+        return Registry.installed()
+    except NotFound as exc:
+        _cannot(str(exc))
+
+
+def _show(exc: PipelineInvalid, lines: Mapping[str, Sequence[str]]) -> NoReturn:
+    print(report.text(exc.problems, lines), end="", file=sys.stderr)
+    raise typer.Exit(PROBLEMS) from exc
+
+
+def _failed(exc: ComposerError) -> NoReturn:
+    print(f"byoc: {exc}", file=sys.stderr)
+    raise typer.Exit(PROBLEMS) from exc
+
+
+def _cannot(why: str) -> NoReturn:
+    print(f"byoc: {why}", file=sys.stderr)
+    raise typer.Exit(CANNOT_LOOK)

@@ -1,0 +1,117 @@
+"""How a run looks on a terminal: a bar while it goes, an account when it is done."""
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from composer.executor import Media, Report, Run
+from composer.plan import Plan
+
+
+def terminal(*, quiet: bool = False) -> Console:
+    """Where progress goes: standard error, so that output can be piped."""
+    return Console(stderr=True, quiet=quiet)
+
+
+def watch(run: Run, total: float | None, console: Console) -> None:
+    """Show frames, speed and time left until the run is done. total: seconds of media, if known."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[frames]} frames  {task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=total, frames=0, speed="")
+        while not run.done.wait(0.1):
+            now = run.report()
+            speed = f"{now.media_seconds / now.seconds:.1f}x" if now.seconds else ""
+            progress.update(
+                task, completed=now.media_seconds, frames=frames_in(run.plan, now), speed=speed
+            )
+
+
+def frames_in(plan: Plan, report: Report) -> int:
+    """Frames that the sources gave."""
+    return sum(report.nodes[name].given for name, step in plan.steps.items() if not step.inputs)
+
+
+def frames_out(plan: Plan, report: Report) -> int:
+    """Frames that the sinks took."""
+    return sum(report.nodes[name].given for name, step in plan.steps.items() if not step.outputs)
+
+
+def dropped(report: Report) -> Counter[str]:
+    """Frames that were dropped, by reason, over all nodes and edges."""
+    total: Counter[str] = Counter()
+    for each in (*report.nodes.values(), *report.edges.values()):
+        total.update(each.dropped)
+    return Counter({reason: count for reason, count in total.items() if count})
+
+
+def as_data(plan: Plan, report: Report) -> dict[str, Any]:
+    """The account as plain data, for `--json`."""
+    return {
+        "frames_in": frames_in(plan, report),
+        "frames_out": frames_out(plan, report),
+        "dropped": dict(dropped(report)),
+        "seconds": round(report.seconds, 3),
+        "media_seconds": round(report.media_seconds, 3),
+        "nodes": {
+            name: {
+                "in": count.taken,
+                "out": count.given,
+                "dropped": {key: value for key, value in count.dropped.items() if value},
+                "errors": count.errors,
+                "seconds": round(count.seconds, 4),
+            }
+            for name, count in report.nodes.items()
+        },
+        "edges": {
+            name: {
+                "in": count.offered,
+                "out": count.taken,
+                "dropped": {key: value for key, value in count.dropped.items() if value},
+            }
+            for name, count in report.edges.items()
+        },
+    }
+
+
+def summary(plan: Plan, report: Report, console: Console) -> None:
+    """Frames in, out and dropped by reason, and the time each node took."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("node", "in", "out", "dropped", "ms/frame", "seconds"):
+        table.add_column(title, justify="left" if title == "node" else "right")
+    for name, count in report.nodes.items():
+        frames = count.taken or count.given
+        each = f"{count.seconds * 1000 / frames:.2f}" if frames else "-"
+        lost = _reasons(count.dropped)
+        taken = str(count.taken) if plan.steps[name].inputs else ""
+        table.add_row(name, taken, str(count.given), lost, each, f"{count.seconds:.2f}")
+    console.print(table)
+    lost = _reasons(dropped(report)) or "none dropped"
+    speed = f", {report.media_seconds / report.seconds:.1f}x" if report.seconds else ""
+    console.print(
+        f"{frames_in(plan, report)} frames in, {frames_out(plan, report)} out, {lost}"
+        f" - {report.media_seconds:.2f} s of media in {report.seconds:.2f} s{speed}"
+    )
+
+
+def _reasons(found: Counter[str]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(found.items()) if count)
+
+
+def length(plan: Plan, media: Media) -> float | None:
+    """Seconds of media that the longest source will give, None where nobody knows."""
+    known = [
+        seconds
+        for name, step in plan.steps.items()
+        if step.settings is not None and not step.inputs
+        for seconds in [step.settings.length(media.source(name), step.folder)]
+        if seconds
+    ]
+    return max(known, default=None)
