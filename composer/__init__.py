@@ -3,6 +3,7 @@
 The names below are what an author of nodes needs; everything else is the engine.
 """
 
+from composer.anchor import Position, place
 from composer.formats import (
     RGB,
     YUV,
@@ -16,7 +17,8 @@ from composer.formats import (
     Sound,
 )
 from composer.frames import Frame, Moment
-from composer.node import Context, Fixed, Live, Node, Position, ReadFile
+from composer.node import Context, Fixed, Live, Node, ReadFile
+from composer.paint import Paint, rgba
 from composer.values import Detection, Detections, Record
 
 __version__ = "0.1.0"
@@ -38,9 +40,12 @@ __all__ = [
     "Node",
     "Own",
     "OwnYUV",
+    "Paint",
     "Picture",
     "Position",
     "ReadFile",
     "Record",
     "Sound",
+    "place",
+    "rgba",
 ]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from composer import compile as compiler
-from composer import draw, lazy, outline, reference, report, scaffold, schedule
+from composer import lazy, report
 from composer import plan as plans
 from composer.errors import ComposerError, ParamRejected, PipelineInvalid
 from composer.executor import Media, Run
@@ -18,7 +18,7 @@ from composer.plan import Plan
 from composer.registry import NotFound, Registry
 
 with lazy.deferred():
-    from composer import progress
+    from composer import draw, outline, progress, reference, scaffold, schedule
 
 app = typer.Typer(
     help="Compose live video pipelines from a YAML graph of nodes.",

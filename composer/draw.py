@@ -304,6 +304,10 @@ class Route:
         return self.spots[len(self.spots) // 2] if len(self.spots) > 2 else None
 
 
+Neighbours = dict[int, list[tuple[int, int]]]
+"""Spot -> (spot in the layer before or after, how much straightness matters)"""
+
+
 @dataclass(frozen=True)
 class Mesh:
     """Boxes and what passes them, as numbered spots: first the boxes, then the points passed."""
@@ -393,10 +397,6 @@ class Mesh:
             apart += 26
         framed = self.group(left) != self.group(right)
         return apart + (2 * FRAME_PAD + CAPTION if framed else 0)
-
-
-Neighbours = dict[int, list[tuple[int, int]]]
-"""Spot -> (spot in the layer before or after, how much straightness matters)"""
 
 
 def neighbours(links: Iterable[tuple[int, int, int]]) -> Neighbours:

@@ -1,44 +1,59 @@
 """Heavy imports that wait until somebody uses them.
 
 `byoc check` reads node classes, and a node module begins with `import numpy` or `import torch`.
-Inside `deferred()` such an import gives the module object of importlib's LazyLoader, which loads
-at the first attribute access; a package that is not installed fails there too, not at the import.
-So checking a file costs no NumPy and needs no torch.
+Inside `deferred()` such an import gives a module whose code runs at the first access of something
+in it; a package that is not installed fails there too, not at the import. So checking a file costs
+no NumPy and needs no torch. (importlib's own LazyLoader loads as soon as a second module imports
+the same package, so it is not enough.)
 """
 
 import contextlib
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 HEAVY: Final = frozenset(
     {"av", "numpy", "onnxruntime", "PIL", "PIL.Image", "PIL.ImageDraw", "PIL.ImageFont", "torch"}
 )
 
-OWN: Final = ("composer.media.", "composer.progress")
-"""Modules of our own that import something heavy; deferred with what they import."""
+OWN: Final = (
+    "composer.draw",
+    "composer.media.",
+    "composer.outline",
+    "composer.progress",
+    "composer.reference",
+    "composer.scaffold",
+    "composer.schedule",
+)
+"""Modules of our own that most commands do without; deferred with what they import."""
 
 
-class _Absent(ModuleType):
-    """Stands for a package that is not installed."""
-
-    def __getattr__(self, name: str) -> object:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        said = f"No module named {self.__name__!r} (needed for {name!r})"
-        raise ModuleNotFoundError(said, name=self.__name__)
+_loading: Final = threading.RLock()
 
 
-class _AbsentLoader(importlib.abc.Loader):
+class _Deferred(ModuleType):
+    """A module whose code has not run: the first attribute it does not have yet makes it run."""
+
+    def __getattr__(self, name: str) -> Any:
+        load(self)
+        return getattr(self, name)
+
+
+class _Loader(importlib.abc.Loader):
+    """Puts off what the real loader does; None stands for a package that is not installed."""
+
+    def __init__(self, real: importlib.abc.Loader | None) -> None:
+        self.real: Final = real
+
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        return _Absent(spec.name)
+        return _Deferred(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing to run: it fails at its first use."""
+        """Nothing yet."""
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -49,14 +64,23 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec is None:
-            return importlib.machinery.ModuleSpec(name, _AbsentLoader())
-        if spec.loader is not None:
-            spec.loader = importlib.util.LazyLoader(spec.loader)
+            return importlib.machinery.ModuleSpec(name, _Loader(None))
+        spec.loader = _Loader(spec.loader)
         return spec
 
 
-def _deferred(name: str) -> bool:
-    return type(sys.modules.get(name)).__name__ == "_LazyModule"
+def load(module: ModuleType) -> None:
+    """Run the code of a deferred module now; nothing happens to any other module."""
+    with _loading:
+        spec = module.__spec__
+        if type(module) is not _Deferred or spec is None or not isinstance(spec.loader, _Loader):
+            return
+        real = spec.loader.real
+        if real is None:
+            raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
+        module.__class__ = ModuleType
+        spec.loader = module.__loader__ = real
+        real.exec_module(module)
 
 
 @contextlib.contextmanager
@@ -68,11 +92,18 @@ def deferred() -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in [name for name in HEAVY if type(sys.modules.get(name)) is _Absent]:
-            del sys.modules[name]
+        # An import outside must find out for itself that the package is missing.
+        for name in HEAVY & sys.modules.keys():
+            if _is_absent(sys.modules[name]):
+                del sys.modules[name]
+
+
+def _is_absent(module: ModuleType) -> bool:
+    loader = module.__spec__.loader if module.__spec__ is not None else None
+    return isinstance(loader, _Loader) and loader.real is None
 
 
 def load_all() -> None:
-    """Load every deferred package now: the first use must not happen in two threads at once."""
-    for name in sorted(name for name in tuple(sys.modules) if _deferred(name)):
-        dir(sys.modules[name])
+    """Load every deferred package now: the first use must not happen on the frame path."""
+    for module in [each for each in tuple(sys.modules.values()) if type(each) is _Deferred]:
+        load(module)

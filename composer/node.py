@@ -22,9 +22,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from composer.formats import Format, Own, formats_of
 from composer.frames import Frame, Moment
 
-Position: TypeAlias = int | str
-"""Pixels from the left or top edge; `right-24`, `bottom-24`: from the far edge; `center`."""
-
 
 def Live(default: Any = ..., **kwargs: Any) -> Any:
     """A field that may change between two frames of a running pipeline."""

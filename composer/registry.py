@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from composer import lazy
 from composer.node import Declared, Node, type_name
@@ -92,12 +92,13 @@ def _load(type_: str, entry: EntryPoint) -> type[Node]:
         return _as_node(loaded, entry.value)
     for value in vars(loaded).values():
         if _is_node(value) and type_name(value) == type_:
-            return value  # type: ignore[no-any-return]
+            return _as_node(value, entry.value)
     raise NotFound("bad-node", f"module {entry.value} holds no Node class for type {type_!r}")
 
 
-def _is_node(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, Node) and value is not Node
+def _is_node(value: Any) -> bool:
+    # isinstance() would ask a deferred module for its class, and so load it.
+    return issubclass(type(value), type) and issubclass(value, Node) and value is not Node
 
 
 def _as_node(value: object, where: str) -> type[Node]:

@@ -197,3 +197,18 @@ def yuv_of(rgb: Sequence[int], matrix: int) -> tuple[int, int, int]:
     luma = kr * red + (1 - kr - kb) * green + kb * blue
     cb, cr = (blue - luma) / (2 * (1 - kb)), (red - luma) / (2 * (1 - kr))
     return round(16 + 219 * luma), round(128 + 224 * cb), round(128 + 224 * cr)
+
+
+def yuv_weights(matrix: int) -> tuple[tuple[float, float, float], ...]:
+    """What red, green and blue (0..255) weigh in Y, Cb and Cr, limited range, under a matrix tag.
+
+    16 is to be added to Y, 128 to Cb and Cr.
+    """
+    kr, kb = _RED_BLUE.get(matrix, (0.299, 0.114))
+    kg = 1 - kr - kb
+    luma, blue, red = 219 / 255, 112 / 255 / (1 - kb), 112 / 255 / (1 - kr)
+    return (
+        (kr * luma, kg * luma, kb * luma),
+        (-kr * blue, -kg * blue, (1 - kb) * blue),
+        ((1 - kr) * red, -kg * red, -kb * red),
+    )

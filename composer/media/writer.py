@@ -4,14 +4,17 @@ PictureEncoder and SoundEncoder turn frames into packets and know no container; 
 into one file. Times of the source travel untouched: its time base is the encoder's.
 """
 
+import dataclasses
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 import av
+import numpy as np
 
 from composer.errors import MediaError
 from composer.formats import YUV_LAYOUTS
