@@ -33,12 +33,16 @@ OWN: Final = (
 
 
 _loading: Final = threading.RLock()
+_IMPORT_SYSTEM: Final = frozenset({"__cached__", "__file__", "__path__", "__spec__"})
+"""What the import system itself asks of a module while it makes it."""
 
 
 class _Deferred(ModuleType):
     """A module whose code has not run: the first attribute it does not have yet makes it run."""
 
     def __getattr__(self, name: str) -> Any:
+        if name in _IMPORT_SYSTEM:
+            raise AttributeError(name)
         load(self)
         return getattr(self, name)
 
@@ -78,7 +82,7 @@ def load(module: ModuleType) -> None:
         real = spec.loader.real
         if real is None:
             raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
-        module.__class__ = ModuleType
+        module.__class__ = ModuleType  # type: ignore[assignment]
         spec.loader = module.__loader__ = real
         real.exec_module(module)
 
