@@ -61,10 +61,16 @@ class _Loader(importlib.abc.Loader):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
+    """Defers while `depth` is not 0; at all times loads a deferred package before its parts."""
+
+    depth = 0
+
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name not in HEAVY and not name.startswith(OWN):
+        if not self.depth or (name not in HEAVY and not name.startswith(OWN)):
+            if parent := sys.modules.get(name.rpartition(".")[0]):
+                load(parent)
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec is None:
@@ -87,15 +93,19 @@ def load(module: ModuleType) -> None:
         real.exec_module(module)
 
 
+_finder: Final = _Finder()
+
+
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
     """Imports of HEAVY packages made inside wait for their first use."""
-    finder = _Finder()
-    sys.meta_path.insert(0, finder)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+    _finder.depth += 1
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
+        _finder.depth -= 1
         # An import outside must find out for itself that the package is missing.
         for name in HEAVY & sys.modules.keys():
             if _is_absent(sys.modules[name]):
