@@ -541,7 +541,8 @@ def across(mesh: Mesh, layers: Layers) -> dict[int, float]:
     down, up, both = (layers, mesh.above), (layers[::-1], mesh.below), (layers, mesh.beside)
     # Looking one way lets whole chains move; looking both ways then takes out small bends.
     place = straightest(mesh, place, [down, up] * 6)
-    return straightest(mesh, place, [both] * 8)
+    place = straightest(mesh, place, [both] * 8)
+    return taut(mesh, layers, taut(mesh, layers, place))
 
 
 def straightest(
@@ -558,9 +559,30 @@ def straightest(
     return best
 
 
+def taut(mesh: Mesh, layers: Layers, place: dict[int, float]) -> dict[int, float]:
+    """Long arrows pulled into one line, as near to their boxes as what they pass allows.
+
+    Spot by spot they get there only in ever smaller steps, which look like stairs.
+    """
+    place = dict(place)
+    before = {b: a for layer in layers for a, b in pairwise(layer)}
+    after = {a: b for layer in layers for a, b in pairwise(layer)}
+    for route in mesh.routes:
+        first, *passed, last = route.spots
+        low = [place[before[s]] + mesh.distance(before[s], s) for s in passed if s in before]
+        high = [place[after[s]] - mesh.distance(s, after[s]) for s in passed if s in after]
+        least, most = max(low, default=-INFINITE), min(high, default=INFINITE)
+        if least <= most:
+            at = min(max(fmean((place[first], place[last])), least), most)
+            place.update((spot, at) for spot in passed)
+    return place
+
+
 def sideways(mesh: Mesh, place: dict[int, float]) -> float:
     return sum(weight * abs(place[a] - place[b]) for a, b, weight in mesh.links)
 
+
+INFINITE: Final = float("inf")
 
 Pull = tuple[float, int]
 

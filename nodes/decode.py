@@ -1,13 +1,73 @@
 """Read pictures and sound from a file."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import av
 
-from composer import Chosen, Context, Node, ReadFile, Sound
-from composer.errors import MediaError
+from composer import Chosen, Context, Fixed, Node, ReadFile, Sound
 from composer.media import reader
-from pydantic import Field
+
+
+class Tracks(NamedTuple):
+    """One item of a file: a picture or a piece of sound."""
+
+    image: Chosen | None = None
+    audio: Sound | None = None
+
+
+class Decode(Node):
+    """Read the pictures and the sound of a file, an address or a row of pictures.
+
+    image: each picture, in the layout that the next node takes and in its own size; colour tags and
+    times stay those of the source. audio: decoded samples or, where no node needs them, the packets
+    as they were coded. A track that nothing takes is not decoded.
+
+    Times begin at 0 with the first track that is used, and always go on: an item that repeats a
+    time is left out, and a jump of the source's clock is taken out for all tracks. Pictures are
+    turned upright as their rotation says; interlaced ones stay as they are. Damaged parts are left
+    out. A row of pictures is written `frames/%03d.png`; it runs at 25 pictures per second.
+    """
+
+    path: str = ReadFile(
+        "", description="file below the pipeline's folder; empty for the input of the run"
+    )
+    max_fps: float = Fixed(
+        0,
+        ge=0,
+        le=1000,
+        description="pictures per second at the most, by their time; 0 for all of them",
+    )
+    threads: int = Fixed(0, ge=0, le=64, description="threads of the decoder; 0 for one per core")
+
+    _reader: "reader.Reader | None" = None
+
+    @property
+    def damaged(self) -> int:
+        """Packets that could not be read or decoded so far."""
+        return self._reader.damaged if self._reader is not None else 0
+
+    def setup(self, ctx: Context) -> None:
+        source = ctx.source
+        if self.path:
+            source = self.path if "://" in self.path else str(ctx.path(self.path))
+        image, audio = ctx.outputs.get("image"), ctx.outputs.get("audio")
+        self._reader = reader.Reader(
+            source,
+            layout=image.layout if image is not None else "",
+            sound=audio.carrier if audio is not None else None,
+            max_fps=self.max_fps,
+            threads=self.threads,
+        )
+
+    def process(self) -> Iterator[Tracks]:
+        assert self._reader is not None  # setup() made it
+        for item in self._reader.read():
+            if isinstance(item, av.VideoFrame):
+                yield Tracks(image=item)
+            else:
+                yield Tracks(audio=item)  # type: ignore[arg-type]  # a packet is Sound, too
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()

@@ -1,0 +1,46 @@
+# One definition of every command: people, hooks and CI call these targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo check test format docs clean
+
+help:            ## say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP) ## make .venv with everything that work on the program needs
+
+# The stamp is younger than what it was made from, so a second call costs nothing.
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP)   ## run a pipeline on a real clip and say where the result is
+	$(BIN)/python scripts/fetch_clips.py
+	$(BIN)/byoc check pipelines/lower_third.yaml
+	$(BIN)/byoc run pipelines/lower_third.yaml --input .clips/bigbuckbunny.mp4 --output out/demo.mp4 --set caption="Big Buck Bunny"
+	@echo "look at out/demo.mp4"
+
+check: $(STAMP)  ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: $(STAMP)   ## the whole suite
+	$(BIN)/python scripts/fetch_clips.py
+	$(BIN)/pytest -n auto -q
+
+format: $(STAMP) ## write the code as `make check` wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(STAMP)   ## write the references that are made from the code
+	$(BIN)/byoc nodes --markdown > docs/nodes.md
+	cd docs && ../$(BIN)/byoc schema > pipeline.schema.json
+
+clean:           ## forget what was made
+	rm -rf $(VENV) out .clips dist

@@ -1,0 +1,144 @@
+"""Write pictures and sound to a file."""
+
+import os
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import field_validator, model_validator
+
+from composer import Context, Fixed, Layouts, Moment, Node, Picture, Sound
+from composer.errors import MediaError
+from composer.media import writer
+
+_BITRATE = re.compile(r"(?P<number>\d{1,9}(\.\d{1,6})?)(?P<unit>[kKmM]?)")
+_UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
+
+
+def bits_per_second(written: int | str) -> int:
+    """A bit rate as written in a pipeline: "2M", "800k" or a number. Raises ValueError."""
+    match = _BITRATE.fullmatch(str(written).strip())
+    if match is None:
+        raise ValueError("a bit rate is written 2M, 800k or 2000000")
+    bits = round(float(match["number"]) * _UNITS[match["unit"].lower()])
+    if not 1_000 <= bits <= 1_000_000_000:
+        raise ValueError("a bit rate is between 1k and 1000M")
+    return bits
+
+
+class Encode(Node):
+    """Write the pictures and the sound to a file; the ending of its name says which kind.
+
+    image: pictures of any size; those of the first stay. Times, colour tags and the shape of pixels
+    are those of the source, so a variable frame rate stays one. H.264 and HEVC in 4:2:0 need even
+    sizes: an odd last column or row is cut off. Pictures of another size later are fitted into the
+    first one's, on black. audio: packets are copied where the file can hold them; otherwise sound
+    is encoded, gaps of more than 20 ms become silence, and overlaps are cut.
+
+    Endings: mp4 (and m4v, m4a), mkv, mov, ts, webm; png and jpg for single pictures, one file each
+    with a number in the name: `out/%03d.png`. A track that comes 10 seconds late is left out.
+    """
+
+    merges = True
+
+    codec: Literal["auto", "h264", "hevc", "vp9", "av1", "mjpeg", "png"] = Fixed(
+        "auto",
+        description="how pictures are coded; auto: h264 in mp4, mkv, mov and ts, vp9 in webm",
+    )
+    preset: str = Fixed(
+        "",
+        pattern="^(ultrafast|superfast|veryfast|faster|fast|medium|slow|slower|veryslow"
+        r"|1[0-3]|\d)?$",
+        description="speed against size, ultrafast to veryslow, or the codec's own number (vp9:"
+        " 8 fast to 0 slow, av1: 13 to 0); empty: superfast, veryfast for vp9 and av1",
+    )
+    crf: int | None = Fixed(
+        None,
+        ge=0,
+        le=63,
+        description="constant quality, less is better (h264 and hevc 0..51, vp9 and av1 0..63,"
+        " mjpeg 2..31); default 23, hevc 28, vp9 33, av1 35, mjpeg 3",
+    )
+    bitrate: int | str | None = Fixed(
+        None, description="bits per second on average instead of crf: 2M, 800k or a number"
+    )
+    keyframe_s: float = Fixed(
+        2.0, ge=0, le=3600, description="seconds from keyframe to keyframe, by the pictures' times"
+    )
+    tune: str = Fixed(
+        "", pattern="^[a-z,]*$", max_length=64, description="what h264 and hevc are tuned for"
+    )
+    threads: int = Fixed(0, ge=0, le=64, description="threads of the encoder; 0: as many as suit")
+    options: dict[str, str | int | float] = Fixed(
+        {}, max_length=64, description="more options of the codec, by FFmpeg's names"
+    )
+    audio: Literal["auto", "copy", "aac", "opus", "none"] = Fixed(
+        "auto",
+        description="how sound is coded; auto copies what the file can hold, and encodes the rest",
+    )
+    audio_bitrate: int | str | None = Fixed(
+        None, description="bits per second of encoded sound: 128k; default 64k a channel, opus 48k"
+    )
+    path: str = Fixed(
+        "", description="file to write, below the pipeline's folder, when the run names no output"
+    )
+
+    _writer: "writer.Writer | None" = None
+
+    @field_validator("bitrate", "audio_bitrate")
+    @classmethod
+    def _as_number(cls, written: int | str | None) -> int | str | None:
+        return None if written is None else bits_per_second(written)
+
+    @model_validator(mode="after")
+    def _one_quality(self) -> Self:
+        if self.crf is not None and self.bitrate is not None:
+            raise ValueError("crf and bitrate exclude each other; leave one of them away")
+        return self
+
+    def setup(self, ctx: Context) -> None:
+        sink = ctx.sink or (str(ctx.path(self.path)) if self.path else "")
+        if not sink:
+            raise MediaError("there is no file to write: give --output FILE")
+        if ctx.source and os.path.exists(sink) and os.path.exists(ctx.source):
+            if os.path.samefile(ctx.source, sink):
+                raise MediaError(f"{sink} is the input, too; give another --output")
+        pictures = writer.PictureSettings(
+            codec=self.codec,
+            preset=self.preset,
+            crf=self.crf,
+            bitrate=int(self.bitrate or 0),
+            keyframe_s=self.keyframe_s,
+            tune=self.tune,
+            threads=self.threads,
+            options={name: str(value) for name, value in self.options.items()},
+        )
+        self._writer = writer.Writer(
+            sink,
+            pictures,
+            writer.SoundSettings(self.audio, int(self.audio_bitrate or 0)),
+            image="image" in ctx.inputs,
+            audio="audio" in ctx.inputs,
+            live=ctx.live,
+        )
+
+    def process(
+        self,
+        image: Annotated[Picture, Layouts("yuv420p", "rgb24", "rgba", "gray")] | None = None,
+        audio: Sound | None = None,
+        *,
+        at: Moment,
+    ) -> None:
+        assert self._writer is not None  # setup() made it
+        if image is not None:
+            self._writer.picture(image, at)
+        if audio is not None:
+            self._writer.sound(audio, at)
+
+    def flush(self) -> Any:
+        if self._writer is not None:
+            self._writer.finish()
+        return iter(())
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
