@@ -65,7 +65,7 @@ def check(
     if form == "json":
         print(json.dumps(report.as_json(found), indent=2))
     elif found:
-        print(report.text(found, lines), end="")
+        print(report.text(found, lines))
     else:
         print("\n".join(f"{file}: fine" for file in files))
     raise typer.Exit(PROBLEMS if found else 0)
@@ -266,7 +266,7 @@ def _registry() -> Registry:
 
 
 def _show(exc: PipelineInvalid, lines: Mapping[str, Sequence[str]]) -> NoReturn:
-    print(report.text(exc.problems, lines), end="", file=sys.stderr)
+    print(report.text(exc.problems, lines), file=sys.stderr)
     raise typer.Exit(PROBLEMS) from exc
 
 
