@@ -376,7 +376,7 @@ class Mesh:
 
     @cached_property
     def groups(self) -> list[str]:
-        """Group of every spot. An arrow inside a group passes inside its frame."""
+        """Group of every spot. An arrow inside a group passes inside its fence."""
         groups = [drawn.box.group for drawn in self.cards]
         groups += [""] * (len(self.rank) - len(groups))
         for route in self.routes:
@@ -391,12 +391,11 @@ class Mesh:
     def distance(self, left: int, right: int) -> float:
         """Least distance between two spots that stand next to each other in a layer."""
         apart = (self.sizes[left][1] + self.sizes[right][1]) / 2
-        if max(left, right) >= len(self.cards):
-            apart += 16
-        else:
-            apart += 26
-        framed = self.group(left) != self.group(right)
-        return apart + (2 * FRAME_PAD + CAPTION if framed else 0)
+        apart += 16 if max(left, right) >= len(self.cards) else 26
+        if self.group(left) != self.group(right):
+            return apart + 2 * FENCE_PAD + CAPTION
+        # The members of a group may have to be fenced one by one.
+        return apart + (CAPTION if self.group(left) else 0)
 
 
 def neighbours(links: Iterable[tuple[int, int, int]]) -> Neighbours:
@@ -470,7 +469,7 @@ def swept(mesh: Mesh, layers: Layers, *, downwards: bool) -> Layers:
 
 
 def together(mesh: Mesh, layer: list[int], wish: dict[int, float] | dict[int, int]) -> list[int]:
-    """Sorted by wish, with the members of a group side by side so that a frame can hold them."""
+    """Sorted by wish, with the members of a group side by side so that a fence can hold them."""
     wishes: dict[str, list[float]] = defaultdict(list)
     for spot in layer:
         wishes[mesh.group(spot)].append(wish[spot])
@@ -610,12 +609,12 @@ def settle(mesh: Mesh, layer: list[int], place: dict[int, float], side: Neighbou
 
 def median(pulls: list[Pull]) -> float:
     """The weighted median; half way between two that are equally good."""
-    ordered = sorted(pulls)
-    half, before = sum(weight for _, weight in ordered), 0
-    for index, (value, weight) in enumerate(ordered):
+    half, before = sum(weight for _, weight in pulls), 0
+    pulls = sorted(pulls)
+    for index, (value, weight) in enumerate(pulls):
         before += 2 * weight
         if before == half:
-            return (value + ordered[index + 1][0]) / 2
+            return (value + pulls[index + 1][0]) / 2
         if before > half:
             return value
     return 0.0
@@ -623,7 +622,7 @@ def median(pulls: list[Pull]) -> float:
 
 HEAD: Final = 8.0
 SLOT_MARGIN: Final = 14.0
-FRAME_PAD: Final = 11.0
+FENCE_PAD: Final = 11.0
 CAPTION: Final = 15.0
 
 
@@ -659,7 +658,7 @@ def gap(mesh: Mesh, index: int, place: dict[int, float]) -> float:
             label *= beside[route.spots] if mesh.flow is Flow.DOWN else 1
         needed = max(needed, label + port + HEAD + 20)
     if mesh.flow is Flow.DOWN and any(drawn.box.group for drawn in mesh.cards):
-        needed += CAPTION + FRAME_PAD
+        needed += CAPTION + FENCE_PAD
     return needed + min(160.0, 0.2 * steepest)
 
 
@@ -686,7 +685,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class Fence:
     group: str
     rect: Rect
 
@@ -696,11 +695,11 @@ class Page:
     flow: Flow
     cards: tuple[tuple[Card, Rect], ...]
     lines: tuple[Line, ...]
-    frames: tuple[Frame, ...]
+    fences: tuple[Fence, ...]
     clashes: int
 
     def bounds(self) -> Rect:
-        rects = [rect for _, rect in self.cards] + [frame.rect for frame in self.frames]
+        rects = [rect for _, rect in self.cards] + [fence.rect for fence in self.fences]
         for line in self.lines:
             rects += [label.rect for label in (line.label, line.port) if label]
             rects += [Rect(*self.flow.turn(*point), 0, 0) for point in line.curve.points()]
@@ -721,10 +720,10 @@ def scale_on_page(page: Page) -> float:
 
 def compose(boxes: Sequence[Box], arrows: Sequence[Arrow], flow: Flow) -> Page:
     """The page with the least room between layers where no label has to lie on something."""
-    plans = [plan(mesh(*part, flow)) for part in components(boxes, arrows)]
+    parts = [laid_out(mesh(*each, flow)) for each in components(boxes, arrows)]
     pages: list[Page] = []
     for spread in (1.0, 1.3, 1.7, 2.3):
-        pages.append(arrange(plans, flow, spread))
+        pages.append(arrange(parts, flow, spread))
         if not pages[-1].clashes:
             break
     return min(pages, key=lambda page: page.clashes)
@@ -748,7 +747,7 @@ def components(
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Part:
     """One connected part, laid out across the flow."""
 
     mesh: Mesh
@@ -759,37 +758,37 @@ class Plan:
         edges = [(at, self.mesh.sizes[spot][1] / 2) for spot, at in self.place.items()]
         return min(at - half for at, half in edges), max(at + half for at, half in edges)
 
-    def moved(self, by: float) -> "Plan":
-        return Plan(self.mesh, self.layers, {spot: at + by for spot, at in self.place.items()})
+    def moved(self, by: float) -> "Part":
+        return Part(self.mesh, self.layers, {spot: at + by for spot, at in self.place.items()})
 
 
-def plan(mesh: Mesh) -> Plan:
+def laid_out(mesh: Mesh) -> Part:
     layers = ordered(mesh)
-    return Plan(mesh, layers, across(mesh, layers))
+    return Part(mesh, layers, across(mesh, layers))
 
 
-def arrange(plans: Sequence[Plan], flow: Flow, spread: float) -> Page:
-    """Stack the parts, then put what must not lie on anything else: frames, ports, labels."""
+def arrange(parts: Sequence[Part], flow: Flow, spread: float) -> Page:
+    """Stack the parts, then put what must not lie on anything else: fences, ports, labels."""
     cards: list[tuple[Card, Rect]] = []
     lines: list[Line] = []
     edge = 0.0
-    for part in plans:
+    for part in parts:
         first, last = part.extent()
         drawn, drawn_lines = drawing(part.moved(edge - first), spread)
         cards += drawn
         lines += drawn_lines
-        edge += last - first + 2 * FRAME_PAD + CAPTION + 10
+        edge += last - first + 2 * FENCE_PAD + CAPTION + 10
         if flow is Flow.DOWN and drawn_lines:
             edge += max(label_size(line.arrow.label)[0] for line in drawn_lines)
-    frames = framed(cards, lines, flow)
+    fences = fenced(cards, lines, flow)
     several = several_inputs([line.arrow for line in lines])
     lines = [with_port(line, flow) if line.arrow.end in several else line for line in lines]
-    solid = [rect for _, rect in cards] + [caption(frame) for frame in frames]
+    solid = [rect for _, rect in cards] + [caption(fence) for fence in fences]
     lines, clashes = labelled(lines, flow, solid)
-    return Page(flow, tuple(cards), tuple(lines), frames, clashes)
+    return Page(flow, tuple(cards), tuple(lines), fences, clashes)
 
 
-def drawing(part: Plan, spread: float) -> tuple[list[tuple[Card, Rect]], list[Line]]:
+def drawing(part: Part, spread: float) -> tuple[list[tuple[Card, Rect]], list[Line]]:
     mesh, place = part.mesh, part.place
     band = bands(mesh, part.layers, place, spread)
     cards = []
@@ -851,7 +850,7 @@ def spaced(ways: Sequence[float], *, step: float, least: float, room: float) -> 
     return [(index - middle) * step for index in range(len(ways))]
 
 
-def curve(part: Plan, band: list[Point], route: Route, start: float, end: float) -> Curve:
+def curve(part: Part, band: list[Point], route: Route, start: float, end: float) -> Curve:
     """From border to head. Inside a layer the line runs straight, so that it hits no box there."""
     mesh, place = part.mesh, part.place
     first, *passed, last = route.spots
@@ -869,18 +868,22 @@ def curve(part: Plan, band: list[Point], route: Route, start: float, end: float)
     return Curve(tuple(distinct))
 
 
-# What lies beside boxes and lines: frames, port names, labels.
+# What lies beside boxes and lines: fences, port names, labels.
 
 
-def framed(
+def fenced(
     cards: Sequence[tuple[Card, Rect]], lines: Sequence[Line], flow: Flow
-) -> tuple[Frame, ...]:
-    """One frame per group, or several where one rectangle would catch a box of somebody else."""
-    frames: list[Frame] = []
+) -> tuple[Fence, ...]:
+    """One fence per group, or several where one rectangle would catch a box of somebody else."""
+    fences: list[Fence] = []
     group_of = {drawn.box.name: drawn.box.group for drawn, _ in cards}
     for group in dict.fromkeys(drawn.box.group for drawn, _ in cards if drawn.box.group):
-        others = [rect for drawn, rect in cards if drawn.box.group != group]
-        others += [frame.rect for frame in frames]
+        others = [
+            fenced_in(rect) if drawn.box.group else rect
+            for drawn, rect in cards
+            if drawn.box.group != group
+        ]
+        others += [fence.rect for fence in fences]
         pieces: list[Rect] = []
         mine = [rect for drawn, rect in cards if drawn.box.group == group]
         for rect in sorted(mine, key=lambda r: (r.x, r.y)):
@@ -888,10 +891,14 @@ def framed(
         for line in lines:
             if group_of[line.arrow.start] == group_of[line.arrow.end] == group:
                 longer = with_rect(pieces, reach(line, flow), others)
-                # A line that no frame can take in simply leaves it and comes back.
+                # A line that no fence can take in simply leaves it and comes back.
                 pieces = longer if len(longer) == len(pieces) else pieces
-        frames += [Frame(group, piece) for piece in pieces]
-    return tuple(frames)
+        fences += [Fence(group, piece) for piece in pieces]
+    return tuple(fences)
+
+
+def fenced_in(rect: Rect) -> Rect:
+    return rect.grown(FENCE_PAD, FENCE_PAD + CAPTION, FENCE_PAD, FENCE_PAD)
 
 
 def reach(line: Line, flow: Flow) -> Rect:
@@ -902,7 +909,7 @@ def reach(line: Line, flow: Flow) -> Rect:
 
 
 def with_rect(pieces: Sequence[Rect], rect: Rect, others: Sequence[Rect]) -> list[Rect]:
-    added = rect.grown(FRAME_PAD, FRAME_PAD + CAPTION, FRAME_PAD, FRAME_PAD)
+    added = fenced_in(rect)
     for index, piece in enumerate(pieces):
         whole = around([piece, added])
         rest = [*pieces[:index], *pieces[index + 1 :]]
@@ -911,9 +918,9 @@ def with_rect(pieces: Sequence[Rect], rect: Rect, others: Sequence[Rect]) -> lis
     return [*pieces, added]
 
 
-def caption(frame: Frame) -> Rect:
-    width = text_width(fit(frame.group, SMALL_SIZE, frame.rect.width - 12), SMALL_SIZE)
-    return Rect(frame.rect.x + 8, frame.rect.y + 3, width, CAPTION - 2)
+def caption(fence: Fence) -> Rect:
+    width = text_width(fit(fence.group, SMALL_SIZE, fence.rect.width - 12), SMALL_SIZE)
+    return Rect(fence.rect.x + 8, fence.rect.y + 3, width, CAPTION - 2)
 
 
 def several_inputs(arrows: Sequence[Arrow]) -> set[str]:
@@ -1011,8 +1018,8 @@ LIGHT: Final = {
     "node rect": "fill:#eef3fe;stroke:#5b84d7",
     "sink rect": "fill:#fef1e6;stroke:#dd8638",
     "convert rect": "fill:#f8f9fb;stroke:#98a2b3",
-    "frame rect": "stroke:#c3cad6",
-    "frame text": "fill:#7b8698",
+    "fence rect": "stroke:#c3cad6",
+    "fence text": "fill:#7b8698",
     "label": "fill:#344054;stroke:#fff",
     "port": "fill:#7b8698;stroke:#fff",
     "picture .line": "stroke:#5f7190",
@@ -1033,8 +1040,8 @@ DARK: Final = {
     "node rect": "fill:#182236;stroke:#6d94e4",
     "sink rect": "fill:#2e2116;stroke:#e0924a",
     "convert rect": "fill:#1a1f27;stroke:#78828f",
-    "frame rect": "stroke:#3d4654",
-    "frame text": "fill:#8b95a5",
+    "fence rect": "stroke:#3d4654",
+    "fence text": "fill:#8b95a5",
     "label": "fill:#d3dae5;stroke:#12161d",
     "port": "fill:#98a2b3;stroke:#12161d",
     "picture .line": "stroke:#8fa3c4",
@@ -1051,8 +1058,8 @@ SHAPE: Final = {
     "setting": "text-anchor:middle",
     "box rect": "stroke-width:1.4",
     "convert rect": "stroke-width:1.1;stroke-dasharray:4 3",
-    "frame rect": "fill:none;stroke-dasharray:2 3",
-    "frame text": f"font-size:{SMALL_SIZE:g}px",
+    "fence rect": "fill:none;stroke-dasharray:2 3",
+    "fence text": f"font-size:{SMALL_SIZE:g}px",
     "line": "fill:none;stroke-width:1.6",
     "audio .line": "stroke-dasharray:6 4",
     "label": f"font-size:{LABEL_SIZE:g}px;text-anchor:middle",
@@ -1086,7 +1093,7 @@ def render(page: Page, title: str) -> str:
     ]
     if heading:
         parts.append(text_tag("title", heading, x + MARGIN, y + MARGIN + TITLE_SIZE - 2))
-    parts += [frame_tags(frame) for frame in page.frames]
+    parts += [fence_tags(fence) for fence in page.fences]
     parts += [line_tags(line, page.flow) for line in page.lines]
     parts += [card_tags(drawn, rect) for drawn, rect in page.cards]
     # Words last: their halos cut the lines below them.
@@ -1109,11 +1116,11 @@ def text_tag(style: str, text: str, x: float, y: float, attributes: str = "") ->
     return f'<text class="{style}" {where}{attributes}>{escape(text)}</text>'
 
 
-def frame_tags(frame: Frame) -> str:
-    words = fit(frame.group, SMALL_SIZE, frame.rect.width - 16)
-    text = text_tag("caption", words, frame.rect.x + 9, frame.rect.y + 14)
-    group = quoteattr(clean(frame.group))
-    return f'<g class="frame" data-group={group}>{rect_tag(frame.rect, 10)}{text}</g>'
+def fence_tags(fence: Fence) -> str:
+    words = fit(fence.group, SMALL_SIZE, fence.rect.width - 16)
+    text = text_tag("caption", words, fence.rect.x + 9, fence.rect.y + 14)
+    group = quoteattr(clean(fence.group))
+    return f'<g class="fence" data-group={group}>{rect_tag(fence.rect, 10)}{text}</g>'
 
 
 def card_tags(drawn: Card, rect: Rect) -> str:
