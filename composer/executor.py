@@ -3,15 +3,15 @@
 import logging
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from queue import Queue
 from types import MappingProxyType
 from typing import Any, Final
 
 from composer import lazy
+from composer.conversions import Conversion, conversion, same
 from composer.errors import ComposerError, NodeFailed, Stalled
 from composer.formats import Carrier, Format, Kind
 from composer.frames import Bound, Color, Frame, Item, Moment, Snapshot
@@ -42,6 +42,18 @@ class NodeCount:
     seconds: float = 0.0
 
 
+def _sum(counts: Iterable[NodeCount]) -> NodeCount:
+    """The account of a node that several threads work for, each with a count of its own."""
+    total = NodeCount()
+    for each in counts:
+        total.taken += each.taken
+        total.given += each.given
+        total.dropped.update(dict(each.dropped))
+        total.errors += each.errors
+        total.seconds += each.seconds
+    return total
+
+
 @dataclass(frozen=True)
 class Report:
     """The account of a run. edges are keyed "node.port -> node.port"."""
@@ -66,23 +78,40 @@ class Media:
         return self.sinks.get(node, self.sinks.get("", ""))
 
 
+@dataclass
+class _Sequel:
+    """What one frame of a step leaves to the next; shared by the workers of the step."""
+
+    turn: int = 0
+    due: float | None = None
+    last: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Missed:
+    """A frame that was not worked on: what comes out instead, and why."""
+
+    fallback: str
+    reason: str
+
+
 class _Worker:
     """One node (or converter) at work on one thread: its instance, its gates, its last output."""
 
-    def __init__(self, step: Step, context: Context | None, count: NodeCount) -> None:
-        self.step, self._context, self.count = step, context, count
+    def __init__(
+        self, step: Step, context: Context | None, count: NodeCount, sequel: _Sequel
+    ) -> None:
+        self.step, self._context, self.count, self._sequel = step, context, count, sequel
         self.node: Node | None = None
         if step.settings is not None:
             self.node = _fresh(step.settings)
         self._cls = type(step.settings) if step.settings is not None else None
-        self._port = next(iter(step.inputs), "")
+        self._is_open = False
         self._timed = self._cls.timed if self._cls else ""
         self._outs = tuple(port.name for port in self._cls.outputs) if self._cls else ("out",)
         self._checks = {port: _check_of(wanted) for port, wanted in step.outputs.items()}
+        self._ways = _ways(step)
         self._seen = Snapshot()
-        self._turn = 0
-        self._due: float | None = None
-        self._last: dict[str, Any] = {}
         self._gated = step.when is not None or step.every > 1 or step.rate is not None
         self._holds = self._gated and step.fallback == "hold_last"
         self._holds = self._holds or step.on_error == "hold_last"
@@ -91,15 +120,17 @@ class _Worker:
         """Raises NodeFailed."""
         if self.node is None or self._context is None:
             return
+        self._is_open = True
         try:
             self.node.setup(self._context)
         except Exception as exc:  # a node is anybody's code
             raise NodeFailed(self.step.name, "setup()", exc, None) from exc
 
     def close(self) -> None:
-        """Raises NodeFailed."""
-        if self.node is None:
+        """Give back what open() took; nothing where it was not called. Raises NodeFailed."""
+        if self.node is None or not self._is_open:
             return
+        self._is_open = False
         try:
             self.node.close()
         except Exception as exc:  # a node is anybody's code
@@ -109,14 +140,22 @@ class _Worker:
 
     def run(self, taken: Taken) -> Out:
         """What comes out for one frame: one item at least, be it a Bound. Raises NodeFailed."""
-        frame = taken.frame
+        missed = self.admit(taken.frame)
+        return self.settle(taken.frame, missed or self.work(taken))
+
+    def admit(self, frame: Frame[Any]) -> _Missed | None:
+        """Count a frame, and say whether it is let by. Called in the order of the frames."""
         self.count.taken += 1
+        reason = self._skipped(frame) if self._gated else ""
+        return _Missed(self.step.fallback, reason) if reason else None
+
+    def work(self, taken: Taken) -> Out | _Missed:
+        """Run the node on a frame; the workers of a step do this side by side."""
+        frame = taken.frame
         if self.step.convert is not None:
             return self._convert(frame)
         if frame.settings is not self._seen:
             self._meet(frame.settings)
-        if self._gated and (reason := self._skipped(frame)):
-            return self._instead(self.step.fallback, reason, frame)
         started = time.perf_counter()
         try:
             return self._process(taken)
@@ -124,6 +163,14 @@ class _Worker:
             return self._failed(exc, frame)
         finally:
             self.count.seconds += time.perf_counter() - started
+
+    def settle(self, frame: Frame[Any], made: Out | _Missed) -> Out:
+        """What comes out of a frame in the end. Called in the order of the frames."""
+        if isinstance(made, _Missed):
+            return self._instead(made, frame)
+        if self._holds:
+            self._sequel.last.update((port, o.value) for port, o in made if isinstance(o, Frame))
+        return made
 
     def _convert(self, frame: Frame[Any]) -> Out:
         assert self.step.convert is not None
@@ -146,6 +193,8 @@ class _Worker:
             for port in self.step.copies:
                 if port in values:
                     values[port] = pixels.copy(values[port])
+        if self._cls.many:
+            values = {port: _at_its_time(value, frame) for port, value in values.items()}
         if self._timed:
             values[self._timed] = Moment(frame.pts, frame.time_base, frame.color)
         given = self.node.process(**values)
@@ -167,8 +216,6 @@ class _Worker:
             envelope = self._envelope(value, frame)
             self._checks[port](envelope.value)
             out.append((port, envelope))
-            if self._holds:
-                self._last[port] = envelope.value
         if out:
             self.count.given += 1
         return out
@@ -214,48 +261,65 @@ class _Worker:
 
     def _skipped(self, frame: Frame[Any]) -> str:
         """Why this frame is not worked on, "" when it is."""
-        step = self.step
+        step, sequel = self.step, self._sequel
         if step.when is not None and not step.when.holds(frame.settings.params):
             return "when"
-        turn, self._turn = self._turn, self._turn + 1
+        turn, sequel.turn = sequel.turn, sequel.turn + 1
         if turn % step.every:
             return "every"
         if step.rate is None:
             return ""
-        if self._due is not None and frame.seconds < self._due - 1e-6:
+        if sequel.due is not None and frame.seconds < sequel.due - 1e-6:
             return "rate"
-        base = frame.seconds if self._due is None else max(self._due, frame.seconds - 1 / step.rate)
-        self._due = base + 1 / step.rate
+        base = frame.seconds
+        if sequel.due is not None:
+            base = max(sequel.due, frame.seconds - 1 / step.rate)
+        sequel.due = base + 1 / step.rate
         return ""
 
-    def _instead(self, fallback: str, reason: str, frame: Frame[Any]) -> Out:
+    def _instead(self, missed: _Missed, frame: Frame[Any]) -> Out:
         """What comes out of a frame that was not worked on."""
-        if fallback == "pass":
+        out: Out = []
+        if missed.fallback == "pass":
+            out = self._passed(frame)
+        elif missed.fallback == "hold_last":
+            out = self._held(frame)
+        if out or (missed.fallback == "pass" and not self._checks):
             self.count.given += 1
-            return [(port, frame) for port in self._checks]
-        if fallback == "hold_last" and (held := self._held(frame)):
-            self.count.given += 1
-            return held
-        self.count.dropped[reason] += 1
+            return out
+        self.count.dropped[missed.reason] += 1
         return self._bounds(frame)
+
+    def _passed(self, frame: Frame[Any]) -> Out:
+        """The frame as it came, or turned into what the plan has behind this node."""
+        out: Out = []
+        for port, way in self._ways.items():
+            value = frame.value
+            if way is not None:
+                try:
+                    value = way.run(frame, self.step.outputs[port])
+                except Exception as exc:  # swscale says what it cannot do
+                    raise NodeFailed(self.step.name, "conversion", exc, frame.seconds) from exc
+            out.append((port, frame.carry(value)))
+        return out
 
     def _held(self, frame: Frame[Any]) -> Out:
         held: Out = []
         for port in self._checks:
-            if port in self._last:
-                held.append((port, frame.carry(self._last[port])))
+            if port in self._sequel.last:
+                held.append((port, frame.carry(self._sequel.last[port])))
             elif self.step.outputs[port].kind is Kind.DETECTIONS:
                 held.append((port, frame.carry(Detections())))
         return held
 
-    def _failed(self, exc: Exception, frame: Frame[Any]) -> Out:
+    def _failed(self, exc: Exception, frame: Frame[Any]) -> _Missed:
         self.count.errors += 1
         failure = NodeFailed(self.step.name, "process()", exc, frame.seconds)
         if self.step.on_error == "fail":
             raise failure from exc
         if self.count.errors == 1:
             log.warning("%s; on_error: %s", failure, self.step.on_error)
-        return self._instead(self.step.on_error, "error", frame)
+        return _Missed(self.step.on_error, "error")
 
     # params
 
@@ -334,6 +398,32 @@ def _fresh(settings: Node, changed: Mapping[str, Any] = MappingProxyType({})) ->
     return type(settings).model_validate(settings.__dict__ | changed)
 
 
+def _ways(step: Step) -> dict[str, Conversion | None]:
+    """For each output that a frame can reach by going past the node: how it gets its Format."""
+    if step.settings is None or not step.inputs:
+        return {}
+    first = next(port.name for port in type(step.settings).inputs if port.name in step.inputs)
+    given = step.inputs[first]
+    found = {port: conversion(given, wanted) for port, wanted in step.outputs.items()}
+    return {
+        port: None if same(given, step.outputs[port]) else way
+        for port, way in found.items()
+        if way is not None or same(given, step.outputs[port])
+    }
+
+
+def _at_its_time(value: Any, frame: Frame[Any]) -> Any:
+    """A picture that says the time of its frame, for nodes that give pictures of their own time.
+
+    One that was held from an earlier frame says another, and may not be written to.
+    """
+    if not hasattr(value, "planes") or not hasattr(value, "colorspace") or value.pts == frame.pts:
+        return value
+    value = pixels.copy(value)
+    _stamp(value, frame)
+    return value
+
+
 def _enveloped(value: Any) -> Frame[Any]:
     """The envelope of a value that a source made: its time is its own."""
     pts, time_base = getattr(value, "pts", None), getattr(value, "time_base", None)
@@ -409,11 +499,11 @@ class Run:
         self._now = now
         nodes = {name: node.settings for name, node in plan.graph.nodes.items()}
         self.params = Params(plan.params.values(), nodes)
-        self._counts = {name: NodeCount() for name in plan.steps}
+        self._counts: dict[str, list[NodeCount]] = {name: [] for name in plan.steps}
         self._edges = {str(link): EdgeCount() for link in plan.links if link.inbox}
         self._traffic = Traffic(self._stalled)
         self._stopping = threading.Event()
-        self._failure: ComposerError | None = None
+        self._failure: Exception | None = None
         self._failing = threading.Lock()
         self._began = self._ended = 0.0
         self._media_micros = 0
@@ -436,21 +526,25 @@ class Run:
             for run in self._running:
                 opened.append(run)
                 run.open()
-        except NodeFailed:
+        except NodeFailed as exc:
             for run in reversed(opened):
                 run.close_quietly()
+            self._failure, self._running = exc, []
+            self._ended = self._now()
             self.done.set()
             raise
         self._left = len(self._running)
-        self._traffic.enter(len(self._running))
-        for run in self._running:
-            run.thread.start()
+        threads = [thread for run in self._running for thread in run.threads]
+        self._traffic.enter(len(threads))
+        for thread in threads:
+            thread.start()
 
     def wait(self) -> Report:
         """The account, once everything has ended. Raises what ended it before its time."""
         self.done.wait()
         for run in self._running:
-            run.thread.join()
+            for thread in run.threads:
+                thread.join()
         if self._failure is not None:
             raise self._failure
         return self.report()
@@ -468,13 +562,12 @@ class Run:
     def report(self) -> Report:
         """The account so far."""
         ended = self._ended or self._now()
-        return Report(
-            self._counts, self._edges, ended - self._began, self._media_micros / 1_000_000
-        )
+        nodes = {name: _sum(counts) for name, counts in self._counts.items()}
+        return Report(nodes, self._edges, ended - self._began, self._media_micros / 1_000_000)
 
     # called by stages
 
-    def fail(self, failure: ComposerError) -> None:
+    def fail(self, failure: Exception) -> None:
         """The first failure is the one that is told."""
         with self._failing:
             if self._failure is None:
@@ -507,10 +600,13 @@ class Run:
             live=self.plan.mode.value == "live",
         )
 
-    def worker(self, name: str) -> _Worker:
-        step = self.plan.steps[name]
+    def workers(self, name: str, number: int) -> list[_Worker]:
+        """That many workers for a step, each with its own instance of the node."""
+        step, sequel = self.plan.steps[name], _Sequel()
         context = None if step.settings is None else self.context(step)
-        return _Worker(step, context, self._counts[name])
+        counts = [NodeCount() for _ in range(number)]
+        self._counts[name] = counts
+        return [_Worker(step, context, count, sequel) for count in counts]
 
     def edge_count(self, link: Link) -> EdgeCount:
         return self._edges[str(link)]
@@ -534,8 +630,48 @@ class _Outlet:
     port: str
 
 
+class _Turns:
+    """Threads that take turns in a ring, number 0 first."""
+
+    def __init__(self, threads: int, traffic: Traffic) -> None:
+        self._threads, self._traffic = threads, traffic
+        self._changed = threading.Condition()
+        self._now = 0
+        self._asleep: set[int] = set()
+
+    @contextmanager
+    def turn(self, number: int) -> Iterator[None]:
+        self._wait(number)
+        try:
+            yield
+        finally:
+            self._hand_on()
+
+    def _wait(self, number: int) -> None:
+        with self._changed:
+            if self._now == number:
+                return
+            self._asleep.add(number)
+            # Inboxes are looked at one at a time, so this lock must be free.
+            self._changed.release()
+            try:
+                self._traffic.rest()
+            finally:
+                self._changed.acquire()
+            while self._now != number:
+                self._changed.wait()
+
+    def _hand_on(self) -> None:
+        with self._changed:
+            self._now = (self._now + 1) % self._threads
+            if self._now in self._asleep:
+                self._asleep.remove(self._now)
+                self._traffic.enter()
+            self._changed.notify_all()
+
+
 class _StageRun:
-    """One stage at work: its thread, its inbox, its workers in a row."""
+    """One stage at work: its threads, its inbox, and for each thread its workers in a row."""
 
     def __init__(self, run: Run, stage: Stage) -> None:
         self._run, self.stage = run, stage
@@ -549,10 +685,18 @@ class _StageRun:
             run.now,
         )
         self.outlets: dict[str, list[_Outlet]] = {}
-        self._rows = [[run.worker(name) for name in stage.steps] for _ in range(stage.workers)]
+        columns = [run.workers(name, stage.workers) for name in stage.steps]
+        self._rows = [list(row) for row in zip(*columns, strict=True)]
         self._wires = _wires(run.plan, stage)
         self._last: Frame[Any] | None = None
-        self.thread = threading.Thread(target=self._main, name=f"stage {stage.name}")
+        self._broken = False
+        self._left, self._leaving = stage.workers, threading.Lock()
+        self._taking = _Turns(stage.workers, run.traffic)
+        self._giving = _Turns(stage.workers, run.traffic)
+        self.threads = [
+            threading.Thread(target=self._main, args=(place,), name=f"stage {stage.name}")
+            for place in range(stage.workers)
+        ]
 
     def open(self) -> None:
         for row in self._rows:
@@ -568,26 +712,45 @@ class _StageRun:
                 except NodeFailed as exc:
                     log.debug("while closing: %s", exc)
 
-    def _main(self) -> None:
-        try:
-            if self._rows[0][0].step.inputs:
-                self._consume()
-            else:
-                self._produce()
-            for place, worker in enumerate(self._rows[0]):
-                self._hand_on(place, worker.flush(self._last))
-        except Aborted:
-            log.debug("stage %s given up", self.stage.name)
-        except ComposerError as exc:
-            self._run.fail(exc)
-        finally:
+    def _main(self, place: int) -> None:
+        self._attempt(lambda: self._work(place))
+        with self._leaving:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            if not self._broken:
+                self._attempt(self._flush)
             self._close()
             for outlets in self.outlets.values():
                 for outlet in outlets:
                     outlet.inbox.end(outlet.port)
-            if self._run.traffic.leave():
-                self._run.traffic.unstick()
+        self._run.traffic.rest()
+        if last:
             self._run.finished()
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        """Do something; what goes wrong ends the run."""
+        try:
+            work()
+        except Aborted:
+            self._broken = True
+            log.debug("stage %s given up", self.stage.name)
+        except Exception as exc:  # noqa: BLE001 - not even a bug of ours may look like the end
+            self._broken = True
+            self._run.fail(exc)
+
+    def _work(self, place: int) -> None:
+        if not self._rows[0][0].step.inputs:
+            self._produce()
+        elif self.stage.workers == 1:
+            self._consume()
+        else:
+            while self._consume_in_turn(place):
+                pass
+
+    def _flush(self) -> None:
+        for place, worker in enumerate(self._rows[0]):
+            self._hand_on(place, worker.flush(self._last))
 
     def _close(self) -> None:
         for row in self._rows:
@@ -606,9 +769,6 @@ class _StageRun:
             self._deliver(port, frame)
 
     def _consume(self) -> None:
-        if self.stage.workers > 1:
-            self._consume_side_by_side()
-            return
         row = self._rows[0]
         while (taken := self.inbox.take()) is not None:
             if isinstance(taken, Bound):
@@ -641,57 +801,40 @@ class _StageRun:
         for outlet in self.outlets.get(port, ()):
             outlet.inbox.put(outlet.port, item)
 
-    # concurrency
+    def _consume_in_turn(self, place: int) -> bool:
+        """Work on one frame beside the other threads; False when there are no more.
 
-    def _consume_side_by_side(self) -> None:
-        """Frames are worked on by several threads and given on in the order they came in."""
-        free = deque(row[0] for row in self._rows)
-        given: Queue[Future[Out] | Bound | None] = Queue(maxsize=self.stage.workers)
-        failed = threading.Event()
+        Frames are taken in turn and given on in turn, so they stay in their order. A thread whose
+        frame fails takes its turns to the end: the others wait for them.
+        """
+        worker = self._rows[place][0]
+        taken: Taken | Bound | None = None
+        made: Out | _Missed | None = None
 
-        def work(taken: Taken) -> Out:
-            worker = free.popleft()  # deque's ends are safe to use from several threads
-            try:
-                return worker.run(taken)
-            finally:
-                free.append(worker)
+        def take() -> None:
+            nonlocal taken, made
+            taken = self.inbox.take()
+            if isinstance(taken, Taken):
+                self._last = taken.frame
+                made = worker.admit(taken.frame)
 
-        def deliver() -> None:
-            while (made := given.get()) is not None:
-                if failed.is_set():
-                    continue
-                try:
-                    out = self._pass_on(made)
-                    for port, item in out:
-                        self._deliver(port, item)
-                except Aborted:
-                    failed.set()
-                except ComposerError as exc:
-                    failed.set()
-                    self._run.fail(exc)
-                finally:
-                    if not isinstance(made, Bound):
-                        self._run.traffic.leave()
+        def work() -> None:
+            nonlocal made
+            if isinstance(taken, Taken) and made is None:
+                made = worker.work(taken)
 
-        deliverer = threading.Thread(target=deliver, name=f"stage {self.stage.name} in order")
-        deliverer.start()
-        try:
-            with ThreadPoolExecutor(self.stage.workers, f"stage {self.stage.name}") as pool:
-                while (taken := self.inbox.take()) is not None:
-                    if isinstance(taken, Bound):
-                        given.put(taken)
-                        continue
-                    self._last = taken.frame
-                    self._run.traffic.enter()
-                    given.put(pool.submit(work, taken))
-        finally:
-            given.put(None)
-            deliverer.join()
+        def give() -> None:
+            if isinstance(taken, Bound):
+                self._pass_bound(0, taken)
+            elif taken is not None and made is not None:
+                self._hand_on(0, worker.settle(taken.frame, made))
 
-    def _pass_on(self, made: Future[Out] | Bound) -> Out:
-        if isinstance(made, Bound):
-            return [(port, made) for port in self.outlets]
-        return made.result()
+        with self._taking.turn(place):
+            self._attempt(take)
+        self._attempt(work)
+        with self._giving.turn(place):
+            self._attempt(give)
+        return taken is not None
 
 
 def _wires(plan: Plan, stage: Stage) -> tuple[str, ...]:

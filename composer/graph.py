@@ -674,7 +674,7 @@ def _implied(draft: _Draft, edges: list[Edge]) -> list[Edge]:
             continue
         taken = {edge.end_port for edge in edges if edge.end == node.name}
         for port in node.cls.inputs:
-            if port.name in taken or not node.settings.wants(port.name):
+            if port.name in taken or not node.settings.wants_track(port.name):
                 continue
             if port.kind != "audio" and node.name in draft.named:
                 continue

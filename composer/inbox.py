@@ -77,6 +77,15 @@ class Slot:
         self.frames -= 1
         self.count.dropped["full"] += 1
 
+    def give_up(self) -> None:
+        """Drop all that waits, the value that a join has in its hand included."""
+        kept = self.last is not None and not self.last_used
+        if self.frames or kept:
+            self.count.dropped["stopped"] += self.frames + kept
+        self.last_used = True
+        self.queue.clear()
+        self.frames = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -160,6 +169,11 @@ class Traffic:
             self._working -= count
             return self._working == 0
 
+    def rest(self) -> None:
+        """Leave, and when that was the last one see to it that something goes on."""
+        if self.leave():
+            self.unstick()
+
     def unstick(self) -> None:
         """Nobody works and somebody sleeps: make room in the joins, else let one go on without.
 
@@ -188,6 +202,7 @@ class Inbox:
         self.sleepers = 0
         self._wakes = 0
         self._give_way = False
+        self._taking = False
         self._aborted = False
         traffic.inboxes.append(self)
 
@@ -229,28 +244,30 @@ class Inbox:
             while True:
                 if self._aborted:
                     raise Aborted
-                now = self._now()
+                now, waiting = self._now(), self._waiting()
                 found = self._choice(self._slots, now, give_way=self._give_way)
+                self._give_way = False
                 if not isinstance(found, Waiting):
-                    self._give_way = False
                     self._wake()
                     return found
+                if self._waiting() < waiting:
+                    self._wake()  # there is room now for somebody who wants to put
+                self._taking = True
                 self._sleep(self._choice.patience(now))
+                self._taking = False
 
     def abort(self) -> None:
         """Wake everybody with Aborted; what still waits is counted as stopped."""
         with self._changed:
             self._aborted = True
             for slot in self._slots.values():
-                slot.count.dropped["stopped"] += slot.frames
-                slot.queue.clear()
-                slot.frames = 0
+                slot.give_up()
             self._wake()
 
     def grow(self) -> bool:
         """Make room where a full slot of a join holds the graph up; True if there was some."""
         with self._changed:
-            if len(self._slots) < 2 or not any([slot.grow() for slot in self._slots.values()]):
+            if not self._joins or not any([slot.grow() for slot in self._slots.values()]):
                 return False
             self._wake()
             return True
@@ -258,11 +275,19 @@ class Inbox:
     def give_way(self) -> bool:
         """Let a join that waits here go on with what it has; True if one does."""
         with self._changed:
-            if len(self._slots) < 2 or not any(slot.frames for slot in self._slots.values()):
+            if not self._joins or not any(slot.frames for slot in self._slots.values()):
                 return False
             self._give_way = True
             self._wake()
             return True
+
+    def _waiting(self) -> int:
+        return sum(slot.frames for slot in self._slots.values())
+
+    @property
+    def _joins(self) -> bool:
+        """Whether somebody waits here for one of several inputs."""
+        return self._taking and len(self._slots) > 1
 
     def _wake(self) -> None:
         """Everybody who sleeps here works again, from this moment on."""

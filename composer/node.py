@@ -10,7 +10,6 @@ from typing import (
     Any,
     ClassVar,
     Final,
-    TypeAlias,
     Union,
     get_args,
     get_origin,
@@ -115,19 +114,19 @@ class Node(BaseModel):
         if cls.process is not Node.process:
             _declare(cls)
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
+    def picture_size(self, width: int, height: int) -> tuple[int, int]:
         """Size of the pictures it gives, from that of the first picture it takes (0: unknown)."""
         return width, height
 
-    def layouts(self, port: str) -> tuple[str, ...]:
+    def port_layouts(self, port: str) -> tuple[str, ...]:
         """The pixel layouts that these settings leave to a port, preferred first; () for all."""
         return ()
 
-    def length(self, source: str, folder: Path) -> float | None:
+    def media_seconds(self, source: str, folder: Path) -> float | None:
         """Seconds of media that a source will give, None where it does not know."""
         return None
 
-    def wants(self, port: str) -> bool:
+    def wants_track(self, port: str) -> bool:
         """Whether an optional track that nobody named should reach this node by itself."""
         return True
 

@@ -160,7 +160,7 @@ def _sizes(graph: Graph) -> dict[_End, tuple[int, int]]:
             sizes[name, edge.end_port, "in"] = size
             if edge.end_port == node.cls.inputs[0].name:
                 main = size
-        out = node.settings.size(*main)
+        out = node.settings.picture_size(*main)
         for port in node.cls.outputs:
             pictured = port.formats[0].kind in (Kind.PICTURE, Kind.MASK)
             sizes[name, port.name, "out"] = out if pictured else (0, 0)
@@ -208,7 +208,8 @@ class _Formats:
             end = (node.name, port.name, "out")
             tied = port.tied if port.tied in taken else ""
             if not tied and main is not None and _passes(node) and can_pass(node):
-                tied = main.name
+                # What has no Format in common is converted when a frame passes.
+                tied = main.name if _meet(main, port) else ""
             if tied:
                 self._tie(end, (node.name, tied, "in"), port, unary)
                 continue
@@ -255,7 +256,7 @@ class _Formats:
 
 def _narrowed(node: GraphNode, port: Port) -> tuple[Format, ...]:
     """The Formats of a port that the node's settings leave."""
-    names = node.settings.layouts(port.name)
+    names = node.settings.port_layouts(port.name)
     if not names:
         return port.formats
     return tuple(each for name in names for each in port.formats if each.layout == name)
@@ -277,6 +278,10 @@ def _passes(node: GraphNode) -> bool:
     options = node.options
     gated = options.when is not None or options.every > 1 or options.rate is not None
     return (gated and options.else_ in (None, "pass")) or options.on_error == "pass"
+
+
+def _meet(one: Port, other: Port) -> bool:
+    return any(same(a, b) for a in one.formats for b in other.formats)
 
 
 def _impossible(graph: Graph, edge: Edge, formats: Mapping[_End, Format]) -> Problem:
@@ -307,9 +312,10 @@ def _draft(graph: Graph, formats: Mapping[_End, Format], mode: Mode) -> _Draft:
     draft = _Draft()
     for name, node in graph.nodes.items():
         for edge in graph.into(name):
-            _link(draft, edge, formats)
+            _link(draft, edge, formats, graph)
         draft.steps[name] = _step(graph, node, formats, mode)
         draft.workers[name] = node.options.concurrency
+    for name, node in graph.nodes.items():
         if inbox := _asked(node, mode):
             sources = [link for link in draft.links if link.end == name]
             ahead = sources[0].start if len(sources) == 1 else name
@@ -320,7 +326,7 @@ def _draft(graph: Graph, formats: Mapping[_End, Format], mode: Mode) -> _Draft:
     return draft
 
 
-def _link(draft: _Draft, edge: Edge, formats: Mapping[_End, Format]) -> None:
+def _link(draft: _Draft, edge: Edge, formats: Mapping[_End, Format], graph: Graph) -> None:
     start = formats[edge.start, edge.start_port, "out"]
     end = formats[edge.end, edge.end_port, "in"]
     if same(start, end):
@@ -328,7 +334,9 @@ def _link(draft: _Draft, edge: Edge, formats: Mapping[_End, Format]) -> None:
         return
     wanted = end.sized(start.width, start.height)
     shape = "array" if end.carrier == Carrier.ARRAY else ""
-    name = f"{edge.start}:{end.layout or end.kind}{shape}"
+    several = len(graph.nodes[edge.start].cls.outputs) > 1
+    output = f"{edge.start}.{edge.start_port}" if several else edge.start
+    name = f"{output}:{end.layout or end.kind}{shape}"
     if name not in draft.steps:
         way = conversion(start, end)
         assert way is not None, "an edge without a way was refused before"

@@ -111,7 +111,7 @@ def length(plan: Plan, media: Media) -> float | None:
         seconds
         for name, step in plan.steps.items()
         if step.settings is not None and not step.inputs
-        for seconds in [step.settings.length(media.source(name), step.folder)]
+        for seconds in [step.settings.media_seconds(media.source(name), step.folder)]
         if seconds
     ]
     return max(known, default=None)

@@ -1,11 +1,19 @@
 """The pipeline file as values: what was written, checked for form, nothing looked up yet."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from composer.errors import Problem
 from composer.source import Document, Keys, did_you_mean, dotted
@@ -26,6 +34,15 @@ class Batch(BaseModel):
 
     max: int = Field(8, ge=1, le=256, description="frames in one call at the most")
     delay_ms: float = Field(4, ge=0, le=1000, description="longest time a frame waits for others")
+
+
+_DEVICE: Final = "^(auto|cpu|cuda(:[0-9]+)?)$"
+
+
+def _device(name: str) -> str:
+    if re.fullmatch(_DEVICE, name) is None:
+        raise ValueError("should be auto, cpu, cuda or cuda:1")
+    return name
 
 
 class Options(BaseModel):
@@ -56,8 +73,10 @@ class Options(BaseModel):
         None, ge=0, le=600_000, description="longest wait of a join for its slower inputs"
     )
     missing: Missing = Field("last", description="what a join takes for an input that did not come")
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
-        "auto", description="auto, cpu, cuda or cuda:1"
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        "auto",
+        description="auto, cpu, cuda or cuda:1",
+        json_schema_extra={"pattern": _DEVICE},
     )
     concurrency: int = Field(1, ge=1, le=64, description="frames worked on at once")
     batch: Batch | None = Field(None, description="gather frames for one call: {max, delay_ms}")
@@ -92,23 +111,28 @@ class ParamSpec(BaseModel):
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One node as written. fields: what is not an option, not checked yet."""
+    """One node as written. fields: what is not an option, not checked yet.
+
+    type: "" when it cannot be read. wrong: options that are left out, because of their values.
+    """
 
     name: str
     type: str
     options: Options
     fields: Mapping[str, Any]
     path: Keys
+    wrong: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline file whose form is right."""
+    """What could be read of a pipeline file. unread: the params that could not."""
 
     doc: Document
     capability: str = ""
     params: Mapping[str, ParamSpec] = field(default_factory=dict)
     nodes: Mapping[str, NodeSpec] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
 
 
 _TOP: Final = ("version", "capability", "description", "params", "nodes")
@@ -129,16 +153,22 @@ def read(doc: Document) -> tuple[Pipeline, list[Problem]]:
             problems.append(
                 doc.problem(
                     "unknown-key",
-                    f"{key} is not a part of a pipeline file",
+                    f"{key!r} is not a part of a pipeline file",
                     (key,),
                     on="key",
                     hint=hint,
                 )
             )
-    problems += _version(doc) + _capability(doc)
+    problems += _version(doc) + _about(doc)
     params = _params(doc, problems)
     nodes = _nodes(doc, problems)
-    return Pipeline(doc, str(doc.data.get("capability", "")), params, nodes), problems
+    unread = frozenset(_written_names(doc, "params") - set(params))
+    return Pipeline(doc, str(doc.data.get("capability", "")), params, nodes, unread), problems
+
+
+def _written_names(doc: Document, key: str) -> set[str]:
+    value = doc.data.get(key)
+    return set(value) if isinstance(value, dict) else set()
 
 
 def _version(doc: Document) -> list[Problem]:
@@ -150,17 +180,24 @@ def _version(doc: Document) -> list[Problem]:
     version = doc.data["version"]
     if version == 1 and not isinstance(version, bool):
         return []
-    return [doc.problem("bad-version", f"version should be 1, got {version!r}", ("version",))]
+    said = f"version should be 1{got(doc, ('version',), version)}"
+    hint = "write it without quotes" if version == "1" else ""
+    return [doc.problem("bad-version", said, ("version",), hint=hint)]
 
 
-def _capability(doc: Document) -> list[Problem]:
-    if "capability" not in doc.data:
-        return []
-    name = doc.data["capability"]
-    if isinstance(name, str) and _CAPABILITY.fullmatch(name):
-        return []
-    said = f"capability should be letters, digits, '.', '_' and '-' (at most 100), got {name!r}"
-    return [doc.problem("bad-value", said, ("capability",))]
+def _about(doc: Document) -> list[Problem]:
+    """What is wrong with the capability and the description."""
+    problems = []
+    name = doc.data.get("capability", "-")
+    if not isinstance(name, str) or not _CAPABILITY.fullmatch(name.replace("-", "x", 1)):
+        said = "capability should be letters, digits, '.', '_' and '-' (at most 100)"
+        said += got(doc, ("capability",), name)
+        problems.append(doc.problem("bad-value", said, ("capability",)))
+    text = doc.data.get("description", "")
+    if not isinstance(text, str):
+        said = f"description should be text{got(doc, ('description',), text)}"
+        problems.append(doc.problem("bad-value", said, ("description",)))
+    return problems
 
 
 def _mapping(doc: Document, key: str, problems: list[Problem]) -> Mapping[str, Any]:
@@ -170,8 +207,9 @@ def _mapping(doc: Document, key: str, problems: list[Problem]) -> Mapping[str, A
     if isinstance(value, dict):
         return value
     if key in doc.data:
-        said = f"{key} should be a mapping of names, got {_shown(value)}"
-        problems.append(doc.problem("bad-value", said, (key,)))
+        said = f"{key} should be a mapping of names{got(doc, (key,), value)}"
+        hint = "write a name where each '-' is" if isinstance(value, list) else ""
+        problems.append(doc.problem("bad-value", said, (key,), hint=hint))
     return {}
 
 
@@ -186,7 +224,7 @@ def _params(doc: Document, problems: list[Problem]) -> dict[str, ParamSpec]:
         if isinstance(written, list):
             written = {"to": written}
         if not isinstance(written, dict):
-            said = f"{dotted(path)} should be node.field or a mapping, got {_shown(written)}"
+            said = f"{dotted(path)} should be node.field or a mapping{got(doc, path, written)}"
             problems.append(doc.problem("bad-value", said, path))
             continue
         try:
@@ -202,34 +240,52 @@ def _nodes(doc: Document, problems: list[Problem]) -> dict[str, NodeSpec]:
         path: Keys = ("nodes",) if "nodes" in doc.data else ()
         hint = "write `nodes:` and below it, for one, `source: {type: decode}`"
         problems.append(doc.problem("missing-field", "the pipeline has no nodes", path, hint=hint))
-    specs = (_node(doc, name, value, problems) for name, value in written.items())
-    return {spec.name: spec for spec in specs if spec is not None}
+    return {name: _node(doc, name, value, problems) for name, value in written.items()}
 
 
-def _node(doc: Document, name: str, written: Any, problems: list[Problem]) -> NodeSpec | None:
+def _node(doc: Document, name: str, written: Any, problems: list[Problem]) -> NodeSpec:
     path: Keys = ("nodes", name)
     problems += _named(doc, path, "a node")
+    unread = NodeSpec(name, "", Options(), {}, path)
     if not isinstance(written, dict):
-        said = f"{dotted(path)} should be a mapping with a type, got {_shown(written)}"
-        hint = f"write `{name}: {{type: {written}}}`" if isinstance(written, str) else ""
+        said = f"{dotted(path)} should be a mapping with a type{got(doc, path, written)}"
+        hint = ""
+        if isinstance(written, str) and path not in doc.from_env:
+            hint = f"write `{name}: {{type: {written}}}`"
+            if " " in written:
+                hint = "is a ':' missing?"
         problems.append(doc.problem("bad-value", said, path, hint=hint))
-        return None
+        return unread
     kind = written.get("type")
-    if kind is None:
-        problems.append(doc.problem("missing-field", f"{dotted(path)} has no type", path, on="key"))
-        return None
+    if "type" not in written:
+        problems.append(_typeless(doc, path, written))
+        return unread
     if not isinstance(kind, str):
-        said = f"{dotted(path)}.type should be the name of a node type, got {_shown(kind)}"
-        problems.append(doc.problem("bad-value", said, (*path, "type")))
-        return None
+        here = (*path, "type")
+        said = f"{dotted(here)} should be the name of a node type{got(doc, here, kind)}"
+        problems.append(doc.problem("bad-value", said, here))
+        return unread
     chosen = {key: value for key, value in written.items() if key in OPTIONS}
     fields = {key: value for key, value in written.items() if key not in (*OPTIONS, "type")}
+    wrong: frozenset[str] = frozenset()
     try:
         options = Options.model_validate(chosen)
     except ValidationError as exc:
-        problems += invalid(doc, exc, path, OPTIONS)
-        options = Options()
-    return NodeSpec(name, kind, options, fields, path)
+        problems += invalid(doc, exc, path, Batch.model_fields)
+        wrong = frozenset(str(error["loc"][0]) for error in exc.errors())
+        options = Options.model_validate(
+            {key: value for key, value in chosen.items() if key not in wrong}
+        )
+    return NodeSpec(name, kind, options, fields, path, wrong)
+
+
+def _typeless(doc: Document, path: Keys, written: Mapping[str, Any]) -> Problem:
+    for key in written:
+        if key not in OPTIONS and (hint := did_you_mean(key, ["type"])):
+            here = (*path, key)
+            said = f"{dotted(here)} is not a field"
+            return doc.problem("unknown-field", said, here, on="key", hint=hint)
+    return doc.problem("missing-field", f"{dotted(path)} has no type", path, on="key")
 
 
 def _named(doc: Document, path: Keys, what: str) -> list[Problem]:
@@ -240,27 +296,36 @@ def _named(doc: Document, path: Keys, what: str) -> list[Problem]:
 
 
 def invalid(doc: Document, exc: ValidationError, at: Keys, known: Iterable[str]) -> list[Problem]:
-    """pydantic's errors for the mapping at `at`, as problems with positions."""
-    found: dict[tuple[str, str], Problem] = {}
+    """pydantic's errors for the mapping at `at`, as problems with positions: one for each place."""
+    errors: dict[Keys, list[dict[str, Any]]] = {}
     for error in exc.errors(include_url=False):
-        problem = _problem(doc, dict(error), at, tuple(known))
-        found.setdefault((problem.at, problem.code), problem)
-    return list(found.values())
+        path = (*at, *error["loc"])
+        if error["type"] != "missing":
+            path = _written(doc, path)
+        errors.setdefault(path, []).append(dict(error))
+    # A union complains once for each of its types; what lies deepest is what the reader meant.
+    above = {path[:end] for path in errors for end in range(len(at) + 1, len(path))}
+    return [
+        _problem(doc, path, together, tuple(known))
+        for path, together in errors.items()
+        if path not in above
+    ]
 
 
-def _problem(doc: Document, error: dict[str, Any], at: Keys, known: tuple[str, ...]) -> Problem:
-    path = _written(doc, (*at, *error["loc"]))
-    name = dotted(path)
+def _problem(
+    doc: Document, path: Keys, errors: list[dict[str, Any]], known: tuple[str, ...]
+) -> Problem:
+    name, error = dotted(path), errors[0]
     if error["type"] == "extra_forbidden":
         hint = did_you_mean(str(path[-1]), known)
         return doc.problem("unknown-field", f"{name} is not a field", path, on="key", hint=hint)
     if error["type"] == "missing":
-        missing = dotted((*at, *error["loc"]))
-        return doc.problem("missing-field", f"{missing} is required", at, on="key")
-    said = _after_subject(str(error["msg"]))
-    if path in doc.from_env:
-        return doc.problem("bad-value", f"{name} {said}", path)
-    return doc.problem("bad-value", f"{name} {said}, got {_shown(error['input'])}", path)
+        return doc.problem("missing-field", f"{name} is required", path[:-1], on="key")
+    said = _joined([sentence(each) for each in errors])
+    if isinstance(error["input"], dict) and error["type"] == "value_error":
+        # What a validator of the whole node says; `got a mapping` would explain nothing.
+        return doc.problem("bad-value", f"{name}{said}", path, on="key")
+    return doc.problem("bad-value", f"{name}{said}{got(doc, path, error['input'])}", path)
 
 
 def _written(doc: Document, path: Keys) -> Keys:
@@ -272,24 +337,65 @@ def _written(doc: Document, path: Keys) -> Keys:
     return kept
 
 
-_SUBJECTS: Final = ("Value error, ", "Input ", "Value ", "String ", "Assertion failed, ")
+_SENTENCES: Final = {
+    "string_type": "should be text",
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "finite_number": "should be a finite number",
+    "list_type": "should be a list",
+    "tuple_type": "should be a list",
+    "dict_type": "should be a mapping",
+    "model_type": "should be a mapping",
+}
+"""What pydantic's codes mean to somebody who writes YAML."""
+
+_SUBJECTS: Final = re.compile(
+    r"^(Value error, |Assertion failed, |Input |Value |String |List |Tuple |Dictionary )"
+)
+_VERBS: Final = ("should ", "must ", "is ", "has ", "needs ", "cannot ", "may ")
 
 
-def _after_subject(message: str) -> str:
-    """pydantic's sentence without its subject: "should be less than or equal to 64"."""
-    for subject in _SUBJECTS:
-        if message.startswith(subject):
-            return message.removeprefix(subject)
-    return message
+def sentence(error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors, to be put behind a name: " should be a number"."""
+    said = _SENTENCES.get(error["type"]) or _SUBJECTS.sub("", str(error["msg"]))
+    if error["type"] in ("too_short", "too_long"):
+        said = said.partition(" after validation")[0]
+    return f" {said}" if said.startswith(_VERBS) else f": {said}"
 
 
-def _shown(value: object) -> str:
+def _joined(sentences: list[str]) -> str:
+    """ " should be text or a mapping", from what each type of a union says."""
+    start = " should be "
+    different = list(dict.fromkeys(sentences))
+    if len(different) < 2 or not all(each.startswith(start) for each in different):
+        return different[0]
+    return start + " or ".join(each.removeprefix(start) for each in different)
+
+
+def got(doc: Document, path: Keys, value: object) -> str:
+    """ ", got 640"; nothing for a value of the environment, which may be a secret."""
+    return "" if path in doc.from_env else f", got {shown(value)}"
+
+
+def shown(value: object) -> str:
     """A value as the reader wrote it, cut where it is long."""
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list | tuple):
-        return "a list"
-    text = "nothing" if value is None else repr(value)
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case float() if math.isinf(value):
+            return ".inf" if value > 0 else "-.inf"
+    text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

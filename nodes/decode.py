@@ -44,7 +44,7 @@ class Decode(Node):
 
     @property
     def damaged(self) -> int:
-        """Packets that could not be read or decoded so far."""
+        """Packets that could not be read or decoded so far, and pictures decoded in part."""
         return self._reader.damaged if self._reader is not None else 0
 
     def setup(self, ctx: Context) -> None:

@@ -70,7 +70,9 @@ def copy(image: av.VideoFrame) -> av.VideoFrame:
 
 def with_time(image: av.VideoFrame, like: av.VideoFrame) -> av.VideoFrame:
     """The same picture, at the time of another."""
-    image.pts, image.time_base = like.pts, like.time_base
+    image.pts = like.pts
+    if like.time_base is not None:
+        image.time_base = like.time_base
     return image
 
 

@@ -50,7 +50,7 @@ class Reader:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.damaged = 0
-        """Packets that could not be read or decoded."""
+        """Packets that could not be read or decoded, and pictures decoded in part."""
 
         self._name = source if "://" in source else Path(source).name
         self._layout = layout
@@ -154,13 +154,18 @@ class Reader:
             return list(packet.decode())
         except av.FFmpegError as exc:
             if not isinstance(exc, EOFError):  # the decoder was drained already
-                self.damaged += 1
-                if self.damaged == 1:
-                    log.warning("%s is damaged: what cannot be decoded is left out", self._name)
+                self._count_damaged()
             return []
+
+    def _count_damaged(self) -> None:
+        self.damaged += 1
+        if self.damaged == 1:
+            log.warning("%s is damaged: what cannot be decoded is left out", self._name)
 
     def _pictures(self, packet: Any, track: "Track") -> Iterator[av.VideoFrame]:
         for image in self._decode(packet):
+            if image.is_corrupt:
+                self._count_damaged()
             pts = track.place(image.pts, image.dts, image.duration)
             if pts is None:
                 continue
@@ -234,8 +239,8 @@ def _step(stream: Any) -> int:
     """Ticks from one item of a track to the next, as the container says."""
     if stream.type == "audio":
         return 1
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    return max(1, round(1 / (rate * stream.time_base)))
+    rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+    return max(1, round(1 / (rate * Fraction(stream.time_base))))
 
 
 class Timeline:
@@ -247,9 +252,19 @@ class Timeline:
     def __init__(self, start: Fraction, *, wraps: bool) -> None:
         self.shifts = [-start]
         self.wraps = wraps
+        self._tracks: list[Track] = []
 
     def track(self, time_base: Fraction, step: int, name: str = "") -> "Track":
-        return Track(self, time_base, step, name)
+        track = Track(self, time_base, step, name)
+        self._tracks.append(track)
+        return track
+
+    def nearest(self, seconds: Fraction) -> int:
+        """The stretch in which an item written at this time is nearest to the other tracks."""
+        now = max((track.now for track in self._tracks), default=Fraction(0))
+        return min(
+            range(len(self.shifts)), key=lambda stretch: abs(seconds + self.shifts[stretch] - now)
+        )
 
 
 class Track:
@@ -272,7 +287,7 @@ class Track:
         written = dts if pts is None else pts
         last = self._last
         if last is None:
-            new = 0 if written is None else written + self._shift
+            new = 0 if written is None else self._begin(written)
         elif written is None:
             new = last + self._step
         else:
@@ -287,6 +302,16 @@ class Track:
             self._step = duration
         self._last = new
         return new
+
+    @property
+    def now(self) -> Fraction:
+        """Seconds at which its last item was."""
+        return (self._last or 0) * self._time_base
+
+    def _begin(self, written: int) -> int:
+        self._stretch = self._timeline.nearest(written * self._time_base)
+        self._shift = self._ticks(self._timeline.shifts[self._stretch])
+        return written + self._shift
 
     def _rebase(self, written: int, expected: int) -> int:
         """Join the stretch that another track has begun, or begin one where time goes on."""
@@ -322,7 +347,8 @@ class Pace:
     def takes(self, seconds: float) -> bool:
         if seconds < self._due - self._early:
             return False
-        self._due = max(self._due, seconds - self._interval) + self._interval
+        late = seconds >= self._due + self._interval
+        self._due = (seconds if late else self._due) + self._interval
         return True
 
 

@@ -1,0 +1,89 @@
+"""Write records to a file."""
+
+import json
+import math
+import os
+import sys
+from typing import Any, BinaryIO, Final
+
+from pydantic import Field
+
+from composer import Context, Fixed, Moment, Node
+from composer.values import Record as Row
+
+STANDARD_OUTPUT: Final = "-"
+
+
+class Record(Node):
+    """Write one line of JSON for each record: {"pts": ..., "seconds": ..., and what it holds}.
+
+    record: any flat mapping; detections are turned into records on the way. Times are those of the
+    picture it was made from. Each line is in the file before the next record is taken. A file run
+    writes the file anew, sessions add to it. Numbers that JSON does not know (NaN) become null.
+    """
+
+    path: str = Fixed(
+        "records.jsonl",
+        min_length=1,
+        description="file below the working directory; - is standard output",
+    )
+    max_lines: int = Field(
+        0, ge=0, le=1_000_000_000, description="lines after which nothing is written; 0: no limit"
+    )
+
+    _file: BinaryIO | None = None
+    _lines: int = 0
+
+    def setup(self, ctx: Context) -> None:
+        if self.path != STANDARD_OUTPUT:
+            # not buffered: close() has nothing left to write that could fail
+            self._file = open(self.path, "ab" if ctx.live else "wb", buffering=0)
+
+    def process(self, record: Row, at: Moment) -> None:
+        if self.max_lines and self._lines >= self.max_lines:
+            return
+        self._lines += 1
+        line = as_json({"pts": at.pts, "seconds": round(at.seconds, 6)} | record) + "\n"
+        if self._file is None:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+            return
+        try:
+            write_all(self._file, line.encode())
+        except OSError as exc:
+            raise OSError(exc.errno, os.strerror(exc.errno or 0), self.path) from exc
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def write_all(file: BinaryIO, line: bytes) -> None:
+    """Write a whole line to a file without buffer, which may take it in parts."""
+    rest = memoryview(line)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def as_json(row: Row) -> str:
+    """One line of JSON. NumPy numbers and arrays become numbers and lists, the unknown its text."""
+    try:
+        return json.dumps(row, default=_plain, allow_nan=False, ensure_ascii=False)
+    except ValueError:  # NaN or infinity somewhere: rare, so only then is everything looked at
+        return json.dumps(_finite(row), allow_nan=False, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if value is None or isinstance(value, str | int):
+        return value
+    return _finite(_plain(value))
