@@ -44,7 +44,7 @@ def _checked(value: Any) -> Any:
     """The position as a node holds it: an int, or a text that place() understands."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    text = str(value) if isinstance(value, int | str) else ""
     _, shift = _parsed(text)
     return shift if text.strip().lstrip("+-").isdigit() else value
 

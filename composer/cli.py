@@ -13,12 +13,11 @@ from composer import compile as compiler
 from composer import lazy, report
 from composer import plan as plans
 from composer.errors import ComposerError, ParamRejected, PipelineInvalid
-from composer.executor import Media, Run
 from composer.plan import Plan
 from composer.registry import NotFound, Registry
 
 with lazy.deferred():
-    from composer import draw, outline, progress, reference, scaffold, schedule
+    from composer import draw, executor, outline, progress, reference, scaffold, schedule
 
 app = typer.Typer(
     help="Compose live video pipelines from a YAML graph of nodes.",
@@ -173,8 +172,8 @@ def run(
 ) -> None:
     """Run a pipeline on a file. Ctrl-C ends it properly: what was made is playable."""
     made = _plan(file)
-    media = Media(_ends(inputs, made), _ends(outputs, made))
-    started = Run(made, media)
+    media = executor.Media(_ends(inputs, made), _ends(outputs, made))
+    started = executor.Run(made, media)
     _set_params(started, settings or [], params)
     try:
         started.start()
@@ -200,7 +199,7 @@ def _ends(given: Sequence[str] | None, made: Plan) -> dict[str, str]:
     return ends
 
 
-def _set_params(started: Run, settings: Sequence[str], file: Path | None) -> None:
+def _set_params(started: "executor.Run", settings: Sequence[str], file: Path | None) -> None:
     values: dict[str, Any] = {}
     for each in settings:
         name, equals, text = each.partition("=")
@@ -233,7 +232,7 @@ def _value(text: str) -> Any:
     return text
 
 
-def _follow(started: Run, media: Media, *, quiet: bool) -> None:
+def _follow(started: "executor.Run", media: "executor.Media", *, quiet: bool) -> None:
     """Wait for the end; the first Ctrl-C ends the sources, the second gives up."""
     console = progress.terminal(quiet=quiet)
     total = progress.length(started.plan, media)

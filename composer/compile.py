@@ -1,9 +1,10 @@
 """A pipeline file -> Graph -> Plan, with every Problem on the way. Opens no media or model."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from composer import graph as graphs
 from composer import plan as plans
@@ -35,8 +36,23 @@ def compile_file(path: Path, registry: Registry, env: Mapping[str, str] = os.env
 
     pipeline, problems = spec.read(load(path, str(path)))
     graph, more = graphs.build(pipeline, path.parent, registry, load)
-    found = tuple(sorted({*problems, *more}, key=Problem.order))
+    found = tuple(sorted(_first_said([*problems, *more]), key=Problem.order))
     return Compiled(None if found else graph, found, lines)
+
+
+_UNUSABLE: Final = ("alias", "tag", "bad-number", "bad-env", "encoding", "too-big")
+"""What source.py says of a value that nobody can use."""
+
+
+def _first_said(problems: Iterable[Problem]) -> set[Problem]:
+    """Each problem once, without what follows from a value that could not be read."""
+    found = set(problems)
+    unusable = {(each.file, each.at) for each in found if each.code in _UNUSABLE}
+    # A list or mapping is no better than what it holds.
+    unusable |= {(file, at.partition("[")[0]) for file, at in unusable}
+    return {
+        each for each in found if each.code in _UNUSABLE or (each.file, each.at) not in unusable
+    }
 
 
 def plan_of(compiled: Compiled, mode: Mode = Mode.FILE) -> Plan:

@@ -2,7 +2,8 @@
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -19,6 +20,15 @@ _COMPARE: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
     ast.NotIn: lambda value, group: value not in group,
 }
 _WORDS: Final = {"true": True, "false": False, "null": None}
+
+
+class Refused(ValueError):
+    """A part of a condition that cannot be used: `length` characters from `offset` on."""
+
+    def __init__(self, message: str, offset: int, length: int) -> None:
+        super().__init__(message)
+        self.offset: Final = offset
+        self.length: Final = length
 
 
 @dataclass(frozen=True)
@@ -48,41 +58,64 @@ def parse(text: str) -> Condition:
     """Raises ValueError with a sentence for the reader."""
     if len(text) > MAX_LENGTH:
         raise ValueError(f"is longer than {MAX_LENGTH} characters")
+    text = text.strip()
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
-        raise ValueError(
-            "is not a condition; write a param, or a comparison such as `level > 3`"
-        ) from exc
+        said = "is not a condition; write a param, or a comparison such as `level > 3`"
+        if _ASSIGNED.search(text):
+            said = "is not a condition; what compares is `==`, not `=`"
+        raise ValueError(said) from exc
     names: dict[str, int] = {}
-    _check(tree, names)
+    _check(tree, names, text)
     return Condition(text, names, tree)
 
 
-def _check(node: ast.expr, names: dict[str, int]) -> None:
+_ASSIGNED: Final = re.compile(r"(?<![=!<>])=(?!=)")
+_MAY_HOLD: Final = (
+    "does not belong in a condition; it may hold params, values, comparisons, and, or, not"
+)
+
+
+def _column(text: str, offset: int) -> int:
+    """ast counts bytes of UTF-8."""
+    return len(text.encode()[:offset].decode(errors="replace"))
+
+
+def _refuse(node: ast.expr, text: str) -> Refused:
+    lines = text.splitlines()
+    if len(lines) != 1 or node.end_col_offset is None:
+        return Refused(f"{text!r} {_MAY_HOLD}", 0, len(text))
+    start, end = _column(text, node.col_offset), _column(text, node.end_col_offset)
+    return Refused(f"{text[start:end]!r} {_MAY_HOLD}", start, end - start)
+
+
+def _known(ops: Iterable[ast.cmpop]) -> bool:
+    return all(type(op) in _COMPARE for op in ops)
+
+
+def _check(node: ast.expr, names: dict[str, int], text: str) -> None:
     match node:
         case ast.Name(id=name):
             if name not in _WORDS:
-                names.setdefault(name, node.col_offset)
+                names.setdefault(name, _column(text, node.col_offset))
         case ast.Constant(value=bool() | int() | float() | str() | None):
             pass
         case ast.UnaryOp(op=ast.Not(), operand=inner):
-            _check(inner, names)
+            _check(inner, names, text)
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float())):
             pass
         case ast.BoolOp(values=parts):
             for part in parts:
-                _check(part, names)
-        case ast.Compare(left=left, ops=ops, comparators=rest):
-            if not all(type(op) in _COMPARE for op in ops):
-                raise ValueError("may use ==, !=, <, <=, >, >=, in, and, or, not")
+                _check(part, names, text)
+        case ast.Compare(left=left, ops=ops, comparators=rest) if _known(ops):
             for part in (left, *rest):
-                _check(part, names)
+                _check(part, names, text)
         case ast.List(elts=parts) | ast.Tuple(elts=parts):
             for part in parts:
-                _check(part, names)
+                _check(part, names, text)
         case _:
-            raise ValueError("may hold params, values, comparisons, and, or, not; nothing else")
+            raise _refuse(node, text)
 
 
 def _value(node: ast.expr, params: Mapping[str, Any]) -> Any:

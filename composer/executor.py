@@ -1,6 +1,7 @@
 """Runs a Plan: one thread per stage, bounded inboxes between them, every frame accounted for."""
 
 import logging
+import sys
 import threading
 import time
 from collections import Counter
@@ -512,7 +513,9 @@ class Run:
 
     def start(self) -> None:
         """Set every node up, then let the stages go. Raises NodeFailed; then all is closed."""
-        lazy.load_all()
+        for step in self.plan.steps.values():
+            if step.settings is not None:
+                lazy.load_used(sys.modules[type(step.settings).__module__])
         self._began = self._now()
         self._running = [_StageRun(self, stage) for stage in self.plan.stages]
         by_name = {step: run for run in self._running for step in run.stage.steps}

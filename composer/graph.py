@@ -17,7 +17,7 @@ from composer.conversions import convertible
 from composer.errors import Problem, Span
 from composer.node import Node, Port, change_of, reads_file
 from composer.params import Param, Target
-from composer.registry import NotFound, Registry
+from composer.registry import NotFound, Registry, locate
 from composer.source import Document, Keys, did_you_mean, dotted
 from composer.spec import NodeSpec, Options, ParamSpec, Pipeline
 
@@ -43,6 +43,20 @@ class Place:
 
     def below(self, *keys: str | int) -> "Place":
         return Place(self.doc, (*self.path, *keys))
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the value here came from the environment: it may be a secret."""
+        return self.path in self.doc.from_env
+
+    def told(self, message: str, value: object) -> str:
+        """The message, with what is written here in place of a hidden value."""
+        if not self.hidden:
+            return message
+        span = self.doc.value(self.path)
+        line = self.doc.lines[span.line - 1]
+        written = line[span.column - 1 :][: span.length]
+        return message.replace(repr(value), written).replace(spec.shown(value), written)
 
 
 @dataclass(frozen=True)
@@ -105,12 +119,18 @@ class Ref:
 
 @dataclass
 class _Link:
-    """An input that somebody wrote or left out: filled while the files are read."""
+    """An input: what `in` says, or the node above. place: of the `in`, or of the whole node."""
 
     node: str
     port: str
     ref: Ref
     place: Place
+
+    def problem(self, code: str, message: str, hint: str = "") -> Problem:
+        if "in" in self.place.path[2:]:
+            return self.place.problem(code, message, hint=hint)
+        instead = hint or "it takes the node above it; write `in:` to take another"
+        return self.place.problem(code, message, key=True, hint=instead)
 
 
 @dataclass
@@ -125,6 +145,20 @@ class _Draft:
     params: dict[str, Param] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
     """Nodes whose inputs were written as a mapping."""
+    loose: set[str] = field(default_factory=set)
+    """Nodes with a problem at one of their inputs: what else reaches them is not judged."""
+    unset: set[str] = field(default_factory=set)
+    """Nodes with a problem in their settings."""
+    odd: set[str] = field(default_factory=set)
+    """Nodes with an unknown field, or an option that cannot be used: what it would do is open."""
+    vague: bool = False
+    """Some node could not be read, so nobody knows what it would take and give."""
+    parts: int = 0
+
+    @property
+    def sure(self) -> bool:
+        """Whether a node that nothing takes is the mistake, and not what follows from another."""
+        return not (self.vague or self.loose or self.unset)
 
 
 def build(
@@ -135,11 +169,11 @@ def build(
     scope = _Scope(draft, pipeline, folder, "", (pipeline.doc.file,))
     scope.read(None)
     edges = _connect(draft)
-    if not draft.problems:
+    if draft.sure:
         edges += _implied(draft, edges)
-        _check_inputs(draft, edges)
+    _check_inputs(draft, edges)
     order = _ordered(draft, edges)
-    if not draft.problems:
+    if draft.sure and order:
         _check_ends(draft, edges, pipeline)
     if draft.problems:
         return None, draft.problems
@@ -161,6 +195,11 @@ class _Scope:
     subs: dict[str, "_Scope"] = field(default_factory=dict)
     last: Ref | None = None
     known_bad: set[str] = field(default_factory=set)
+    """Nodes that could not be read: nothing is said of what takes from them."""
+    around: Place | None = None
+    """The node that a sub-pipeline is in the file around it."""
+    blind: bool = False
+    """Whether what feeds a sub-pipeline could not be found out."""
 
     def read(
         self, inputs: Mapping[str, Ref] | None, given: Mapping[str, Any] | None = None
@@ -168,12 +207,22 @@ class _Scope:
         """Add this file's nodes and params. `inputs` feed a sub-pipeline; None at the top."""
         above: str | None = None
         for name, node in self.pipeline.nodes.items():
-            if len(self.draft.nodes) >= MAX_NODES:
-                said = f"the graph has more than {MAX_NODES} nodes"
-                self._report(Place(self.pipeline.doc, node.path).problem("too-many", said))
+            if len(self.draft.nodes) + self.draft.parts >= MAX_NODES:
+                if not any(each.code == "too-many" for each in self.draft.problems):
+                    said = f"the graph has more than {MAX_NODES} nodes"
+                    problem = Place(self.pipeline.doc, node.path).problem(
+                        "too-many", said, key=True
+                    )
+                    self._report(problem)
+                self.draft.vague = True
                 return
-            if node.type == "pipeline":
-                added = self._add_pipeline(node, above)
+            if not spec.NAME.fullmatch(name):
+                self._give_up(name)
+            if not node.type:
+                self._give_up(name)
+                added = True
+            elif node.type == "pipeline":
+                added = self._add_pipeline(node, above, inputs)
             else:
                 added = self._add_node(node, above, inputs)
             above = name if added else above
@@ -185,6 +234,10 @@ class _Scope:
     def _report(self, problem: Problem) -> None:
         self.draft.problems.append(problem)
 
+    def _give_up(self, name: str) -> None:
+        self.known_bad.add(name)
+        self.draft.vague = True
+
     # nodes
 
     def _add_node(
@@ -194,8 +247,10 @@ class _Scope:
         try:
             cls = self.draft.registry.find(node.type, self.folder)
         except NotFound as exc:
-            self._report(place.below("type").problem(exc.code, str(exc), hint=exc.hint))
-            self.known_bad.add(node.name)
+            here = place.below("type")
+            said = here.told(str(exc), node.type)
+            self._report(here.problem(exc.code, said, hint=exc.hint))
+            self._give_up(node.name)
             return True
         settings = self._settings(node, cls, place)
         made = GraphNode(
@@ -205,7 +260,9 @@ class _Scope:
             return True
         made = replace(made, when=self._condition(made))
         self.draft.nodes[made.name] = made
-        self.draft.problems += _check_options(made)
+        if node.wrong:
+            self.draft.odd.add(made.name)
+        self.draft.problems += _check_options(made, sure=made.name not in self.draft.odd)
         self._add_links(node, made.name, cls.inputs, place, above, inputs)
         if cls.outputs:
             self.last = Ref(made.name)
@@ -218,9 +275,11 @@ class _Scope:
         if node.type == "decode" and not getattr(made.settings, "path", ""):
             ref = inputs.get(node.name) or inputs.get("")
             if ref is None:
-                said = f"{dotted(made.place.path)} needs an input from the pipeline around it"
-                self._report(made.place.problem("missing-input", said, key=True))
-                self.known_bad.add(node.name)
+                self._give_up(node.name)
+                if self.around is not None and not self.blind:
+                    said = f"{dotted(self.around.path)} has nothing for its input {node.name!r}"
+                    hint = _AN_INPUT
+                    self._report(self.around.problem("missing-input", said, key=True, hint=hint))
                 return True
             self.inlets[node.name] = ref
             return True
@@ -239,8 +298,11 @@ class _Scope:
             settings = cls.model_validate(node.fields)
         except ValidationError as exc:
             known = (*cls.model_fields, *spec.OPTIONS)
-            self.draft.problems += spec.invalid(place.doc, exc, place.path, known)
-            self.known_bad.add(node.name)
+            problems = spec.invalid(place.doc, exc, place.path, known)
+            self.draft.problems += problems
+            self.draft.unset.add(self.full(node.name))
+            if any(each.code == "unknown-field" for each in problems):
+                self.draft.odd.add(self.full(node.name))
             return cls.model_construct(**node.fields)
         for name in cls.model_fields:
             value = getattr(settings, name)
@@ -249,21 +311,15 @@ class _Scope:
         return settings
 
     def _check_file(self, value: str, place: Place) -> None:
-        name = dotted(place.path)
-        if "://" in value or "%" in value:
+        if "://" in value:
             return
-        path = Path(value)
-        inside = (self.folder / path).resolve().is_relative_to(self.folder.resolve())
-        if path.is_absolute() or not inside:
-            hint = "put the file beside the pipeline and write its path from there"
-            said = f"{name}: {value!r} is outside the pipeline's folder"
-            self._report(place.problem("bad-path", said, hint=hint))
-        elif not (self.folder / path).is_file():
-            beside = [str(each.relative_to(self.folder)) for each in _beside(self.folder / path)]
-            hint = did_you_mean(value, beside)
-            self._report(
-                place.problem("missing-file", f"{name}: there is no file {value!r}", hint=hint)
-            )
+        try:
+            locate(self.folder, value)
+        except NotFound as exc:
+            if exc.code == "missing-file" and "%" in value:
+                return  # a row of pictures: frames/%03d.png
+            said = place.told(f"{dotted(place.path)}: {exc}", value)
+            self._report(place.problem(exc.code, said, hint=exc.hint))
 
     def _condition(self, node: GraphNode) -> Condition | None:
         written = node.options.when
@@ -271,18 +327,27 @@ class _Scope:
             return None
         text = "false" if written is False else str(written)
         place = node.place.below("when")
+        where = dotted(place.path)
         try:
             parsed = condition.parse(text)
-        except ValueError as exc:
-            self._report(place.problem("bad-value", f"{dotted(place.path)} {exc}, got {text!r}"))
+        except condition.Refused as exc:
+            said = f"{where}: {exc}" if not place.hidden else f"{where} is not a condition"
+            self._report(_moved(place.problem("bad-value", said), text, exc.offset, exc.length))
             return None
+        except ValueError as exc:
+            said = place.told(f"{where} {exc}, got {text!r}", text)
+            self._report(place.problem("bad-value", said))
+            return None
+        params = self.pipeline.params
         for name, offset in parsed.names.items():
-            if name not in self.pipeline.params:
-                said = f"{dotted(place.path)} reads {name!r}, which is not a param"
-                problem = place.problem(
-                    "unknown-param", said, hint=did_you_mean(name, self.pipeline.params)
-                )
-                self._report(_moved(problem, place, text, offset, len(name)))
+            if name in params or name in self.pipeline.unread:
+                continue
+            said = place.told(f"{where} reads {name!r}, which is not a param", name)
+            hint = did_you_mean(name, params)
+            if not hint and not place.hidden and any(each in params for each in parsed.names):
+                hint = f"text is written in quotes: '{name}'"
+            problem = place.problem("unknown-param", said, hint=hint)
+            self._report(_moved(problem, text, offset, len(name)))
         return parsed
 
     # inputs
@@ -297,54 +362,64 @@ class _Scope:
         inputs: Mapping[str, Ref] | None,
     ) -> None:
         written = node.options.in_
+        before = len(self.draft.links)
+        wanted = 1
+        if "in" in node.wrong or (name in self.draft.odd and written is None):
+            self.draft.loose.add(name)
+            return
         if isinstance(written, dict):
             self.draft.named.add(name)
+            wanted = len(written)
             for port, target in written.items():
                 here = place.below("in", port)
                 if port not in [each.name for each in ports]:
                     known = [each.name for each in ports]
                     said = f"{dotted(place.path)} has no input {port!r}"
+                    hint = did_you_mean(port, known) or f"it takes {', '.join(known)}"
                     if not known:
-                        said = f"{dotted(place.path)} is a source and takes no input"
-                    self._report(
-                        here.problem("unknown-port", said, key=True, hint=did_you_mean(port, known))
-                    )
+                        said, hint = f"{dotted(place.path)} is a source and takes no input", ""
+                    self._report(here.problem("unknown-port", said, key=True, hint=hint))
                 elif ref := self._resolve(target, here):
                     self.draft.links.append(_Link(name, port, ref, here))
-            return
-        if isinstance(written, str):
+        elif isinstance(written, str):
             here = place.below("in")
             if not ports:
                 said = f"{dotted(place.path)} is a source and takes no input"
-                self._report(here.problem("unknown-port", said))
+                self._report(place.below("in").problem("unknown-port", said, key=True))
             elif ref := self._resolve(written, here):
                 self.draft.links.append(_Link(name, "", ref, here))
+        elif not ports:
             return
-        if not ports:
-            return
-        if above is not None:
+        elif above is not None:
             if ref := self._resolve(above, place):
                 self.draft.links.append(_Link(name, "", ref, place))
         elif inputs and "" in inputs:
             self.draft.links.append(_Link(name, "", inputs[""], place))
+        elif not self.blind:
+            wanted = 0
+        if len(self.draft.links) - before < wanted:
+            self.draft.loose.add(name)
 
     def _resolve(self, written: str, place: Place) -> Ref | None:
         """What `node` or `node.port` means in this file, or None and a Problem."""
         name, dot, port = written.partition(".")
-        if name in self.known_bad:
+        if name in self.known_bad or written in self.known_bad:
             return None
         if name in self.inlets:
             ref = self.inlets[name]
             return Ref(ref.node, port or ref.port)
         if name in self.subs:
             return self._output_of(name, port, place)
-        if name in self.pipeline.nodes and not (dot and not port):
-            return Ref(self.full(name), port)
-        said = f"{dotted(place.path)}: there is no node {name!r}"
-        self._report(
-            place.problem("unknown-node", said, hint=did_you_mean(name, self.pipeline.nodes))
-        )
-        return None
+        nodes = self.pipeline.nodes
+        if name not in nodes:
+            said = place.told(f"{dotted(place.path)}: there is no node {name!r}", name)
+            self._report(place.problem("unknown-node", said, hint=did_you_mean(name, nodes)))
+            return None
+        if dot and not port:
+            said = place.told(f"{dotted(place.path)}: {written!r} names no output", written)
+            self._report(place.problem("unknown-port", said, hint=f"did you mean {name!r}?"))
+            return None
+        return Ref(self.full(name), port)
 
     def _output_of(self, name: str, port: str, place: Place) -> Ref | None:
         sub = self.subs[name]
@@ -354,19 +429,26 @@ class _Scope:
         if main is None:
             if name not in self.known_bad:
                 said = f"sub-pipeline {name!r} gives nothing"
-                self._report(place.problem("missing-input", said))
+                self._report(place.problem("missing-input", said, key="in" not in place.path[2:]))
             return None
         return Ref(main.node, port or main.port)
 
     # sub-pipelines
 
-    def _add_pipeline(self, node: NodeSpec, above: str | None) -> bool:
+    def _add_pipeline(
+        self, node: NodeSpec, above: str | None, outside: Mapping[str, Ref] | None
+    ) -> bool:
         place = Place(self.pipeline.doc, node.path)
         sub = self._open(node, place)
+        self.draft.parts += 1
         if sub is None:
-            self.known_bad.add(node.name)
+            self._give_up(node.name)
             return True
         inputs = self._inputs_of(node, place, above)
+        sub.around = place
+        sub.blind = not inputs and (node.options.in_ or above) is not None
+        if above is None and node.options.in_ is None and outside and "" in outside:
+            inputs = {"": outside[""]}
         given = {key: value for key, value in node.fields.items() if key != "file"}
         for key in given:
             if key not in sub.pipeline.params:
@@ -376,11 +458,23 @@ class _Scope:
         before = len(self.draft.problems)
         sub.read(inputs, {key: (given[key], place.below(key)) for key in given})
         self.subs[node.name] = sub
-        if len(self.draft.problems) > before:
-            self.known_bad.add(node.name)
+        self._check_inlets(node, sub, place)
+        if len(self.draft.problems) > before or sub.blind:
+            self._give_up(node.name)
         elif (ref := next(iter(sub.outputs.values()), sub.last)) is not None:
             self.last = ref
         return True
+
+    def _check_inlets(self, node: NodeSpec, sub: "_Scope", place: Place) -> None:
+        written = node.options.in_
+        if not isinstance(written, dict) or not sub.inlets:
+            return
+        for name in written:
+            if name not in sub.inlets:
+                said = f"{dotted(place.path)} has no input {name!r}"
+                hint = did_you_mean(name, sub.inlets) or f"it takes {', '.join(sub.inlets)}"
+                here = place.below("in", name)
+                self._report(here.problem("unknown-port", said, key=True, hint=hint))
 
     def _open(self, node: NodeSpec, place: Place) -> "_Scope | None":
         """The file of a sub-pipeline, read; None and Problems when it cannot be used."""
@@ -390,9 +484,14 @@ class _Scope:
             said = f"{dotted(node.path)}.{written}: a sub-pipeline takes only `in`"
             self._report(place.below(written).problem("bad-option", said, key=True))
         file = node.fields.get("file")
-        if not isinstance(file, str):
+        if "file" not in node.fields:
             said = f"{dotted(node.path)}.file is required"
             self._report(place.problem("missing-field", said, key=True))
+            return None
+        if not isinstance(file, str):
+            here = place.below("file")
+            said = f"{dotted(here.path)} should be text{spec.got(here.doc, here.path, file)}"
+            self._report(here.problem("bad-value", said))
             return None
         before = len(self.draft.problems)
         self._check_file(file, place.below("file"))
@@ -400,7 +499,11 @@ class _Scope:
             return None
         path = self.folder / file
         shown = str(Path(self.pipeline.doc.file).parent / file)
-        if shown in self.files or len(self.files) > MAX_DEPTH:
+        if len(self.files) > MAX_DEPTH:
+            said = f"{dotted(node.path)}.file: more than {MAX_DEPTH} files inside each other"
+            self._report(place.below("file").problem("too-deep", said))
+            return None
+        if shown in self.files:
             said = f"{dotted(node.path)}.file: {' -> '.join((*self.files, shown))}"
             self._report(place.below("file").problem("cycle", f"{said} leads back to itself"))
             return None
@@ -433,6 +536,8 @@ class _Scope:
     # params
 
     def _add_params(self, given: Mapping[str, Any]) -> None:
+        if not self.pipeline.nodes:
+            return  # said already
         for name, written in self.pipeline.params.items():
             place = Place(self.pipeline.doc, ("params", name))
             before = len(self.draft.problems)
@@ -443,8 +548,14 @@ class _Scope:
             if name not in given and "default" in written.model_fields_set:
                 start, at = written.default, place.below("default")
             self.draft.params[param.name] = param
+            if any(text.partition(".")[0] in self.known_bad for text in written.to):
+                continue
+            if not self._check_narrowing(param, place):
+                continue
             if name in given or "default" in written.model_fields_set:
                 self._start(param, start, at)
+            else:
+                self._check_start(param, place)
         for node in self.pipeline.nodes:
             self._rename_condition(self.full(node))
 
@@ -463,13 +574,16 @@ class _Scope:
             node, dot, field_name = text.partition(".")
             if not dot or not field_name:
                 said = f"{dotted(place.path)} should name a field as node.field, got {text!r}"
-                self._report(here.problem("bad-value", said))
+                self._report(here.problem("bad-value", here.told(said, text)))
+            elif node in self.known_bad:
+                continue
             elif node in self.subs:
                 self._sub_target(node, field_name, here, targets, sets)
             elif node in self.pipeline.nodes:
                 self._field_target(node, field_name, here, targets)
             else:
                 said = f"{dotted(place.path)} leads to {text!r}, but there is no node {node!r}"
+                said = here.told(here.told(said, text), node)
                 hint = did_you_mean(node, self.pipeline.nodes)
                 self._report(here.problem("unknown-target", said, hint=hint))
         if not written.to:
@@ -502,9 +616,11 @@ class _Scope:
             return
         if name not in found.cls.model_fields:
             said = f"{dotted(place.path)}: node {node!r} has no field {name!r}"
-            if name in spec.OPTIONS:
-                said = f"{dotted(place.path)}: {name!r} is an option of every node, not a field"
             hint = did_you_mean(name, found.cls.model_fields)
+            if name in (*spec.OPTIONS, "type"):
+                said = f"{dotted(place.path)}: {name!r} belongs to every node and is not a field"
+                hint = ""
+            said = place.told(said, name)
             self._report(place.problem("unknown-target", said, hint=hint))
         elif change_of(found.cls, name) == "fixed":
             said = f"{dotted(place.path)}: {node}.{name} is fixed; no param may set it"
@@ -518,16 +634,21 @@ class _Scope:
             for node in self.draft.nodes.values()
             if node.when is not None and node.scope == self.prefix
         )
-        if not read:
+        if not read and self._reads_all():
             said = (
                 f"{dotted(place.path)} leads to nothing: no field in `to`, and no `when` reads it"
             )
             self._report(
                 place.problem("unused-param", said, key=True, hint="write `to: node.field`")
             )
-        elif "default" not in written.model_fields_set:
+        elif read and "default" not in written.model_fields_set:
             said = f"{dotted(place.path)} needs a default: no field gives it one"
             self._report(place.problem("missing-field", said, key=True))
+
+    def _reads_all(self) -> bool:
+        """Whether every `when` could be read; else one of them may have meant any param."""
+        broken = any(each.at.endswith(".when") for each in self.draft.problems)
+        return not (broken or self.draft.vague or self.draft.odd)
 
     def _first_value(self, targets: list[Target], sets: list[str], written: ParamSpec) -> Any:
         if targets:
@@ -537,12 +658,60 @@ class _Scope:
             return self.draft.params[sets[0]].value
         return written.default
 
+    def _check_narrowing(self, param: Param, place: Place) -> bool:
+        """Whether the range, the choices and the ramp of a param suit its fields."""
+        given, name = param.spec, dotted(place.path)
+        before = len(self.draft.problems)
+        bounds = {"min": given.min, "max": given.max}
+        for key in (key for key, bound in bounds.items() if bound is not None):
+            if param.kind in ("string", "boolean", "array", "object"):
+                said = f"{name}.{key}: only numbers have a range"
+                self._report(place.below(key).problem("bad-value", said, key=True))
+            else:
+                self._check_fits(param, bounds[key], place.below(key))
+        if len(self.draft.problems) > before:
+            return False
+        if given.min is not None and given.max is not None and given.min > given.max:
+            said = f"{name}.min should not be greater than max, got {given.min:g}"
+            self._report(place.below("min").problem("bad-value", said))
+        for index, choice in enumerate(given.choices or ()):
+            self._check_fits(param, choice, place.below("choices", index))
+        if given.ramp_ms and param.kind not in ("number", ""):
+            said = f"{name}.ramp_ms: only a number that may have a fraction moves gradually"
+            self._report(place.below("ramp_ms").problem("bad-value", said, key=True))
+        return len(self.draft.problems) == before
+
+    def _check_fits(self, param: Param, value: Any, place: Place) -> None:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        try:
+            param.fitted(value)
+        except ValueError as exc:
+            said = place.told(f"{dotted(place.path)}{exc}", value)
+            self._report(place.problem("bad-value", said))
+
+    def _check_start(self, param: Param, place: Place) -> None:
+        """The value that the first field has must suit the param and its other fields."""
+        if any(target.node in self.draft.unset for target in param.targets):
+            return
+        try:
+            if len(param.targets) > 1:
+                param.fitted(param.value)
+            if param.targets:
+                param.within(param.value)
+        except ValueError as exc:
+            first = param.targets[0]
+            said = f"{dotted(place.path)}: the value of {first.node}.{first.field}{exc}"
+            hint = "give the param a `default:` that fits"
+            self._report(place.problem("bad-value", said, key=True, hint=hint))
+
     def _start(self, param: Param, value: Any, place: Place) -> None:
         """Give a param its value for the start: that of its fields from then on."""
         try:
             value = param.checked(value)
         except ValueError as exc:
-            self._report(place.problem("bad-value", f"{dotted(place.path)} {exc}"))
+            said = place.told(f"{dotted(place.path)}{exc}", value)
+            self._report(place.problem("bad-value", said))
             return
         for name in (param.name, *param.sets):
             self.draft.params[name] = replace(self.draft.params[name], value=value)
@@ -552,11 +721,10 @@ class _Scope:
             self.draft.nodes[target.node] = replace(node, settings=settings)
 
 
-def _beside(path: Path) -> list[Path]:
-    return sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+_AN_INPUT: Final = "put it below the node it takes from, or write `in: a_node`"
 
 
-def _moved(problem: Problem, place: Place, text: str, offset: int, length: int) -> Problem:
+def _moved(problem: Problem, text: str, offset: int, length: int) -> Problem:
     """The same Problem, its caret at a word inside a plain one-line value."""
     span = problem.span
     if span is None or span.length != len(text):
@@ -564,24 +732,24 @@ def _moved(problem: Problem, place: Place, text: str, offset: int, length: int) 
     return replace(problem, span=Span(span.line, span.column + offset, length))
 
 
-def _check_options(node: GraphNode) -> list[Problem]:
-    """What a node's class and ports do not allow."""
+def _check_options(node: GraphNode, *, sure: bool) -> list[Problem]:
+    """What a node's class and ports do not allow. sure: whether every option could be read."""
     options, cls, name = node.options, node.cls, dotted(node.place.path)
     given = options.model_fields_set
     problems = []
 
-    def refuse(option: str, why: str, hint: str = "") -> None:
+    def refuse(option: str, why: str, *, key: bool = True, hint: str = "") -> None:
         said = f"{name}.{option}: {why}"
-        problems.append(node.place.below(option).problem("bad-option", said, hint=hint))
+        problems.append(node.place.below(option).problem("bad-option", said, key=key, hint=hint))
 
     if options.concurrency > 1 and not cls.stateless:
         refuse("concurrency", "the node keeps state from frame to frame, so frames take turns")
     if "batch" in given and not cls.batches:
         refuse("batch", "the node cannot take several frames in one call")
     if "device" in given and options.device.split(":")[0] not in ("auto", *cls.devices):
-        refuse("device", f"the node runs on {' or '.join(cls.devices)}")
+        refuse("device", f"the node runs on {' or '.join(cls.devices)}", key=False)
     gated = options.when is not None or options.every > 1 or options.rate is not None
-    if "else_" in given and not gated:
+    if "else_" in given and not gated and sure:
         refuse("else", "without when, every or rate the node runs on every frame")
     if not cls.inputs:
         for option in ("every", "rate", "when", "queue", "on_full", "max_age_ms", "concurrency"):
@@ -590,13 +758,12 @@ def _check_options(node: GraphNode) -> list[Problem]:
     if not can_pass(node):
         for option, value in (("else", options.else_), ("on_error", options.on_error)):
             if value == "pass":
-                refuse(
-                    option, f"{_passing(cls)}, so nothing can pass it by", "use hold_last or drop"
-                )
-    if "within_ms" in given or "missing" in given:
-        option = "within_ms" if "within_ms" in given else "missing"
-        if cls.merges or len(cls.inputs) < 2:
-            refuse(option, "the node joins nothing: it takes one input at a time")
+                why = f"{_passing(cls)}, so nothing can pass it by"
+                refuse(option, why, key=False, hint="use hold_last or drop")
+    if cls.merges or len(cls.inputs) < 2:
+        for option in ("within_ms", "missing"):
+            if option in given:
+                refuse(option, "the node joins nothing: it takes one input at a time")
     return problems
 
 
@@ -627,6 +794,8 @@ def _connect(draft: _Draft) -> list[Edge]:
             continue
         if edge := _edge(start, end, link, draft):
             edges.append(edge)
+        else:
+            draft.loose.add(end.name)
     return edges
 
 
@@ -634,26 +803,27 @@ def _edge(start: GraphNode, end: GraphNode, link: _Link, draft: _Draft) -> Edge 
     outs, ins = start.cls.outputs, end.cls.inputs
     if not outs:
         said = f"{dotted(link.place.path)}: {start.name!r} is a sink and gives nothing"
-        draft.problems.append(link.place.problem("unknown-port", said))
+        draft.problems.append(link.problem("unknown-port", said))
         return None
     if link.ref.port:
         outs = tuple(port for port in outs if port.name == link.ref.port)
     if not outs:
         known = [port.name for port in start.cls.outputs]
         said = f"{dotted(link.place.path)}: {start.name!r} has no output {link.ref.port!r}"
+        said = link.place.told(said, link.ref.port)
         hint = did_you_mean(link.ref.port, known) or f"it gives {', '.join(known)}"
-        draft.problems.append(link.place.problem("unknown-port", said, hint=hint))
+        draft.problems.append(link.problem("unknown-port", said, hint))
         return None
     ins = tuple(port for port in ins if port.name == link.port) or ins
     for entry in ins:
         for out in outs:
             if any(convertible(a, b) for a in out.formats for b in entry.formats):
                 return Edge(start.name, out.name, end.name, entry.name)
-    draft.problems.append(_mismatch(start, outs[0], end, ins[0], link.place))
+    draft.problems.append(_mismatch(start, outs[0], end, ins[0], link))
     return None
 
 
-def _mismatch(start: GraphNode, out: Port, end: GraphNode, entry: Port, place: Place) -> Problem:
+def _mismatch(start: GraphNode, out: Port, end: GraphNode, entry: Port, link: _Link) -> Problem:
     said = (
         f"{end.name}.{entry.name} takes {entry.kind}, but {start.name}.{out.name} gives {out.kind}"
     )
@@ -663,7 +833,7 @@ def _mismatch(start: GraphNode, out: Port, end: GraphNode, entry: Port, place: P
         if any(convertible(a, b) for a in port.formats for b in entry.formats)
     ]
     hint = f"take {start.name}.{fitting[0]}" if fitting else ""
-    return place.problem("type-mismatch", said, hint=hint)
+    return link.problem("type-mismatch", said, hint)
 
 
 def _implied(draft: _Draft, edges: list[Edge]) -> list[Edge]:
@@ -717,7 +887,10 @@ def _dangling_end(draft: _Draft, edges: list[Edge], node: str, port: str) -> tup
 
 def _check_inputs(draft: _Draft, edges: list[Edge]) -> None:
     for node in draft.nodes.values():
+        if node.name in draft.loose:
+            continue
         taken = {edge.end_port for edge in edges if edge.end == node.name}
+        required = [port.name for port in node.cls.inputs if not port.optional]
         missing = [port for port in node.cls.inputs if not port.optional and port.name not in taken]
         if node.cls.inputs and not missing and not taken:
             missing = list(node.cls.inputs[:1])
@@ -725,13 +898,15 @@ def _check_inputs(draft: _Draft, edges: list[Edge]) -> None:
             said = (
                 f"{dotted(node.place.path)} has nothing for its input {port.name!r} ({port.kind})"
             )
-            hint = f"write `in: {{{port.name}: a_node}}`" if len(node.cls.inputs) > 1 else ""
-            if not hint:
-                hint = "put it below the node it takes from, or write `in: a_node`"
+            hint = _AN_INPUT
+            if len(required) > 1:
+                hint = f"write `in: {{{', '.join(f'{each}: a_node' for each in required)}}}`"
+            draft.loose.add(node.name)
             draft.problems.append(node.place.problem("missing-input", said, key=True, hint=hint))
 
 
 def _ordered(draft: _Draft, edges: list[Edge]) -> list[str]:
+    """Nodes so that each comes after what feeds it; nothing, and a Problem for each ring."""
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for name in draft.nodes:
         sorter.add(name)
@@ -741,7 +916,10 @@ def _ordered(draft: _Draft, edges: list[Edge]) -> list[str]:
     try:
         sorter.prepare()
     except CycleError as exc:
-        draft.problems.append(_cycle(draft, list(exc.args[1])))
+        # graphlib lists each node before the one that takes from it.
+        ring = list(exc.args[1])
+        draft.problems.append(_cycle(draft, ring))
+        _ordered(draft, [edge for edge in edges if not {edge.start, edge.end} <= set(ring)])
         return []
     order: list[str] = []
     while sorter.is_active():
@@ -757,9 +935,11 @@ def _cycle(draft: _Draft, names: list[str]) -> Problem:
     rank = {name: place for place, name in enumerate(draft.nodes)}
     first = min(ring, key=rank.__getitem__)
     turned = ring[ring.index(first) :] + ring[: ring.index(first)]
-    link = next(each for each in draft.links if each.node == first and each.ref.node in ring)
     said = f"the nodes feed each other in a ring: {' -> '.join([*turned, first])}"
-    return link.place.problem("cycle", said)
+    for link in draft.links:
+        if link.node == first and link.ref.node in ring:
+            return link.place.problem("cycle", said, key="in" not in link.place.path)
+    return draft.nodes[first].place.problem("cycle", said, key=True)
 
 
 def _check_ends(draft: _Draft, edges: list[Edge], pipeline: Pipeline) -> None:
@@ -777,8 +957,9 @@ def _check_ends(draft: _Draft, edges: list[Edge], pipeline: Pipeline) -> None:
         wave = [edge.start for each in wave for edge in edges if edge.end == each]
         wave = [name for name in dict.fromkeys(wave) if name not in reached]
         reached.update(wave)
+    taken = {edge.start for edge in edges}
     for name, node in draft.nodes.items():
-        if name not in reached:
+        if name not in reached and name not in taken:
             said = f"nothing takes what {name!r} gives, so it never does anything"
             hint = "name it in the `in:` of another node, or take it out"
             draft.problems.append(node.place.problem("unreachable", said, key=True, hint=hint))

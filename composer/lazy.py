@@ -22,6 +22,7 @@ HEAVY: Final = frozenset(
 
 OWN: Final = (
     "composer.draw",
+    "composer.executor",
     "composer.media.",
     "composer.outline",
     "composer.progress",
@@ -44,7 +45,7 @@ class _Deferred(ModuleType):
         if name in _IMPORT_SYSTEM:
             raise AttributeError(name)
         load(self)
-        return getattr(self, name)
+        return ModuleType.__getattribute__(self, name)
 
 
 class _Loader(importlib.abc.Loader):
@@ -88,9 +89,9 @@ def load(module: ModuleType) -> None:
         real = spec.loader.real
         if real is None:
             raise ModuleNotFoundError(f"No module named {spec.name!r}", name=spec.name)
-        module.__class__ = ModuleType  # type: ignore[assignment]
         spec.loader = module.__loader__ = real
         real.exec_module(module)
+        module.__class__ = ModuleType  # type: ignore[assignment]
 
 
 _finder: Final = _Finder()
@@ -117,7 +118,11 @@ def _is_absent(module: ModuleType) -> bool:
     return isinstance(loader, _Loader) and loader.real is None
 
 
-def load_all() -> None:
-    """Load every deferred package now: the first use must not happen on the frame path."""
-    for module in [each for each in tuple(sys.modules.values()) if type(each) is _Deferred]:
-        load(module)
+def load_used(module: ModuleType) -> None:
+    """Load what a module has imported by name, and that in turn where it is our own.
+
+    The first use should not happen on the frame path.
+    """
+    for value in tuple(vars(module).values()):
+        if type(value) is _Deferred and value.__name__.startswith(OWN):
+            load(value)

@@ -11,7 +11,7 @@ from composer.errors import ParamRejected, Problem
 from composer.frames import Snapshot
 from composer.node import Node, change_of
 from composer.source import did_you_mean
-from composer.spec import ParamSpec
+from composer.spec import ParamSpec, sentence, shown
 
 _TYPES: Final[dict[str, type]] = {"bool": bool, "int": int, "float": float, "str": str}
 
@@ -44,14 +44,28 @@ class Param:
         changes = {change_of(target.cls, target.field) for target in self.targets}
         return "rebuild" if "rebuild" in changes else "live"
 
+    @property
+    def kind(self) -> str:
+        """What JSON Schema calls its values: "number", "string", ...; "" for several kinds."""
+        return str(self.schema().get("type", ""))
+
     def checked(self, value: Any) -> Any:
-        """The value as its fields hold it. Raises ValueError with a sentence for the reader."""
+        """The value as its fields hold it. Raises ValueError: what to say behind its name."""
+        value = self.fitted(value)
+        _narrowed(self.spec, value)
+        return value
+
+    def fitted(self, value: Any) -> Any:
+        """The same before the file narrows it."""
         for target in self.targets:
             value = _checked(_field_type(target), value)
         if not self.targets and self.spec.type is not None:
             value = _checked(_TYPES[self.spec.type], value)
-        _narrowed(self.spec, value)
         return value
+
+    def within(self, value: Any) -> None:
+        """Raises ValueError where the file's narrower range or choice leaves this value out."""
+        _narrowed(self.spec, value)
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of its value: type, range, default and help, narrowed by the file."""
@@ -85,24 +99,21 @@ def _checked(annotation: Any, value: Any) -> Any:
 
 
 def said_of(exc: ValidationError) -> str:
-    """The first of pydantic's errors as "should be ..., got ..."."""
+    """The first of pydantic's errors as " should be ..., got ..."."""
     error = exc.errors(include_url=False)[0]
-    message = str(error["msg"])
-    for subject in ("Value error, ", "Input ", "Value ", "String "):
-        message = message.removeprefix(subject)
-    shown = repr(error["input"])
-    return f"{message}, got {shown if len(shown) <= 60 else shown[:57] + '...'}"
+    return f"{sentence(error)}, got {shown(error['input'])}"
 
 
 def _narrowed(spec: ParamSpec, value: Any) -> None:
     if spec.choices is not None and value not in spec.choices:
-        raise ValueError(f"should be one of {', '.join(map(repr, spec.choices))}, got {value!r}")
+        choices = ", ".join(map(shown, spec.choices))
+        raise ValueError(f" should be one of {choices}, got {shown(value)}")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if spec.min is not None and value < spec.min:
-        raise ValueError(f"should be greater than or equal to {spec.min:g}, got {value!r}")
+        raise ValueError(f" should be greater than or equal to {spec.min:g}, got {value!r}")
     if spec.max is not None and value > spec.max:
-        raise ValueError(f"should be less than or equal to {spec.max:g}, got {value!r}")
+        raise ValueError(f" should be less than or equal to {spec.max:g}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +172,9 @@ class Params:
         Raises ParamRejected with one Problem per param; then nothing has changed.
         """
         with self._lock:
-            accepted = self._accept(values)
             if len(self._pending) >= PENDING:
                 raise ParamRejected([Problem("too-many", f"{PENDING} changes wait already")])
+            accepted = self._accept(values)
             self._version += 1
             patch = Patch(self._version, accepted, at)
             self._pending.append(patch)
@@ -205,7 +216,7 @@ class Params:
             try:
                 accepted[name] = param.checked(value)
             except ValueError as exc:
-                problems.append(Problem("bad-value", f"{name} {exc}", name))
+                problems.append(Problem("bad-value", f"{name}{exc}", name))
         problems += self._whole(accepted)
         if problems:
             raise ParamRejected(problems)
@@ -224,7 +235,7 @@ class Params:
             try:
                 self._classes[node].model_validate(self._settings[node] | fields)
             except ValidationError as exc:
-                problems.append(Problem("bad-value", f"{blame[node]} {said_of(exc)}", blame[node]))
+                problems.append(Problem("bad-value", f"{blame[node]}{said_of(exc)}", blame[node]))
         if not problems:
             for node, fields in changes.items():
                 self._settings[node] |= fields

@@ -292,8 +292,9 @@ def _impossible(graph: Graph, edge: Edge, formats: Mapping[_End, Format]) -> Pro
         f"{edge.end}.{edge.end_port} takes {end}, but {edge.start}.{edge.start_port} gives {start},"
         " and there is no way between them"
     )
-    place = node.place.below("in") if node.options.in_ is not None else node.place
-    return place.problem("type-mismatch", said)
+    if node.options.in_ is None:
+        return node.place.problem("type-mismatch", said, key=True)
+    return node.place.below("in", edge.end_port).problem("type-mismatch", said)
 
 
 # steps and links
@@ -334,7 +335,7 @@ def _link(draft: _Draft, edge: Edge, formats: Mapping[_End, Format], graph: Grap
         return
     wanted = end.sized(start.width, start.height)
     shape = "array" if end.carrier == Carrier.ARRAY else ""
-    several = len(graph.nodes[edge.start].cls.outputs) > 1
+    several = sum(port.kind == start.kind for port in graph.nodes[edge.start].cls.outputs) > 1
     output = f"{edge.start}.{edge.start_port}" if several else edge.start
     name = f"{output}:{end.layout or end.kind}{shape}"
     if name not in draft.steps:

@@ -22,7 +22,7 @@ from typing import Any, Final
 from composer import lazy
 from composer.node import Declared, Node, type_name
 from composer.source import did_you_mean
-from composer.spec import OPTIONS
+from composer.spec import OPTIONS, shown
 
 GROUP: Final = "byoc.nodes"
 _FILE: Final = re.compile(r"(?P<file>.*\.py):(?P<name>\w+)")
@@ -66,7 +66,9 @@ class Registry:
             return _checked(_from_file(folder, match["file"], match["name"]), type_)
         if type_ not in self.entries:
             hint = did_you_mean(type_, self.entries)
-            raise NotFound("unknown-node", f"no node type {type_!r}", hint)
+            if ":" in type_ or type_.endswith(".py"):
+                hint = "a class in a file is written ./file.py:Class"
+            raise NotFound("unknown-node", f"no node type {shown(type_)}", hint)
         with lazy.deferred():
             return _checked(_load(type_, self.entries[type_]), type_)
 
@@ -84,10 +86,9 @@ def _types(entry: EntryPoint) -> Iterator[tuple[str, EntryPoint]]:
 def _load(type_: str, entry: EntryPoint) -> type[Node]:
     try:
         loaded = entry.load()
-    except Declared as exc:
-        raise NotFound("bad-node", f"node type {type_!r} ({entry.value}): {exc}") from exc
-    except ImportError as exc:
-        raise NotFound("bad-node", f"node type {type_!r} ({entry.value}): {exc}") from exc
+    except Exception as exc:  # a pack may raise anything; it becomes a Problem
+        said = str(exc) if isinstance(exc, Declared) else f"{type(exc).__name__}: {exc}"
+        raise NotFound("bad-node", f"node type {type_!r} ({entry.value}): {said}") from exc
     if not isinstance(loaded, ModuleType):
         return _as_node(loaded, entry.value)
     for value in vars(loaded).values():
@@ -107,13 +108,28 @@ def _as_node(value: object, where: str) -> type[Node]:
     raise NotFound("bad-node", f"{where} is not a Node class")
 
 
+def locate(folder: Path, file: str) -> Path:
+    """Where a file named in a pipeline is: below the pipeline's folder. Raises NotFound."""
+    path = folder / file
+    try:
+        whole = path.resolve()
+        if Path(file).is_absolute() or not whole.is_relative_to(folder.resolve()):
+            hint = "put the file beside the pipeline and write its path from there"
+            raise NotFound("bad-path", f"{shown(file)} is outside the pipeline's folder", hint)
+        if whole.is_dir():
+            raise NotFound("missing-file", f"{shown(file)} is a folder, not a file")
+        if whole.is_file():
+            return whole
+        beside = [each.name for each in path.parent.iterdir() if each.is_file()]
+    except (OSError, RuntimeError):  # no such folder, a name too long, links in a ring
+        beside = []
+    raise NotFound(
+        "missing-file", f"there is no file {shown(file)}", did_you_mean(path.name, beside)
+    )
+
+
 def _from_file(folder: Path, file: str, name: str) -> type[Node]:
-    path = (folder / file).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise NotFound("bad-node", f"{file} is outside the pipeline's folder")
-    if not path.is_file():
-        known = [f"./{each.name}" for each in folder.glob("*.py")]
-        raise NotFound("missing-file", f"there is no file {file}", did_you_mean(file, known))
+    path = locate(folder, file)
     module = _module(path, file)
     if name not in vars(module):
         known = [key for key, value in vars(module).items() if _is_node(value)]
@@ -136,7 +152,7 @@ def _module(path: Path, file: str) -> ModuleType:
     try:
         with lazy.deferred():
             spec.loader.exec_module(module)
-    except Exception as exc:  # a user's file may raise anything; it becomes a Problem
+    except (Exception, SystemExit) as exc:  # a user's file may raise anything: a Problem
         del sys.modules[name]
         raise NotFound("bad-node", _blamed(exc, path, file)) from exc
     finally:
@@ -144,7 +160,7 @@ def _module(path: Path, file: str) -> ModuleType:
     return module
 
 
-def _blamed(exc: Exception, path: Path, file: str) -> str:
+def _blamed(exc: BaseException, path: Path, file: str) -> str:
     """One sentence with the line of the user's file that is to blame."""
     if isinstance(exc, SyntaxError) and exc.filename == str(path):
         return f"{file}:{exc.lineno}: {exc.msg}"

@@ -95,9 +95,9 @@ class ParamSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    to: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
-        (), description="node.field, or a list of them"
-    )
+    to: Annotated[
+        tuple[str, ...], BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...])
+    ] = Field((), description="node.field, or a list of them")
     type: Literal["bool", "int", "float", "str"] | None = Field(
         None, description="for a param that only `when` reads"
     )
@@ -147,28 +147,20 @@ def read(doc: Document) -> tuple[Pipeline, list[Problem]]:
     if not doc.data:
         return Pipeline(doc), list(doc.problems)
     problems = list(doc.problems)
+    meant: dict[str, str] = {}
     for key in doc.data:
         if key not in _TOP:
-            hint = did_you_mean(key, _TOP)
-            problems.append(
-                doc.problem(
-                    "unknown-key",
-                    f"{key!r} is not a part of a pipeline file",
-                    (key,),
-                    on="key",
-                    hint=hint,
-                )
-            )
-    problems += _version(doc) + _about(doc)
+            said, hint = f"{key!r} is not a part of a pipeline file", did_you_mean(key, _TOP)
+            problems.append(doc.problem("unknown-key", said, (key,), on="key", hint=hint))
+            meant |= {right: key for right in _TOP if repr(right) in hint}
+    if "version" not in meant:
+        problems += _version(doc)
+    problems += _about(doc)
     params = _params(doc, problems)
-    nodes = _nodes(doc, problems)
-    unread = frozenset(_written_names(doc, "params") - set(params))
+    nodes = _nodes(doc, problems) if "nodes" not in meant else {}
+    written = doc.data.get(meant.get("params", "params"))
+    unread = frozenset(written if isinstance(written, dict) else ()) - set(params)
     return Pipeline(doc, str(doc.data.get("capability", "")), params, nodes, unread), problems
-
-
-def _written_names(doc: Document, key: str) -> set[str]:
-    value = doc.data.get(key)
-    return set(value) if isinstance(value, dict) else set()
 
 
 def _version(doc: Document) -> list[Problem]:
@@ -188,8 +180,9 @@ def _version(doc: Document) -> list[Problem]:
 def _about(doc: Document) -> list[Problem]:
     """What is wrong with the capability and the description."""
     problems = []
-    name = doc.data.get("capability", "-")
-    if not isinstance(name, str) or not _CAPABILITY.fullmatch(name.replace("-", "x", 1)):
+    name = doc.data.get("capability")
+    fits = isinstance(name, str) and _CAPABILITY.fullmatch(name)
+    if "capability" in doc.data and not fits:
         said = "capability should be letters, digits, '.', '_' and '-' (at most 100)"
         said += got(doc, ("capability",), name)
         problems.append(doc.problem("bad-value", said, ("capability",)))

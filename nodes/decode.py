@@ -6,6 +6,7 @@ from typing import NamedTuple
 import av
 
 from composer import Chosen, Context, Fixed, Node, ReadFile, Sound
+from composer.errors import MediaError
 from composer.media import reader
 
 
@@ -51,6 +52,8 @@ class Decode(Node):
         source = ctx.source
         if self.path:
             source = self.path if "://" in self.path else str(ctx.path(self.path))
+        if not source:
+            raise MediaError("there is nothing to read: give --input FILE")
         image, audio = ctx.outputs.get("image"), ctx.outputs.get("audio")
         self._reader = reader.Reader(
             source,

@@ -96,7 +96,7 @@ class Encode(Node):
         return self
 
     def setup(self, ctx: Context) -> None:
-        sink = ctx.sink or (str(ctx.path(self.path)) if self.path else "")
+        sink = ctx.sink or self._own_path(ctx)
         if not sink:
             raise MediaError("there is no file to write: give --output FILE")
         if ctx.source and os.path.exists(sink) and os.path.exists(ctx.source):
@@ -120,6 +120,12 @@ class Encode(Node):
             audio="audio" in ctx.inputs,
             live=ctx.live,
         )
+
+    def _own_path(self, ctx: Context) -> str:
+        path = ctx.path(self.path)
+        if self.path and not path.resolve().is_relative_to(ctx.folder.resolve()):
+            raise MediaError(f"{self.path} is outside the pipeline's folder")
+        return str(path) if self.path else ""
 
     def process(
         self,

@@ -50,8 +50,8 @@ MATRICES: Final = {
 }
 """AVColorSpace -> its name in libavutil."""
 
-_DYNAMIC_INPUTS: Final = 1
-_DYNAMIC_OUTPUTS: Final = 2
+RESERVED: Final = (0, 3)
+"""Colour tags without a meaning (ISO/IEC 23091-2)."""
 
 
 class Step(NamedTuple):
@@ -87,6 +87,7 @@ class Filter(Node):
     _steps: tuple[Step, ...]
     _kind: tuple[Any, ...] = ()
     _running: "Running | None" = None
+    _before: int | None = None
     _sent: dict[str, int | float | str]
     _references: "chain.Chain"
 
@@ -118,24 +119,37 @@ class Filter(Node):
             yield from self.flush()
             last = last_format(self._steps, self._layout, image, at)
             self._running = Running(image, at.time_base, self._steps, last, self.threads)
-            self._kind, self._sent = kind, {}
+            self._kind, self._sent, self._before = kind, {}, None
         for command, value in self.commands.items():
             if self._sent.get(command) != value:
                 self._sent[command] = value
                 place, option = target(command, self._steps)
                 self._running.command(place, option, value)
-        for given in self._running.run(self._on_time(image, at)):
+        for given in self._running.run(self._at_time(image, at)):
             from_rgb = pixels.tags(image) == UNTAGGED
             if from_rgb and given.colorspace == at.color.matrix:
                 pixels.with_tags(given, at.color, given.color_range)
             yield given
 
-    def _on_time(self, image: av.VideoFrame, at: Moment) -> av.VideoFrame:
-        """The picture at the time of its envelope, which may be another one than it was made at."""
-        if image.pts == at.pts and image.time_base == at.time_base:
+    def _at_time(self, image: av.VideoFrame, at: Moment) -> av.VideoFrame:
+        """The picture as libavfilter needs it; the same pixels.
+
+        Its time is that of the envelope, which may be another one than it was made at. It lasts as
+        long as the one before where it does not say: `fps` loses the last picture otherwise. Colour
+        tags that are reserved numbers are left out: swscale refuses them.
+        """
+        step = 0 if self._before is None else max(at.pts - self._before, 0)
+        self._before = at.pts
+        same_time = image.pts == at.pts and image.time_base == at.time_base
+        reserved = image.color_trc in RESERVED or image.color_primaries in RESERVED
+        if same_time and not reserved and (image.duration or not step):
             return image
         same = self._references.run(image)
         same.pts, same.time_base = at.pts, at.time_base
+        if not same_time or not image.duration:
+            same.duration = step
+        if reserved:
+            same.color_trc = same.color_primaries = pixels.UNSPECIFIED
         return same
 
     def flush(self) -> Iterator[Filtered]:
@@ -184,13 +198,9 @@ class Running:
             ) from exc
 
     def run(self, image: av.VideoFrame) -> Iterator[av.VideoFrame]:
-        if self._ended:
-            return
-        try:
+        if not self._ended:
             self._source.push(image)
-        except EOFError:  # a filter such as trim has had enough
-            self._ended = True
-        yield from self._ready()
+            yield from self._ready()
 
     def end(self) -> Iterator[av.VideoFrame]:
         """What the filters still hold."""
@@ -205,7 +215,7 @@ class Running:
                 given = self._sink.pull()
             except BlockingIOError:  # it wants another picture first
                 return
-            except EOFError:
+            except EOFError:  # also before the end: a filter such as trim has had enough
                 self._ended = True
                 return
             assert isinstance(given, av.VideoFrame)
@@ -298,18 +308,13 @@ def check(steps: Sequence[Step]) -> None:
             near = difflib.get_close_matches(step.name, sorted(av.filter.filters_available), 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"this FFmpeg has no filter {step.name!r}{hint}")
-        found: Any = av.filter.Filter(step.name)  # its inputs and outputs are not in PyAV's stubs
-        for word, ends, several in (
-            ("input", found.inputs, _DYNAMIC_INPUTS),
-            ("output", found.outputs, _DYNAMIC_OUTPUTS),
-        ):
-            if found.flags & several or len(ends) != 1:
-                count = "several" if found.flags & several or ends else "no"
+        found: Any = added(trial, step)  # its inputs and outputs are not in PyAV's stubs
+        for word, ends in (("input", found.inputs), ("output", found.outputs)):
+            if len(ends) != 1:
                 raise ValueError(
-                    f"filter {step.name!r} has {count} {word}s; only filters of one input and one"
-                    " output are taken"
+                    f"filter {step.name!r} has {len(ends) or 'no'} {word}s;"
+                    " only filters of one input and one output are taken"
                 )
-        added(trial, step)
 
 
 def added(graph: "av.filter.Graph", step: Step) -> "av.filter.context.FilterContext":

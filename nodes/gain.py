@@ -75,7 +75,7 @@ def _multiplied(samples: NDArray[Any], factor: Any, offset: int) -> NDArray[Any]
     loud *= np.asarray(factor, wide)
     loud += offset
     lowest, highest = np.iinfo(samples.dtype).min, np.iinfo(samples.dtype).max
-    if wide(highest) > highest:  # rounded up to one more than fits
+    if int(wide(highest)) > highest:  # rounded up to one more than fits
         highest = int(np.nextafter(wide(highest), wide(0)))
     np.clip(np.rint(loud, out=loud), lowest, highest, out=loud)
     return loud.astype(samples.dtype)

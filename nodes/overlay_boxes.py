@@ -63,7 +63,7 @@ def color_of(label: str, color: str) -> RGBA:
 def readable_on(color: RGBA) -> RGBA:
     """Black or white, whichever is easier to read on a colour."""
     red, green, blue, _ = color
-    bright = 299 * red + 587 * green + 114 * blue > 140_000
+    bright = 299 * red + 587 * green + 114 * blue > 130_000
     return (0, 0, 0, 255) if bright else (255, 255, 255, 255)
 
 
@@ -94,8 +94,8 @@ class OverlayBoxes(Node):
     color: Annotated[str, BeforeValidator(auto_or_paint)] = Live(
         "auto", description="auto: one for each label; else #rrggbb, #rrggbbaa or a CSS name"
     )
-    labels: bool = Live(True, description="write what was found")
-    scores: bool = Live(True, description="write how sure the detector is, 0.00 to 1.00")
+    labels: bool = Live(default=True, description="write what was found")
+    scores: bool = Live(default=True, description="write how sure the detector is, 0.00 to 1.00")
     text_size: int = Live(18, ge=1, le=200, description="size of label and score, in pixels")
     font: str = ReadFile("", description="TTF or OTF file; empty is a plain sans serif (Latin)")
     min_score: float = Live(0.0, ge=0, le=1, description="boxes that score less are left out")

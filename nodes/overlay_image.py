@@ -12,6 +12,8 @@ from composer import Context, Live, Node, OwnYUV, Position, ReadFile, place
 from composer.media import sprite
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from composer.media.sprite import Box, Shelf
 
 LARGEST: Final = 32_768
@@ -27,9 +29,12 @@ def scaled(still: PIL.Image.Image, width: int, height: int, part: Box) -> PIL.Im
         return still.crop(part).convert("RGBA")
     step_x, step_y = still.width / width, still.height / height
     left, top, right, bottom = part
-    small = still.resize(
+    # Neither filter overshoots: colour and alpha cut at 255 apart would give bright rims.
+    filters = PIL.Image.Resampling
+    filter_ = filters.HAMMING if step_x * step_y > 1 else filters.BILINEAR
+    laid = still.resize(
         (right - left, bottom - top),
-        PIL.Image.Resampling.BICUBIC,
+        filter_,
         box=(
             left * step_x,
             top * step_y,
@@ -38,7 +43,7 @@ def scaled(still: PIL.Image.Image, width: int, height: int, part: Box) -> PIL.Im
         ),
         reducing_gap=3.0,
     )
-    return small.convert("RGBA")
+    return laid.convert("RGBA")
 
 
 class OverlayImage(Node):
@@ -58,7 +63,7 @@ class OverlayImage(Node):
     width: int | None = Live(None, ge=1, le=16_384, description="pixels; empty follows the file")
     height: int | None = Live(None, ge=1, le=16_384, description="pixels; empty follows the file")
 
-    _still: PIL.Image.Image = PrivateAttr()
+    _still: Image = PrivateAttr()
     _shelf: Shelf = PrivateAttr()
 
     def setup(self, ctx: Context) -> None:
@@ -83,11 +88,13 @@ class OverlayImage(Node):
 
     def _measure(self) -> tuple[int, int]:
         """Width and height of the still as it is laid on."""
-        width, height = self._still.size
+        width, height = float(self._still.width), float(self._still.height)
         if self.width is not None:
-            height = self.height or height * self.width / width
-            width = self.width
+            width, height = self.width, self.height or height * self.width / width
         elif self.height is not None:
             width, height = width * self.height / height, self.height
-        width, height = (round(side * self.scale) for side in (width, height))
-        return min(max(width, 1), LARGEST), min(max(height, 1), LARGEST)
+        return _side(width * self.scale), _side(height * self.scale)
+
+
+def _side(length: float) -> int:
+    return min(max(round(length), 1), LARGEST)

@@ -44,17 +44,14 @@ class OverlayText(Node):
 
     text: str = Live("", max_length=1000, description="what is shown; may have several lines")
     font: str = ReadFile("", description="TTF or OTF file; empty is a plain sans serif (Latin)")
-    # In files it is `size`; as an attribute that word is a method of every Node.
-    size: int = Live(
-        36, ge=1, le=1000, description="height of the letters' em square, in pixels"
-    )
+    size: int = Live(36, ge=1, le=1000, description="height of the letters' em square, in pixels")
     color: Paint = Live("white", description="#rrggbb, #rrggbbaa or a CSS name")
     x: Position = Live(24, description="pixels from the left, right-24 or center")
     y: Position = Live(24, description="pixels from the top, bottom-24 or center")
     opacity: float = Live(1.0, ge=0, le=1, description="of all of it: 0 is gone, 1 as its colours")
     outline: int = Live(0, ge=0, le=100, description="pixels around each letter")
     outline_color: Paint = Live("black", description="#rrggbb, #rrggbbaa or a CSS name")
-    box: bool = Live(False, description="a rectangle behind the text")
+    box: bool = Live(default=False, description="a rectangle behind the text")
     box_color: Paint = Live("#000000a0", description="#rrggbb, #rrggbbaa or a CSS name")
     padding: int = Live(8, ge=0, le=1000, description="pixels of the box around the text")
     align: Literal["left", "center", "right"] = Live(

@@ -76,7 +76,7 @@ class Resize(Node):
 
     def _without_overhang(self, image: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
         """A view of the middle of the picture, in the shape of the goal; no pixel is copied."""
-        kept = fitted(width, height, image.width, image.height)
+        kept = fitted(width, height, image.width, image.height, grid=1)
         if kept == (image.width, image.height):
             return image
         left, top = centred(kept, image.width, image.height)
@@ -107,17 +107,18 @@ def _goal(node: Resize, width: int, height: int) -> tuple[int, int]:
     if node.width and node.height:
         return node.width, node.height
     if node.width:
-        return node.width, _even(height * node.width / width, LARGEST)
+        return node.width, _near(height * node.width / width, 2, LARGEST)
     if node.height:
-        return _even(width * node.height / height, LARGEST), node.height
+        return _near(width * node.height / height, 2, LARGEST), node.height
     return width, height
 
 
-def fitted(width: int, height: int, room_x: int, room_y: int) -> tuple[int, int]:
-    """The largest size of the shape width:height inside a room; even where it does not fill it."""
+def fitted(width: int, height: int, room_x: int, room_y: int, grid: int = 2) -> tuple[int, int]:
+    """The largest size of the shape width:height inside a room; where it does not fill the room, a
+    multiple of `grid`."""
     if width * room_y >= height * room_x:
-        return room_x, _even(height * room_x / width, room_y)
-    return _even(width * room_y / height, room_x), room_y
+        return room_x, _near(height * room_x / width, grid, room_y)
+    return _near(width * room_y / height, grid, room_x), room_y
 
 
 def centred(inner: tuple[int, int], width: int, height: int) -> tuple[int, int]:
@@ -125,5 +126,5 @@ def centred(inner: tuple[int, int], width: int, height: int) -> tuple[int, int]:
     return (width - inner[0]) // 4 * 2, (height - inner[1]) // 4 * 2
 
 
-def _even(number: float, most: int) -> int:
-    return min(max(round(number / 2) * 2, 2), most)
+def _near(number: float, grid: int, most: int) -> int:
+    return min(max(round(number / grid) * grid, grid), most)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import count
 from math import ceil, tau
+from pathlib import Path
 from typing import ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 import av
@@ -88,6 +89,9 @@ class TestSource(Node):
 
     def picture_size(self, width: int, height: int) -> tuple[int, int]:
         return self.width, self.height
+
+    def media_seconds(self, source: str, folder: Path) -> float | None:
+        return self.duration or None
 
     def setup(self, ctx: Context) -> None:
         if "image" in ctx.outputs:
@@ -271,12 +275,12 @@ def solid(node: TestSource, base: av.VideoFrame) -> "Draw":
 def testsrc(node: TestSource, base: av.VideoFrame) -> "Draw":
     graph = av.filter.Graph()
     graph.threads = 1
-    rate = rates.frame_rate(node.fps)
-    source = graph.add("testsrc2", size=f"{node.width}x{node.height}", rate=str(rate))
-    wanted = {"pix_fmts": base.format.name}
-    if base.format.name in YUV_LAYOUTS:
-        wanted["color_ranges"] = "tv"
-    graph.link_nodes(source, graph.add("format", **wanted), graph.add("buffersink")).configure()
+    # it draws in whole chroma samples only, so an odd picture is cut from an even one
+    even = f"{node.width + node.width % 2}x{node.height + node.height % 2}"
+    source = graph.add("testsrc2", size=even, rate=str(rates.frame_rate(node.fps)))
+    cut = graph.add("crop", f"{node.width}:{node.height}:0:0:exact=1")
+    sink = graph.add("buffersink")
+    graph.link_nodes(source, graph.add("format", base.format.name), cut, sink).configure()
 
     def draw(number: int) -> av.VideoFrame:
         image = graph.pull()

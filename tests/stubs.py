@@ -30,6 +30,7 @@ from composer import (
     Node,
     OwnYUV,
     Picture,
+    Record,
     Sound,
     source,
     spec,

@@ -4,25 +4,29 @@ from typing import Final
 
 import av
 
-from composer.media import pixels
+from composer.media import pixels, regions
 from composer.media.chain import Chain, Filter
 
 _SMALL_SIGMA: Final = 2.0
 """Pixels of the reduced copy: enough for the way back up to show no grid."""
 
-_SMALL_SIDE: Final = 16
-"""Pixels that the shorter side of the reduced copy keeps."""
+_LEAST_SIDE: Final = 64
+"""gblur's AVX-512 code gives garbage for planes up to 16 wide, and writes beyond them at 1."""
 
 _STEPS: Final = "3"
-"""Passes of gblur: its edge is then within 8 of 255 levels of a true Gaussian's (17 with one)."""
+"""Passes of gblur: an edge is then within 8 % of its height of a true Gaussian's (17 with one)."""
 
 
 def blur(chain: Chain, image: av.VideoFrame, sigma: float) -> av.VideoFrame:
     """A new picture, blurred with a standard deviation of `sigma` luma pixels.
 
-    Edges are repeated. A wide blur works on a copy reduced to a half, a quarter or an eighth, so its
-    cost does not grow.
+    Edges are repeated. A wide blur works on a copy reduced to a half, a quarter or an eighth, so
+    its cost does not grow.
     """
+    if min(image.width, image.height) < _LEAST_SIDE:
+        here = regions.Box(0, 0, image.width, image.height)
+        wide, high = (max(side, _LEAST_SIDE) for side in (image.width, image.height))
+        return regions.cut(blur(chain, regions.padded(image, wide, high), sigma), here)
     part = _reduction(image, sigma)
     small = sigma / part
     shift_x, shift_y = pixels.CHROMA_SHIFT[image.format.name]
@@ -39,7 +43,7 @@ def blur(chain: Chain, image: av.VideoFrame, sigma: float) -> av.VideoFrame:
 def _reduction(image: av.VideoFrame, sigma: float) -> int:
     shorter = min(image.width, image.height)
     fitting = (
-        part for part in (8, 4, 2) if sigma >= part * _SMALL_SIGMA and shorter >= part * _SMALL_SIDE
+        part for part in (8, 4, 2) if sigma >= part * _SMALL_SIGMA and shorter >= part * _LEAST_SIDE
     )
     return next(fitting, 1)
 

@@ -43,7 +43,8 @@ def mix_through(base: av.VideoFrame, top: av.VideoFrame, mask: Plane, opacity: f
     for below, above in zip(pixels.planes(base), pixels.planes(top), strict=True):
         plane_mask = scaled(mask, below.shape[1], below.shape[0])
         for rows in _bands(below):
-            _mix(below[rows], above[rows], np.take(table, plane_mask[rows]))
+            if plane_mask[rows].any():
+                _mix(below[rows], above[rows], np.take(table, plane_mask[rows]))
 
 
 def _mix(below: Plane, above: Plane, weight: Weights | np.uint16) -> None:

@@ -6,17 +6,22 @@ does; a tagged one by its tag (ISO/IEC 23091-2).
 
 import threading
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import av
-import numpy as np
 from av.video.reformatter import VideoReformatter
-from numpy.typing import NDArray
 
+from composer import lazy
 from composer.formats import YUV_LAYOUTS
 from composer.frames import UNTAGGED, Color
 
-Plane: TypeAlias = NDArray[np.uint8]
+with lazy.deferred():  # passing frames on needs no NumPy, and loading it takes 0.1 s
+    import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Plane: TypeAlias = "NDArray[np.uint8]"
 
 UNSPECIFIED: Final = 2
 """Colour tag that says nothing (ISO/IEC 23091-2)."""

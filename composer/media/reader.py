@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import av
-import numpy as np
 
+from composer import lazy
 from composer.errors import MediaError
 from composer.formats import Carrier
 from composer.media import pixels
+
+with lazy.deferred():  # only pictures that are turned need NumPy
+    import numpy as np
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +185,8 @@ class Reader:
 
     def _samples(self, packet: Any, track: "Track") -> Iterator[av.AudioFrame]:
         for block in self._decode(packet):
-            pts = track.place(block.pts, block.dts, block.duration)
+            length = block.samples / block.sample_rate / track.seconds
+            pts = track.place(block.pts, None, round(length))
             if pts is not None:
                 block.pts = pts
                 yield block
@@ -337,15 +341,16 @@ class Track:
 
 
 class Pace:
-    """Takes at most so many pictures per second, by their time."""
+    """Takes at most so many pictures per second, by their time: those nearest to an even beat."""
 
     def __init__(self, per_second: float) -> None:
         self._interval = 1 / per_second
-        self._early = self._interval / 4  # times are rounded, to 1 ms in Matroska
-        self._due = -math.inf
+        self._due = self._last = -math.inf
 
     def takes(self, seconds: float) -> bool:
-        if seconds < self._due - self._early:
+        early = min(seconds - self._last, self._interval) / 2
+        self._last = seconds
+        if seconds < self._due - early:
             return False
         late = seconds >= self._due + self._interval
         self._due = (seconds if late else self._due) + self._interval

@@ -43,18 +43,22 @@ def boxes(
         for region in regions
         if not region.score < min_score  # a score that is not a number hides rather than shows
     )
-    return [box for box in found if box.width > 0 and box.height > 0]
+    return [_on_grid(image, box) for box in found if box.width > 0 and box.height > 0]
 
 
 def _box(image: av.VideoFrame, region: Detection, margin: float) -> Box:
     left, right = _span(region.x, region.width, margin, image.width)
     top, bottom = _span(region.y, region.height, margin, image.height)
+    return Box(left, top, right, bottom)
+
+
+def _on_grid(image: av.VideoFrame, box: Box) -> Box:
     shift_x, shift_y = pixels.CHROMA_SHIFT[image.format.name]
     return Box(
-        left >> shift_x << shift_x,
-        top >> shift_y << shift_y,
-        min(-(-right >> shift_x) << shift_x, image.width),
-        min(-(-bottom >> shift_y) << shift_y, image.height),
+        box.left >> shift_x << shift_x,
+        box.top >> shift_y << shift_y,
+        min(-(-box.right >> shift_x) << shift_x, image.width),
+        min(-(-box.bottom >> shift_y) << shift_y, image.height),
     )
 
 
@@ -80,6 +84,17 @@ def cut(image: av.VideoFrame, box: Box) -> av.VideoFrame:
     new = pixels.blank(image, box.width, box.height)
     for target, source in zip(pixels.planes(new), parts(image, box), strict=True):
         np.copyto(target, source)
+    return new
+
+
+def padded(image: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """A larger new picture with `image` at the upper left, whose last column and row go on."""
+    new = pixels.blank(image, width, height)
+    for target, source in zip(pixels.planes(new), pixels.planes(image), strict=True):
+        rows, columns = source.shape
+        np.copyto(target[:rows, :columns], source)
+        np.copyto(target[:rows, columns:], source[:, -1:])
+        np.copyto(target[rows:], target[rows - 1])
     return new
 
 

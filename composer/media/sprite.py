@@ -154,7 +154,7 @@ def _halved(scaled: NDArray[np.float32], on: Ground) -> NDArray[np.float32]:
         first, second = (
             scaled[(slice(None),) * along + (slice(start, None, 2),)] for start in (0, 1)
         )
-        scaled = (first + second) / 2
+        scaled = (first + second) * np.float32(0.5)
     return scaled
 
 

@@ -26,6 +26,9 @@ Edges: TypeAlias = Literal["ink", "font"]
 LONGEST: Final = 16_384
 """Pixels after which a line is cut. A line of 1000 letters of 1000 pixels would take 600 MB."""
 
+WIDEST: Final = 16
+"""No letter is so many times as wide as its font is high; the widest of Unicode are near 10."""
+
 KEPT: Final = 1 << 16
 """Largest mask in bytes that a Face keeps: a digit of about 300 pixels, or a word of 60."""
 
@@ -77,6 +80,11 @@ class Face:
         """The same font, `size` pixels high; the same object when it is."""
         return self if self.font.size == size else Face(self.font.font_variant(size=size))
 
+    @property
+    def kept(self) -> int:
+        """How many masks it keeps."""
+        return self._mask.cache_info().currsize
+
     def mask(self, text: str, stroke: int) -> PIL.Image.Image:
         """How much of each pixel the letters cover, grown by `stroke` pixels: ink and stroke."""
         left, top, right, bottom = grown(self.measure(text)[1], stroke)
@@ -85,11 +93,17 @@ class Face:
 
     def _measure(self, text: str) -> tuple[float, Box]:
         """How far the pen goes, and the box around the ink counted from where it started."""
-        left, top, right, bottom = self.font.getbbox(text, anchor="ls")
-        return self.font.getlength(text), (int(left), int(top), int(right), int(bottom))
+        # Pillow's own box reaches from the start of the pen to its end, ink or not.
+        left, top, right, bottom = (int(edge) for edge in self.font.getbbox(text, anchor="ls"))
+        ink = self._drawn(text, 0, (left, top, right, bottom)).getbbox() or (0, 0, 0, 0)
+        return self.font.getlength(text), _moved(ink, left, top)
 
     def _draw(self, text: str, stroke: int) -> PIL.Image.Image:
-        left, top, right, bottom = grown(self.measure(text)[1], stroke)
+        return self._drawn(text, stroke, grown(self.measure(text)[1], stroke))
+
+    def _drawn(self, text: str, stroke: int, box: Box) -> PIL.Image.Image:
+        """The mask of a box that is counted from where the pen starts."""
+        left, top, right, bottom = box
         mask = PIL.Image.new("L", (right - left, bottom - top), 0)
         pen = PIL.ImageDraw.Draw(mask)
         pen.text((-left, -top), text, fill=255, font=self.font, anchor="ls", stroke_width=stroke)
@@ -142,7 +156,9 @@ def lay(
 
 
 def _cut(line: str, face: Face) -> str:
-    while (length := _advance(line, face)) > LONGEST:
+    if len(line) * face.font.size * WIDEST <= LONGEST:
+        return line
+    while (length := face.font.getlength(line)) > LONGEST:
         line = line[: int(len(line) * LONGEST / length)]
     return line
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import av
-import numpy as np
 
 from composer.errors import MediaError
 from composer.formats import YUV_LAYOUTS
@@ -478,12 +477,13 @@ class SoundEncoder:
         self._pts = 0
 
     def encode(self, block: av.AudioFrame) -> list[Any]:
-        """Packets that are ready. The block is taken at its own pts."""
-        pts, time_base = block.pts, block.time_base
+        """Packets that are ready. The block is taken at its own pts; without one, it follows."""
         source = (block.format.name, block.layout.name, block.sample_rate)
-        if not block.samples or pts is None or time_base is None:
+        if not block.samples:
             return []
-        begin = pts * time_base
+        begin = self._next
+        if block.pts is not None and block.time_base is not None:
+            begin = block.pts * Fraction(block.time_base)
         packets = []
         if not self._source:
             self._open(block)
@@ -566,11 +566,11 @@ class SoundEncoder:
 def _silence(like: av.AudioFrame, samples: int) -> Iterator[av.AudioFrame]:
     """Blocks of silence of the same kind, at most a second each."""
     level = b"\x80" if like.format.name.startswith("u8") else b"\x00"
+    channels = like.layout.nb_channels if like.format.is_planar else 1
     while samples > 0:
         block = av.AudioFrame(like.format.name, like.layout.name, min(samples, like.sample_rate))
-        block.sample_rate, block.time_base = like.sample_rate, like.time_base
-        block.pts = like.pts
-        for plane in block.planes:
+        block.sample_rate, block.time_base, block.pts = like.sample_rate, like.time_base, like.pts
+        for plane in block.planes[:channels]:  # PyAV 18 shows one too many where there are 8
             plane.update(level * plane.buffer_size)
         samples -= block.samples
         yield block
@@ -580,12 +580,21 @@ def _without_start(block: av.AudioFrame, samples: int) -> av.AudioFrame | None:
     """The block without its first samples; None when nothing is left."""
     if samples >= block.samples:
         return None
-    array: Any = block.to_ndarray()
-    step = 1 if block.format.is_planar else block.layout.nb_channels
-    rest = av.AudioFrame.from_ndarray(
-        np.ascontiguousarray(array[:, samples * step :]), block.format.name, block.layout.name
+    graph = av.filter.Graph()
+    entry = graph.add_abuffer(
+        sample_rate=block.sample_rate,
+        format=block.format,
+        layout=block.layout.name,
+        time_base=block.time_base,
     )
-    rest.sample_rate, rest.time_base, rest.pts = block.sample_rate, block.time_base, block.pts
+    trim = graph.add("atrim", f"start_sample={samples}")
+    end = graph.add("abuffersink")
+    entry.link_to(trim)
+    trim.link_to(end)
+    graph.configure()
+    graph.push(block)
+    rest = graph.pull()
+    assert isinstance(rest, av.AudioFrame)
     return rest
 
 
@@ -694,6 +703,8 @@ class PictureFiles:
 
     def write(self, track: str, packets: list[Any]) -> None:
         for packet in packets:
+            if self.full:  # the encoder may hold some when the first comes
+                return
             path = self._numbered(self._written + 1)
             try:
                 Path(path).write_bytes(bytes(packet))

@@ -1,0 +1,17 @@
+"""The real clips, fetched by scripts/fetch_clips.py before the tests run."""
+
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parent.parent
+BUNNY: Final = ROOT / ".clips" / "bigbuckbunny.mp4"
+"""1280x720, 25 fps, 132 frames, H.264 without B-frames, AAC."""
+
+BIKES: Final = ROOT / ".clips" / "bikes.mp4"
+"""640x272, 25 fps, 250 frames, H.264 with B-frames, no sound."""
+
+
+def fetched(clip: Path) -> Path:
+    """The clip; fails with the command that fetches it."""
+    assert clip.is_file(), "run `make test`, or python scripts/fetch_clips.py"
+    return clip

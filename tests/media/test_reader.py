@@ -1,0 +1,465 @@
+"""Files of many kinds become pictures and sound with the right colours and times."""
+
+import logging
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import PIL.Image
+import pytest
+
+from composer.errors import MediaError
+from composer.formats import Carrier
+from composer.media import pixels
+from composer.media.reader import Pace, Reader, Timeline
+from composer.testing import bars, gradient, picture
+from tests.media.films import (
+    Sound,
+    assert_bars,
+    beep,
+    grey,
+    number,
+    numbered,
+    read_film,
+    write_film,
+)
+
+
+def images_of(path: Path | str, layout: str = "yuv420p", **options: Any) -> list[av.VideoFrame]:
+    reader = Reader(str(path), layout=layout, **options)
+    images = [item for item in reader.read() if isinstance(item, av.VideoFrame)]
+    reader.close()
+    return images
+
+
+def times_of(images: list[Any]) -> list[Fraction]:
+    return [image.pts * image.time_base for image in images]
+
+
+CODECS = [
+    pytest.param("a.mp4", "libx264", {"crf": "4"}, "yuv420p", id="h264"),
+    pytest.param("a.mkv", "libx264", {"crf": "4"}, "yuv444p", id="h264 4:4:4"),
+    pytest.param("a.mp4", "libx265", {"crf": "4"}, "yuv420p", id="hevc"),
+    pytest.param("a.mp4", "libx265", {"crf": "4"}, "yuv420p10le", id="hevc 10 bit"),
+    pytest.param("a.webm", "libvpx-vp9", {"crf": "4", "cpu-used": "8"}, "yuv420p", id="vp9"),
+    pytest.param("a.avi", "mpeg4", {"qmin": "1", "qmax": "1"}, "yuv420p", id="mpeg4"),
+    pytest.param("a.mov", "mjpeg", {"qmin": "1", "qmax": "1"}, "yuvj420p", id="mjpeg full range"),
+    pytest.param("a.mkv", "ffv1", {}, "bgr0", id="bgr"),
+    pytest.param("a.mkv", "rawvideo", {}, "nv12", id="nv12"),
+    pytest.param("a.mov", "png", {}, "rgba", id="rgba"),
+]
+
+
+@pytest.mark.parametrize("layout", ["yuv420p", "rgb24"])
+@pytest.mark.parametrize(("name", "codec", "options", "coded"), CODECS)
+def test_colours_are_right_whatever_the_source_codes_them_as(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str], coded: str, layout: str
+) -> None:
+    source = picture(bars(256, 64), "rgb24").reformat(format=coded, interpolation="POINT")
+    if codec == "mjpeg":
+        source.color_range = pixels.FULL
+    path = write_film(tmp_path / name, [source] * 3, codec=codec, options=options)
+
+    images = images_of(path, layout)
+
+    assert [image.format.name for image in images] == [layout] * 3
+    assert_bars(images[1])
+
+
+@pytest.mark.parametrize("layout", ["yuv420p", "rgb24", "rgba", "gray"])
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA", "1"])
+def test_a_single_picture_file_is_one_frame(tmp_path: Path, mode: str, layout: str) -> None:
+    ramp = PIL.Image.fromarray(gradient(64, 32), "RGB")
+    ramp.convert(mode).save(tmp_path / "a.png")
+    wanted = np.asarray(ramp.convert(mode).convert("RGB"), np.int16)
+
+    images = images_of(tmp_path / "a.png", layout)
+
+    assert len(images) == 1
+    assert images[0].pts == 0
+    off = np.abs(pixels.to_rgb(images[0]).astype(np.int16) - wanted)
+    assert off.max() <= 3
+
+
+def test_a_row_of_pictures_is_read_by_its_pattern(tmp_path: Path) -> None:
+    for index in range(1, 4):
+        level = np.full((16, 16, 3), 50 * index, np.uint8)
+        PIL.Image.fromarray(level).save(tmp_path / f"{index:03d}.png")
+
+    images = images_of(tmp_path / "%03d.png", "gray")
+
+    assert [int(pixels.planes(image)[0][0, 0]) for image in images] == [50, 100, 150]
+    assert times_of(images) == [Fraction(n, 25) for n in range(3)]
+
+
+def test_a_jpeg_keeps_black_and_white(tmp_path: Path) -> None:
+    PIL.Image.fromarray(gradient(256, 32)).save(tmp_path / "a.jpg", quality=100)
+
+    luma = pixels.planes(images_of(tmp_path / "a.jpg")[0])[0]
+
+    assert abs(int(luma[8, 2]) - 17) <= 2
+    assert abs(int(luma[8, 253]) - 234) <= 2
+
+
+def test_pictures_that_are_right_already_are_not_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_film(tmp_path / "a.mp4", numbered(3))
+    given = []
+    real = pixels.convert
+
+    def watched(image: Any, *rest: Any, **more: Any) -> Any:
+        new = real(image, *rest, **more)
+        given.append(new is image)
+        return new
+
+    monkeypatch.setattr(pixels, "convert", watched)
+    images_of(path)
+
+    assert given == [True] * 3
+
+
+def test_colour_tags_stay(tmp_path: Path) -> None:
+    path = write_film(
+        tmp_path / "a.mp4", numbered(2), colorspace=1, color_primaries=1, color_trc=1, color_range=1
+    )
+
+    image = images_of(path)[0]
+
+    assert (image.colorspace, image.color_primaries, image.color_trc) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("name", "exact"), [("a.mp4", True), ("a.ts", True), ("a.mkv", False)])
+def test_variable_frame_times_stay_with_b_frames(tmp_path: Path, name: str, *, exact: bool) -> None:
+    pts = [0, 3000, 3100, 9000, 45000, 46001, 60000, 60900, 99000]
+    options = {"bf": "3", "x264-params": "b-adapt=0"}
+    path = write_film(
+        tmp_path / name, numbered(9), pts=pts, time_base=Fraction(1, 90_000), options=options
+    )
+
+    images = images_of(path)
+
+    wanted = [Fraction(each, 90_000) for each in pts]
+    assert [number(image) for image in images] == list(range(9))
+    for got, want in zip(times_of(images), wanted, strict=True):
+        assert got == want if exact else abs(got - want) <= Fraction(1, 2000)
+
+
+def test_times_begin_near_0_and_tracks_keep_their_offset(tmp_path: Path) -> None:
+    pts = [900_000 + 3600 * index for index in range(50)]
+    path = write_film(
+        tmp_path / "a.ts",
+        numbered(50),
+        pts=pts,
+        time_base=Fraction(1, 90_000),
+        sound=Sound(beep(1.0), "mp2", seconds=10.5),
+    )
+    reader = Reader(str(path), layout="yuv420p", sound=Carrier.FRAME)
+    items = list(reader.read())
+    images = [item for item in items if isinstance(item, av.VideoFrame)]
+    blocks: list[Any] = [item for item in items if isinstance(item, av.AudioFrame)]
+
+    assert times_of(images) == [Fraction(index, 25) for index in range(50)]
+    # the MP2 encoder's delay of 481 samples is part of the stream
+    assert abs(float(times_of(blocks)[0]) - 0.5) < 0.011
+
+
+def test_alone_a_late_track_begins_at_0(tmp_path: Path) -> None:
+    sound = Sound(beep(0.1, 1), "mp2", seconds=1)
+    path = write_film(tmp_path / "a.ts", numbered(10), sound=sound)
+
+    blocks: list[Any] = list(Reader(str(path), sound=Carrier.FRAME).read())
+
+    assert blocks
+    assert all(isinstance(block, av.AudioFrame) for block in blocks)
+    assert blocks[0].pts == 0
+
+
+def test_packets_are_given_as_they_were_coded(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.mkv", numbered(10), sound=Sound(beep(0.5, 1), "ac3"))
+    reader = Reader(str(path), sound=Carrier.PACKET)
+    packets: list[Any] = list(reader.read())
+    reader.close()
+
+    coded = read_film(path).packets["audio"]
+    assert [bytes(packet) for packet in packets] == [each[2] for each in coded]
+    assert [packet.pts for packet in packets] == [each[0] for each in coded]
+    assert packets[0].stream.codec_context.sample_rate == 48_000
+    with av.open(str(tmp_path / "b.mkv"), "w") as file:  # its parameters outlive the reader
+        assert file.add_stream_from_template(packets[0].stream).codec_context.name == "ac3"
+
+
+def test_blocks_of_sound_that_share_a_packet_follow_each_other(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.wav", sound=Sound(beep(0.5, 1), "adpcm_ms"))
+
+    blocks: list[Any] = list(Reader(str(path), sound=Carrier.FRAME).read())
+
+    ends = [block.pts + block.samples for block in blocks]
+    assert [block.pts for block in blocks[1:]] == ends[:-1]
+
+
+@pytest.mark.parametrize(
+    ("fps", "most", "kept"),
+    [
+        pytest.param(30, 10, list(range(0, 60, 3)), id="every third"),
+        pytest.param(30, 30, list(range(60)), id="the same rate"),
+        pytest.param(25, 30, list(range(60)), id="a higher rate"),
+        pytest.param(30, 15, list(range(0, 60, 2)), id="every second"),
+    ],
+)
+def test_max_fps_leaves_out_by_time(tmp_path: Path, fps: int, most: float, kept: list[int]) -> None:
+    path = write_film(tmp_path / "a.mkv", numbered(60), time_base=Fraction(1, fps))
+
+    images = images_of(path, max_fps=most)
+
+    assert [round(float(time) * fps) for time in times_of(images)] == kept
+
+
+def test_max_fps_holds_in_the_long_run() -> None:
+    pace = Pace(25)
+    assert abs(sum(pace.takes(index / 30) for index in range(30_000)) - 25_000) <= 1
+    pace = Pace(29.97)
+    assert abs(sum(pace.takes(index / 30) for index in range(30_000)) - 29_970) <= 1
+
+
+def test_pictures_without_times_follow_the_frame_rate(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.h264", numbered(12), options={"bf": "0"})
+
+    times = times_of(images_of(path))
+
+    assert times == [Fraction(index, 25) for index in range(12)]
+
+
+def test_a_file_whose_clock_starts_again_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = []
+    for name in ("a.ts", "b.ts"):
+        sound = Sound(beep(0.5, 15), "mp2")
+        parts.append(write_film(tmp_path / name, numbered(15), time_base=Fraction(1), sound=sound))
+    whole = tmp_path / "whole.ts"
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+
+    reader = Reader(str(whole), layout="yuv420p", sound=Carrier.FRAME)
+    items: list[Any] = list(reader.read())
+    images = times_of([item for item in items if isinstance(item, av.VideoFrame)])
+    sounds = times_of([item for item in items if isinstance(item, av.AudioFrame)])
+
+    assert len(images) == 30
+    assert all(0 < b - a <= 2 for a, b in pairwise(images))
+    assert all(0 < b - a <= 2 for a, b in pairwise(sounds))
+    second = images[15]
+    assert abs(min(sounds, key=lambda time: abs(time - second)) - second) < Fraction(1, 10)
+    assert [record.message for record in caplog.records].count(
+        "whole.ts: its clock jumps; time goes on from there"
+    ) == 1
+
+
+def test_tracks_share_a_jump_to_the_tick() -> None:
+    timeline = Timeline(Fraction(5), wraps=True)
+    image = timeline.track(Fraction(1, 90_000), 3600)
+    sound = timeline.track(Fraction(1, 48_000), 1)
+
+    assert image.place(5 * 90_000, None, 3600) == 0
+    assert sound.place(5 * 48_000, None, 1024) == 0
+    assert image.place(100 * 90_000, None, 3600) == 3600
+    late = sound.place(100 * 48_000 + 480, None, 1024)
+    assert late == 48_000 * 3600 // 90_000 + 480
+
+
+def test_a_track_that_begins_after_a_jump_is_placed_beside_the_other() -> None:
+    timeline = Timeline(Fraction(0), wraps=True)
+    image, sound = (timeline.track(Fraction(1, 1000), 40) for _ in range(2))
+    image.place(0, None, 40)
+    image.place(900_000, None, 40)
+
+    assert sound.place(900_100, None, 20) == 140
+
+
+@pytest.mark.parametrize(
+    ("wraps", "written", "placed"),
+    [
+        pytest.param(False, [0, 40, 20_000], [0, 40, 20_000], id="a long pause is believed"),
+        pytest.param(True, [0, 40, 20_000], [0, 40, 80], id="but not where clocks jump"),
+        pytest.param(False, [0, 40, 40, 80], [0, 40, None, 80], id="a repeated time"),
+        pytest.param(False, [0, 80, 40, 120], [0, 80, None, 120], id="a step back"),
+        pytest.param(False, [50_000, 50_040, 7], [50_000, 50_040, 50_080], id="a jump back"),
+        pytest.param(False, [0, None, 80, None], [0, 40, 80, 120], id="no time"),
+    ],
+)
+def test_times_always_go_on(
+    wraps: bool,  # noqa: FBT001
+    written: list[int | None],
+    placed: list[int | None],
+) -> None:
+    track = Timeline(Fraction(0), wraps=wraps).track(Fraction(1, 1000), 40)
+    assert [track.place(pts, None, 40) for pts in written] == placed
+
+
+@pytest.mark.parametrize("layout", ["yuv420p", "yuv422p", "yuv444p", "rgb24", "gray"])
+@pytest.mark.parametrize(
+    ("degrees", "across", "down"),
+    [
+        pytest.param(90, False, False, id="90"),
+        pytest.param(180, False, False, id="180"),
+        pytest.param(-90, False, False, id="270"),
+        pytest.param(0, True, False, id="mirrored"),
+        pytest.param(0, False, True, id="upside down"),
+        pytest.param(90, True, False, id="90 mirrored"),
+        pytest.param(-90, True, False, id="270 mirrored"),
+    ],
+)
+def test_pictures_are_turned_upright(
+    tmp_path: Path,
+    layout: str,
+    degrees: int,
+    across: bool,  # noqa: FBT001
+    down: bool,  # noqa: FBT001
+) -> None:
+    levels = np.zeros((48, 64, 3), np.uint8)
+    levels[:24, :32], levels[:24, 32:], levels[24:, :32] = 60, 120, 180
+    levels[24:, 32:] = 240
+    source = picture(levels)
+    path = write_film(
+        tmp_path / "a.mp4", [source], options={"crf": "4"}, rotation=(degrees, across, down)
+    )
+    wanted = np.rot90(levels, degrees // 90)  # counter-clockwise, then mirrored
+    wanted = wanted[:, ::-1] if across else wanted
+    wanted = wanted[::-1] if down else wanted
+
+    image = images_of(path, layout)[0]
+
+    assert image.format.name == layout
+    assert (image.height, image.width) == wanted.shape[:2]
+    got = pixels.to_rgb(image)
+    for y in (10, -10):
+        for x in (10, -10):
+            assert abs(int(got[y, x, 0]) - int(wanted[y, x, 0])) <= 3
+
+
+def test_odd_sizes_come_whole(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.mkv", numbered(2, 639, 359), codec="ffv1")
+
+    assert [(image.width, image.height) for image in images_of(path)] == [(639, 359)] * 2
+
+
+def test_damaged_parts_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = np.random.default_rng(1)
+    blocks = noise.integers(0, 256, (60, 30, 40, 3), np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+    source = [picture(rgb) for rgb in blocks]
+    path = write_film(tmp_path / "a.ts", source, options={"bf": "0", "g": "10"})
+    content = bytearray(path.read_bytes())
+    for place in noise.integers(8, len(content) // 188, 12):
+        content[place * 188 + 40 : place * 188 + 188] = noise.bytes(148)
+    path.write_bytes(content)
+
+    reader = Reader(str(path), layout="yuv420p")
+    images: list[Any] = list(reader.read())
+
+    assert len(images) >= 50
+    assert reader.damaged > 0
+    assert all(b > a for a, b in pairwise(times_of(images)))
+    assert len([record for record in caplog.records if "damaged" in record.message]) == 1
+
+
+def test_a_file_cut_short_gives_what_it_has(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.mkv", numbered(60, 320, 240))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+    assert 5 < len(images_of(path)) < 60
+
+
+def test_the_cover_of_an_album_is_not_a_picture_track(tmp_path: Path) -> None:
+    plain = write_film(tmp_path / "a.m4a", sound=Sound(beep(0.2, 1)))
+    path = tmp_path / "b.m4a"
+    with av.open(str(plain)) as source, av.open(str(path), "w", "mp4") as file:
+        track = file.add_stream_from_template(source.streams.audio[0])
+        cover: Any = file.add_stream("mjpeg")
+        cover.width, cover.height, cover.pix_fmt = 16, 16, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        still = grey(100, 16, 16, "yuvj420p")
+        still.pts, still.time_base = 0, Fraction(1, 25)
+        file.mux([*cover.encode(still), *cover.encode(None)])
+        for packet in source.demux(audio=0):
+            if packet.size:
+                packet.stream = track
+                file.mux(packet)
+
+    with pytest.raises(MediaError, match=r"b\.m4a has no picture track; it has sound \(aac, mono"):
+        Reader(str(path), layout="yuv420p")
+
+
+def test_what_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no film at all\n" * 100)
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    sounds = write_film(tmp_path / "sound.mkv", sound=Sound(beep(0.2, 1)))
+    silent = write_film(tmp_path / "silent.mp4", numbered(2))
+    said = {}
+    for path in (tmp_path / "no.mp4", tmp_path / "text.mp4", tmp_path / "empty.mp4", tmp_path):
+        with pytest.raises(MediaError) as caught:
+            Reader(str(path), layout="yuv420p")
+        said[path.name] = str(caught.value)
+    with pytest.raises(MediaError) as caught:
+        Reader(str(sounds), layout="yuv420p", sound=Carrier.FRAME)
+    said["sound.mkv"] = str(caught.value)
+    with pytest.raises(MediaError) as caught:
+        Reader(str(silent), sound=Carrier.FRAME)
+    said["silent.mp4"] = str(caught.value)
+
+    unreadable = "is not a media file that can be read, or it is damaged, or its pictures are"
+    assert said == {
+        "no.mp4": "no.mp4: there is no such file",
+        "text.mp4": f"text.mp4 {unreadable} too large",
+        "empty.mp4": f"empty.mp4 {unreadable} too large",
+        tmp_path.name: f"{tmp_path.name} is a folder, not a media file",
+        "sound.mkv": "sound.mkv has no picture track; it has sound (aac, mono, 48000 Hz)",
+        "silent.mp4": "silent.mp4 has no sound track; it has pictures (h264, 64x48)",
+    }
+
+
+def test_a_file_without_sound_gives_its_pictures(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.mp4", numbered(5))
+
+    assert len(images_of(path, sound=Carrier.PACKET)) == 5
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.png"])
+def test_pictures_beyond_the_limit_are_refused(tmp_path: Path, name: str) -> None:
+    image = picture(bars(640, 480), "rgb24" if name == "a.png" else "yuv420p")
+    path = tmp_path / name
+    if name == "a.png":
+        PIL.Image.fromarray(bars(640, 480)).save(path)
+    else:
+        write_film(path, [image] * 3)
+
+    with pytest.raises(MediaError):
+        images_of(path, max_pixels=64 * 64)
+
+
+def test_a_file_of_nothing_is_told(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.mp4", numbered(3))
+    content = path.read_bytes()
+    start = content.index(b"mdat") + 4
+    path.write_bytes(
+        content[:start] + bytes(len(content[start:2000]))[:900] + content[start + 900 :]
+    )
+
+    with pytest.raises(MediaError, match=r"^a\.mp4 "):
+        images_of(path)
+
+
+def test_reading_logs_nothing_for_a_good_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_film(tmp_path / "a.mp4", numbered(30), sound=Sound(beep(0.2, 1)))
+    with caplog.at_level(logging.DEBUG):
+        reader = Reader(str(path), layout="yuv420p", sound=Carrier.FRAME)
+        assert len(list(reader.read())) > 60
+    assert reader.damaged == 0
+    assert [record for record in caplog.records if record.name.startswith("composer")] == []

@@ -1,0 +1,5 @@
+from composer import Node
+
+
+class Idle(Node):
+    """Has no process."""

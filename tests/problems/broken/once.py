@@ -1,0 +1,6 @@
+from composer import RGB, Node
+
+
+class Card(Node):
+    def process(self) -> RGB:
+        return b""

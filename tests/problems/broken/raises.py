@@ -1,0 +1,2 @@
+TABLE = {"a": 1}
+FIRST = TABLE["b"]

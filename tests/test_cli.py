@@ -1,0 +1,143 @@
+"""The command as a person calls it: exit codes, what goes where, Ctrl-C."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+
+from tests.clips import BIKES, BUNNY, ROOT, fetched
+
+PLAIN = "version: 1\nnodes:\n  source: {type: decode}\n  out: {type: encode, preset: ultrafast}\n"
+
+
+def byoc(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "composer", *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+
+
+def pipeline(folder: Path, text: str = PLAIN) -> Path:
+    file = folder / "pipeline.yaml"
+    file.write_text(text)
+    return file
+
+
+def frames(path: Path) -> int:
+    with av.open(str(path)) as opened:
+        return sum(1 for _ in opened.decode(video=0))
+
+
+def test_check_of_a_good_file_is_fine(tmp_path: Path) -> None:
+    done = byoc("check", pipeline(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("pipeline.yaml: fine\n")
+
+
+def test_check_says_where_the_problem_is(tmp_path: Path) -> None:
+    done = byoc("check", pipeline(tmp_path, PLAIN.replace("decode", "decoed")))
+    assert done.returncode == 1
+    assert "pipeline.yaml:3:18: unknown-node: no node type 'decoed'" in done.stdout
+
+
+def test_check_of_a_missing_file_could_not_look(tmp_path: Path) -> None:
+    done = byoc("check", tmp_path / "no.yaml")
+    assert done.returncode == 2
+    assert "no.yaml" in done.stderr
+
+
+def test_check_gives_json(tmp_path: Path) -> None:
+    done = byoc("check", pipeline(tmp_path, PLAIN.replace("1", "2", 1)), "--format", "json")
+    assert done.returncode == 1
+    assert [(each["code"], each["line"]) for each in json.loads(done.stdout)] == [
+        ("bad-version", 1)
+    ]
+
+
+def test_a_checked_file_loads_neither_numpy_nor_av(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['byoc', 'check', sys.argv[1]]\n"
+        "from composer.cli import app\n"
+        "try: app()\n"
+        "except SystemExit: pass\n"
+        "loaded = {'numpy._core', 'av._core', 'rich', 'asyncio', 'PIL._imaging'} & set(sys.modules)\n"
+        "sys.exit(sorted(loaded))"
+    )
+    file = pipeline(tmp_path)
+    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+
+def test_run_accounts_for_every_frame(tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    file = pipeline(tmp_path)
+    done = byoc("run", file, "--input", fetched(BIKES), "--output", out, "--json")
+    assert done.returncode == 0, done.stderr
+    account = json.loads(done.stdout)
+    assert (account["frames_in"], account["frames_out"], account["dropped"]) == (250, 250, {})
+    assert frames(out) == 250
+
+
+def test_sound_is_copied_bit_by_bit(tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+    done = byoc("run", pipeline(tmp_path), "--input", fetched(BUNNY), "--output", out)
+    assert done.returncode == 0, done.stderr
+    assert sound(out) == sound(BUNNY)
+
+
+def sound(path: Path) -> list[bytes]:
+    with av.open(str(path)) as opened:
+        return [bytes(packet) for packet in opened.demux(audio=0) if packet.size]
+
+
+def test_a_param_out_of_range_is_refused_by_name(tmp_path: Path) -> None:
+    text = PLAIN.replace("  out:", "  soft: {type: blur}\n  out:")
+    file = pipeline(tmp_path, text.replace("nodes:", "params: {soft: soft.radius}\nnodes:"))
+    out = tmp_path / "out.mp4"
+    done = byoc("run", file, "--input", BIKES, "--output", out, "--set", "soft=9000")
+    assert done.returncode == 1
+    assert "bad-value: soft should be less than or equal to" in done.stderr
+    done = byoc("run", file, "--input", BIKES, "--output", out, "--set", "sofd=1")
+    assert "there is no param 'sofd' - did you mean 'soft'?" in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.ts"])
+def test_ctrl_c_leaves_a_playable_file(tmp_path: Path, name: str) -> None:
+    text = "version: 1\nnodes:\n  s: {type: test_source, duration: 0}\n  out: {type: encode}\n"
+    out = tmp_path / name
+    command = [sys.executable, "-m", "composer", "run", str(pipeline(tmp_path, text))]
+    started = subprocess.Popen([*command, "--output", str(out)], stderr=subprocess.PIPE)
+    grown(out, started)
+    started.send_signal(signal.SIGINT)
+    assert started.wait(timeout=30) == 0
+    assert started.stderr is not None
+    started.stderr.close()
+    assert frames(out) > 0
+
+
+def grown(path: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the file holds something, by its change events; fail when the process ends."""
+    from watchfiles import watch
+
+    if path.exists() and path.stat().st_size:
+        return
+    for _ in watch(path.parent, rust_timeout=500, yield_on_timeout=True):
+        assert process.poll() is None
+        if path.exists() and path.stat().st_size:
+            return
+
+
+def test_version_is_in_one_place() -> None:
+    from composer import __version__
+
+    assert "dynamic" in (ROOT / "pyproject.toml").read_text()
+    assert __version__.count(".") == 2

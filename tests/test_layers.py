@@ -1,0 +1,155 @@
+"""Who may import whom: downwards only, each foreign library behind its fence."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+LAYERS = (
+    ("errors", "values", "paint", "anchor", "draw", "lazy"),
+    ("formats", "source"),
+    ("frames",),
+    ("media",),
+    ("report", "node", "spec", "condition", "conversions", "solve"),
+    ("registry", "params"),
+    ("graph",),
+    ("plan",),
+    ("outline", "reference", "inbox"),
+    ("join",),
+    ("executor",),
+    ("compile", "schedule", "scaffold", "progress"),
+    ("cli",),
+)
+"""Bottom to top. A module imports from the layers below it; names of one layer do not know each
+other, but for media, which is a package of equals with an order of its own."""
+
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+ANYTHING = {"__init__", "__main__", "testing"}
+"""What gathers names for others, and the tools for tests; nothing below imports them."""
+
+FENCES = {
+    "yaml": {"source"},
+    "av": {"media", "testing"},
+    "rich": {"progress", "cli"},
+    "typer": {"cli"},
+    "PIL": {"media"},
+    "watchfiles": set[str](),
+    "aiohttp": set[str](),
+    "prometheus_client": set[str](),
+    "torch": set[str](),
+    "onnxruntime": set[str](),
+}
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line, dotted name) for each import of a file; `from a import b` is a.b."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    hinted = {id(each) for node in ast.walk(tree) for each in _type_checking(node)}
+    for node in ast.walk(tree):
+        if id(node) in hinted:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def _type_checking(node: ast.AST) -> Iterator[ast.AST]:
+    """What stands below `if TYPE_CHECKING:` and is never imported at run time."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        for each in node.body:
+            yield from ast.walk(each)
+
+
+def engine_imports() -> Iterator[tuple[str, str, str]]:
+    """Yield (place, importing module, imported name) for everything below composer/."""
+    for path in sorted((ROOT / "composer").rglob("*.py")):
+        below = path.relative_to(ROOT / "composer")
+        for line, name in imports(path):
+            yield f"{below}:{line}", below.parts[0].removesuffix(".py"), name
+
+
+def inner(name: str) -> str:
+    """The module of ours that an imported name lies in, "" for anybody else's."""
+    top, _, rest = name.partition(".")
+    if top != "composer":
+        return ""
+    found = rest.split(".")[0]
+    return found if (ROOT / "composer" / found).is_dir() or _is_module(found) else "__init__"
+
+
+def _is_module(name: str) -> bool:
+    return (ROOT / "composer" / f"{name}.py").is_file()
+
+
+def test_every_module_has_a_rank() -> None:
+    found = {path.stem for path in (ROOT / "composer").glob("*.py")}
+    found |= {path.parent.name for path in (ROOT / "composer").glob("*/__init__.py")}
+    assert found - ANYTHING == set(RANK)
+
+
+def test_the_engine_imports_no_node() -> None:
+    assert [at for at, _, name in engine_imports() if name.split(".")[0] == "nodes"] == []
+
+
+def test_modules_import_downwards() -> None:
+    bad = [
+        f"{at} imports {name}"
+        for at, here, name in engine_imports()
+        if here not in ANYTHING
+        and (there := inner(name))
+        and there != here
+        and RANK.get(there, len(RANK)) >= RANK[here]
+    ]
+    assert bad == []
+
+
+def test_the_parts_of_media_import_in_one_direction() -> None:
+    """No ring between them: each can be read after those it imports."""
+    folder = ROOT / "composer" / "media"
+    needs = {
+        path.stem: {
+            name.split(".")[2] for _, name in imports(path) if name.startswith("composer.media.")
+        }
+        for path in folder.glob("*.py")
+    }
+    while ready := [name for name, others in needs.items() if not others & needs.keys()]:
+        for name in ready:
+            del needs[name]
+    assert needs == {}
+
+
+@pytest.mark.parametrize("library", FENCES)
+def test_each_library_stays_behind_its_fence(library: str) -> None:
+    bad = [
+        f"{at} imports {name}"
+        for at, here, name in engine_imports()
+        if name.split(".")[0] == library and here not in FENCES[library]
+    ]
+    assert bad == []
+
+
+def test_nodes_do_not_know_each_other() -> None:
+    bad = [
+        f"{path.name}:{line} imports {name}"
+        for path in sorted((ROOT / "nodes").rglob("*.py"))
+        for line, name in imports(path)
+        if name.split(".")[0] == "nodes"
+    ]
+    assert bad == []
+
+
+def test_nodes_use_nothing_that_a_user_could_not() -> None:
+    open_to_all = {"__init__", "media", "formats", "frames", "values", "errors", "paint"}
+    bad = [
+        f"{path.name}:{line} imports {name}"
+        for path in sorted((ROOT / "nodes").rglob("*.py"))
+        for line, name in imports(path)
+        if (there := inner(name)) and there not in open_to_all
+    ]
+    assert bad == []

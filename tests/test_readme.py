@@ -1,0 +1,101 @@
+"""Every command in the README runs, and every block of code in the docs is what it says."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from composer import report
+from composer.compile import compile_file
+from composer.registry import Registry
+from tests.clips import BUNNY, ROOT, fetched
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a page in one language, "" for those that name none."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.M | re.S)
+    return [text for name, text in found if name == language]
+
+
+def commands() -> list[str]:
+    return [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(commands()) >= 10
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if line.startswith("make ")])
+def test_a_make_target_exists(line: str) -> None:
+    done = subprocess.run(["make", "-n", line.split()[1]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_other_commands_run_one_after_another(tmp_path: Path) -> None:
+    shutil.copy(fetched(BUNNY), tmp_path / "clip.mp4")
+    shutil.copytree(ROOT / "pipelines", tmp_path / "pipelines")
+    changes = next(block for block in blocks(ROOT / "README.md", "yaml") if "changes:" in block)
+    (tmp_path / "changes.yaml").write_text(changes)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for line in commands():
+        if line.startswith("make "):
+            continue
+        done = subprocess.run(
+            line,
+            shell=True,
+            cwd=tmp_path,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+
+def test_the_pipeline_in_the_readme_is_the_one_in_the_repository() -> None:
+    shown = next(block for block in blocks(ROOT / "README.md", "yaml") if "capability:" in block)
+    real = (ROOT / "pipelines" / "lower_third.yaml").read_text()
+    assert bare(shown) == bare(real)
+
+
+def bare(text: str) -> list[str]:
+    """Lines without comments and alignment."""
+    lines = [re.sub(r"\s+", " ", line.split(" #")[0]).strip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_node_classes_in_the_docs_load(page: Path, tmp_path: Path) -> None:
+    for number, block in enumerate(blocks(page, "python")):
+        found = re.search(r"^class (\w+)\(Node\)", block, re.M)
+        if found is None:
+            continue
+        (tmp_path / f"nodes{number}.py").write_text(block)
+        cls = Registry.installed().find(f"./nodes{number}.py:{found[1]}", tmp_path)
+        assert cls.outputs
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_problem_in_the_readme_is_what_check_says(tmp_path: Path) -> None:
+    shown = next(block for block in blocks(ROOT / "README.md", "") if "unknown-node" in block)
+    line = shown.splitlines()[1].strip()
+    (tmp_path / "pipelines").mkdir()
+    ends = "  source: {type: decode}", "  out: {type: encode}"
+    text = f"version: 1\nnodes:\n{ends[0]}\n  soft:\n      {line}\n{ends[1]}\n"
+    file = tmp_path / "pipelines" / "portrait.yaml"
+    file.write_text(text)
+    compiled = compile_file(file, Registry.installed())
+    said = report.text(compiled.problems, compiled.lines).replace(f"{tmp_path}/", "")
+    assert shown.splitlines()[0].partition(": ")[2] in said
+    assert "did you mean 'blur'?" in said
