@@ -1,13 +1,16 @@
 """Read pictures and sound from a file."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import av
 
 from composer import Chosen, Context, Fixed, Node, ReadFile, Sound
 from composer.errors import MediaError
 from composer.media import reader
+
+if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
+    from composer.media.reader import Reader
 
 
 class Tracks(NamedTuple):
@@ -41,7 +44,7 @@ class Decode(Node):
     )
     threads: int = Fixed(0, ge=0, le=64, description="threads of the decoder; 0 for one per core")
 
-    _reader: "reader.Reader | None" = None
+    _reader: "Reader | None" = None
 
     @property
     def damaged(self) -> int:

@@ -2,13 +2,16 @@
 
 import os
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import field_validator, model_validator
 
 from composer import Context, Fixed, Layouts, Moment, Node, Picture, Sound
 from composer.errors import MediaError
 from composer.media import writer
+
+if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
+    from composer.media.writer import Writer
 
 _BITRATE = re.compile(r"(?P<number>\d{1,9}(\.\d{1,6})?)(?P<unit>[kKmM]?)")
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
@@ -82,7 +85,7 @@ class Encode(Node):
         "", description="file to write, below the pipeline's folder, when the run names no output"
     )
 
-    _writer: "writer.Writer | None" = None
+    _writer: "Writer | None" = None
 
     @field_validator("bitrate", "audio_bitrate")
     @classmethod

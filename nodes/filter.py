@@ -1,10 +1,12 @@
 """Run the picture through filters of FFmpeg."""
 
+from __future__ import annotations
+
 import difflib
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Annotated, Any, Final, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, Self, TypeAlias
 
 import av
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -13,6 +15,9 @@ from composer import Context, Fixed, Layouts, Live, Moment, Node, Picture
 from composer.formats import LAYOUTS, YUV_LAYOUTS
 from composer.frames import UNTAGGED
 from composer.media import chain, pixels
+
+if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
+    from composer.media.chain import Chain
 
 Filtered: TypeAlias = Annotated[Picture, Layouts(*LAYOUTS)]
 
@@ -86,10 +91,10 @@ class Filter(Node):
     _layout: str
     _steps: tuple[Step, ...]
     _kind: tuple[Any, ...] = ()
-    _running: "Running | None" = None
+    _running: Running | None = None
     _before: int | None = None
     _sent: dict[str, int | float | str]
-    _references: "chain.Chain"
+    _references: Chain
 
     @field_validator("graph")
     @classmethod
@@ -317,7 +322,7 @@ def check(steps: Sequence[Step]) -> None:
                 )
 
 
-def added(graph: "av.filter.Graph", step: Step) -> "av.filter.context.FilterContext":
+def added(graph: av.filter.Graph, step: Step) -> av.filter.context.FilterContext:
     """A filter with its options. Raises ValueError when it refuses them."""
     try:
         return graph.add(step.name, step.options or None)

@@ -1,12 +1,16 @@
 """Make the sound louder or quieter."""
 
-from typing import Any, Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
 from composer import Audio, Live, Node
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SAMPLES: Final = {
     "u8": "u1",

@@ -1,6 +1,8 @@
 """Scale the picture."""
 
-from typing import Annotated, Final, Literal, TypeAlias
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import av
 from pydantic import Field
@@ -8,6 +10,9 @@ from pydantic import Field
 from composer import Context, Layouts, Live, Moment, Node, Paint, Picture, rgba
 from composer.formats import LAYOUTS
 from composer.media import areas, chain, pixels
+
+if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
+    from composer.media.chain import Chain
 
 Scaled: TypeAlias = Annotated[Picture, Layouts(*LAYOUTS)]
 
@@ -51,7 +56,7 @@ class Resize(Node):
     color: Paint = Live("black", description="colour of the bars")
 
     _layout: str
-    _chain: "chain.Chain"
+    _chain: chain.Chain
 
     def picture_size(self, width: int, height: int) -> tuple[int, int]:
         if self.width and self.height:

@@ -1,5 +1,7 @@
 """Make test pictures and a test tone."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import count
@@ -77,7 +79,7 @@ class TestSource(Node):
     tone: float = Live(0, ge=0, le=20_000, description="pitch of the sound in Hz; 0: no sound")
     seed: int = Field(0, ge=0, le=2**32 - 1, description="another one gives other noise")
 
-    _draw: "Draw | None" = None
+    _draw: Draw | None = None
     _sound: bool = False
     _phase: float = 0.0
 
@@ -169,7 +171,7 @@ def write_number(image: av.VideoFrame, number: int) -> None:
     write_grey(image, 0, 0, np.broadcast_to(row, (strip_height(image.height), image.width)))
 
 
-def bars(node: TestSource, base: av.VideoFrame) -> "Draw":
+def bars(node: TestSource, base: av.VideoFrame) -> Draw:
     width, height, strip = node.width, node.height, strip_height(node.height)
     inner = height - 2 * strip
     columns = [width * place // 7 // 2 * 2 for place in range(7)] + [width]
@@ -190,13 +192,13 @@ def bars(node: TestSource, base: av.VideoFrame) -> "Draw":
     return draw
 
 
-def ramp(node: TestSource, base: av.VideoFrame) -> "Draw":
+def ramp(node: TestSource, base: av.VideoFrame) -> Draw:
     row = np.linspace(*levels(base), node.width).round().astype(np.uint8)
     write_grey(base, 0, 0, np.broadcast_to(row, (node.height, node.width)))
     return lambda number: pixels.copy(base)
 
 
-def noise(node: TestSource, base: av.VideoFrame) -> "Draw":
+def noise(node: TestSource, base: av.VideoFrame) -> Draw:
     """Each picture is another part of one long row of random levels: as fast as a copy."""
     chance = np.random.default_rng(node.seed)
     dark, bright = levels(base)
@@ -215,7 +217,7 @@ def noise(node: TestSource, base: av.VideoFrame) -> "Draw":
 _SHIFTS: Final = 1 << 16
 
 
-def counter(node: TestSource, base: av.VideoFrame) -> "Draw":
+def counter(node: TestSource, base: av.VideoFrame) -> Draw:
     areas.fill(base, rgba("#404040"), (0, 0, node.width, node.height))
     glyphs = digits(max(min(node.width // 10, node.height // 5), 6), levels(base))
     tall, wide = glyphs["0"].shape
@@ -259,7 +261,7 @@ def digits(size: int, shades: tuple[int, int]) -> dict[str, pixels.Plane]:
     return glyphs
 
 
-def solid(node: TestSource, base: av.VideoFrame) -> "Draw":
+def solid(node: TestSource, base: av.VideoFrame) -> Draw:
     shown = ""
 
     def draw(number: int) -> av.VideoFrame:
@@ -272,7 +274,7 @@ def solid(node: TestSource, base: av.VideoFrame) -> "Draw":
     return draw
 
 
-def testsrc(node: TestSource, base: av.VideoFrame) -> "Draw":
+def testsrc(node: TestSource, base: av.VideoFrame) -> Draw:
     graph = av.filter.Graph()
     graph.threads = 1
     # it draws in whole chroma samples only, so an odd picture is cut from an even one
