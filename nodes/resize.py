@@ -56,7 +56,7 @@ class Resize(Node):
     color: Paint = Live("black", description="colour of the bars")
 
     _layout: str
-    _chain: chain.Chain
+    _chain: Chain
 
     def picture_size(self, width: int, height: int) -> tuple[int, int]:
         if self.width and self.height:
