@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -233,17 +234,21 @@ def _value(text: str) -> Any:
 
 
 def _follow(started: "executor.Run", media: "executor.Media", *, quiet: bool) -> None:
-    """Wait for the end; the first Ctrl-C ends the sources, the second gives up."""
+    """Wait for the end; the first Ctrl-C or SIGTERM ends the sources, the second gives up."""
     console = progress.terminal(quiet=quiet)
-    total = progress.length(started.plan, media)
-    for end in (started.stop, started.abort):
-        try:
-            progress.watch(started, total, console)
-        except KeyboardInterrupt:
-            console.print("ending")
-            end()
-        else:
-            return
+    ends = iter((started.stop, started.abort))
+
+    def end(number: int, frame: object) -> None:
+        console.print("ending")
+        next(ends, started.abort)()
+
+    # Also where a shell started us in the background, with Ctrl-C ignored.
+    before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        progress.watch(started, progress.length(started.plan, media), console)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _plan(file: Path, mode: plans.Mode = plans.Mode.FILE) -> Plan:

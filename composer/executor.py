@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from composer import lazy
 from composer.conversions import Conversion, conversion, same
-from composer.errors import ComposerError, NodeFailed, Stalled
+from composer.errors import NodeFailed, Stalled
 from composer.formats import Carrier, Format, Kind
 from composer.frames import Bound, Color, Frame, Item, Moment, Snapshot
 from composer.inbox import Aborted, Choice, EdgeCount, Inbox, InOrder, Slot, Taken, Traffic
@@ -396,7 +396,7 @@ _END: Final = object()
 
 def _fresh(settings: Node, changed: Mapping[str, Any] = MappingProxyType({})) -> Node:
     """A node of the same settings that has not been set up."""
-    return type(settings).model_validate(settings.__dict__ | changed)
+    return type(settings).model_validate({**settings.__dict__, **changed})
 
 
 def _ways(step: Step) -> dict[str, Conversion | None]:

@@ -304,6 +304,12 @@ class _Scope:
             if any(each.code == "unknown-field" for each in problems):
                 self.draft.odd.add(self.full(node.name))
             return cls.model_construct(**node.fields)
+        except Exception as exc:  # noqa: BLE001 - a node's own check may raise anything
+            why = "" if place.doc.from_env else f": {exc}"
+            said = f"{dotted(place.path)}: its own check failed: {type(exc).__name__}{why}"
+            self._report(place.problem("bad-node", said, key=True))
+            self.draft.unset.add(self.full(node.name))
+            return cls.model_construct(**node.fields)
         for name in cls.model_fields:
             value = getattr(settings, name)
             if reads_file(cls, name) and isinstance(value, str) and value:

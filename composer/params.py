@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from composer.errors import ParamRejected, Problem
 from composer.frames import Snapshot
@@ -47,7 +48,10 @@ class Param:
     @property
     def kind(self) -> str:
         """What JSON Schema calls its values: "number", "string", ...; "" for several kinds."""
-        return str(self.schema().get("type", ""))
+        try:
+            return str(self.schema().get("type", ""))
+        except PydanticInvalidForJsonSchema:
+            return ""
 
     def checked(self, value: Any) -> Any:
         """The value as its fields hold it. Raises ValueError: what to say behind its name."""

@@ -146,7 +146,9 @@ def schema(registry: Registry, folder: Path | None = None) -> dict[str, Any]:
     types = {name: registry.find(name, Path()) for name in registry.names()}
     types |= own_nodes(registry, folder) if folder is not None else {}
     defs: dict[str, Any] = {}
-    options = _lifted(Options.model_json_schema(), defs)["properties"]
+    written = _lifted(Options.model_json_schema(), defs)["properties"]
+    defs |= {f"option_{name}": option for name, option in written.items()}
+    options = {name: {"$ref": f"#/$defs/option_{name}"} for name in written}
     param = _lifted(ParamSpec.model_json_schema(), defs)
     rules = [
         {

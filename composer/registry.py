@@ -120,7 +120,7 @@ def locate(folder: Path, file: str) -> Path:
             raise NotFound("missing-file", f"{shown(file)} is a folder, not a file")
         if whole.is_file():
             return whole
-        beside = [each.name for each in path.parent.iterdir() if each.is_file()]
+        beside = sorted(each.name for each in path.parent.iterdir() if each.is_file())
     except (OSError, RuntimeError):  # no such folder, a name too long, links in a ring
         beside = []
     raise NotFound(

@@ -42,23 +42,23 @@ def cheapest(
         for pair, rows in pairs.items()
     ]
     steps: list[tuple[str, tuple[str, ...], dict[tuple[int, ...], int]]] = []
-    left = dict.fromkeys(unary)
-    while left:
-        name = min(left, key=lambda each: len(_neighbours(factors, each)))
+    around: dict[str, set[str]] = {name: set() for name in unary}
+    for one, other in pairs:
+        around[one].add(other)
+        around[other].add(one)
+    while around:
+        name = min(around, key=lambda each: len(around[each]))
         touching = [factor for factor in factors if name in factor.scope]
-        others = tuple(sorted(_neighbours(factors, name)))
+        others = tuple(sorted(around.pop(name)))
         made, choice = _eliminate(name, others, touching, unary)
         factors = [factor for factor in factors if name not in factor.scope] + [made]
         steps.append((name, others, choice))
-        del left[name]
+        for each in others:
+            around[each] = (around[each] | set(others)) - {each, name}
     chosen: dict[str, int] = {}
     for name, others, choice in reversed(steps):
         chosen[name] = choice[tuple(chosen[other] for other in others)]
     return chosen
-
-
-def _neighbours(factors: Sequence[_Factor], name: str) -> set[str]:
-    return {other for factor in factors if name in factor.scope for other in factor.scope} - {name}
 
 
 def _eliminate(

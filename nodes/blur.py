@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import PrivateAttr
 
 from composer import YUV, Context, Live, Node
-from composer.media import blur as blurs
-from composer.media import chain
+from composer.media import chain, gaussian
 
 if TYPE_CHECKING:
     from composer.media.chain import Chain
@@ -36,4 +35,4 @@ class Blur(Node):
     def process(self, image: YUV) -> YUV:
         if self.radius == 0:
             return image
-        return blurs.blur(self._chain, image, self.radius / 2)
+        return gaussian.blur(self._chain, image, self.radius / 2)

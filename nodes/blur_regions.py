@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import PrivateAttr
 
 from composer import Context, Detections, Live, Node, OwnYUV
-from composer.media import blur, chain
-from composer.media import regions as places
+from composer.media import boxes, chain, gaussian
 
 if TYPE_CHECKING:
     from composer.media.chain import Chain
@@ -53,16 +52,16 @@ class BlurRegions(Node):
     def process(self, image: OwnYUV, regions: Detections) -> OwnYUV:
         if self.strength == 0:
             return image
-        boxes = places.boxes(image, regions, margin=self.margin, min_score=self.min_score)
-        kept = [(box, places.cut(image, box)) for box in boxes]
+        found = boxes.found(image, regions, margin=self.margin, min_score=self.min_score)
+        kept = [(box, boxes.cut(image, box)) for box in found]
         if self.invert:
-            image = blur.blur(self._chain, image, self._sigma(image.width, image.height))
+            image = gaussian.blur(self._chain, image, self._sigma(image.width, image.height))
             for box, part in kept:
-                places.paste(image, box, part, self.shape)
+                boxes.paste(image, box, part, self.shape)
             return image
         for box, part in kept:
-            soft = blur.blur(self._chain, part, self._sigma(box.width, box.height))
-            places.paste(image, box, soft, self.shape)
+            soft = gaussian.blur(self._chain, part, self._sigma(box.width, box.height))
+            boxes.paste(image, box, soft, self.shape)
         return image
 
     def _sigma(self, width: int, height: int) -> float:

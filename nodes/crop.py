@@ -5,8 +5,7 @@ from __future__ import annotations
 from pydantic import Field, PrivateAttr
 
 from composer import YUV, Context, Live, Node, OwnYUV, Position, place
-from composer.media import pixels
-from composer.media import regions as places
+from composer.media import boxes, pixels
 
 
 class Crop(Node):
@@ -46,7 +45,7 @@ class Crop(Node):
         top = _start(self.y, height, image.height)
         shift_x, shift_y = pixels.CHROMA_SHIFT[image.format.name]
         left, top = left >> shift_x << shift_x, top >> shift_y << shift_y
-        return places.cut(image, places.Box(left, top, left + width, top + height))
+        return boxes.cut(image, boxes.Box(left, top, left + width, top + height))
 
 
 def _extent(position: int | str, wanted: int, room: int) -> int:

@@ -333,8 +333,6 @@ def added(graph: av.filter.Graph, step: Step) -> av.filter.context.FilterContext
 def last_format(steps: Sequence[Step], layout: str, image: av.VideoFrame, at: Moment) -> str:
     """Options of the `format` filter that gives the planned layout, range and matrix."""
     wanted = f"pix_fmts={layout}"
-    if layout == "gray":
-        return wanted + ":color_ranges=pc"
     if layout not in YUV_LAYOUTS:
         return wanted
     wanted += ":color_ranges=tv"

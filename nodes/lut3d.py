@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import PrivateAttr
 
 from composer import YUV, Context, Live, Node, ReadFile
-from composer.media import chain, mixing, pixels, regions
+from composer.media import boxes, chain, mixing, pixels
 
 if TYPE_CHECKING:
     import av
@@ -76,9 +76,9 @@ class Lut3d(Node):
 
     def _graded(self, image: av.VideoFrame) -> av.VideoFrame:
         if over := image.width % LANES:
-            wide = regions.padded(image, image.width + LANES - over, image.height)
-            here = regions.Box(0, 0, image.width, image.height)
-            return regions.cut(self._graded(wide), here)
+            wide = boxes.padded(image, image.width + LANES - over, image.height)
+            here = boxes.Box(0, 0, image.width, image.height)
+            return boxes.cut(self._graded(wide), here)
         # Only in floating point does libavfilter have fast code for this: 8 ms instead of 23
         layout = "gbrp" if self.interp == "nearest" else "gbrpf32le"
         exact = pixels.convert(image, layout)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from composer import Detections, Live, Node, OwnYUV
-from composer.media import mosaic
-from composer.media import regions as places
+from composer.media import boxes, mosaic
 
 
 class PixelateRegions(Node):
@@ -41,16 +40,16 @@ class PixelateRegions(Node):
     )
 
     def process(self, image: OwnYUV, regions: Detections) -> OwnYUV:
-        boxes = places.boxes(image, regions, margin=self.margin, min_score=self.min_score)
-        kept = [(box, places.cut(image, box)) for box in boxes]
+        found = boxes.found(image, regions, margin=self.margin, min_score=self.min_score)
+        kept = [(box, boxes.cut(image, box)) for box in found]
         if self.invert:
             mosaic.pixelate(image, self._side(image.width, image.height))
             for box, part in kept:
-                places.paste(image, box, part, self.shape)
+                boxes.paste(image, box, part, self.shape)
             return image
         for box, part in kept:
             mosaic.pixelate(part, self._side(box.width, box.height))
-            places.paste(image, box, part, self.shape)
+            boxes.paste(image, box, part, self.shape)
         return image
 
     def _side(self, width: int, height: int) -> int:

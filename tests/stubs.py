@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
 import av
-from pydantic import field_validator
+from pydantic import PrivateAttr, field_validator
 
 from composer import (
     RGB,
@@ -30,7 +30,6 @@ from composer import (
     Node,
     OwnYUV,
     Picture,
-    Record,
     Sound,
     source,
     spec,
@@ -45,6 +44,10 @@ from composer.plan import Mode, Plan
 from composer.registry import Registry
 
 TICK: Final = Fraction(1, 100)
+
+Plain = Annotated[Picture, Layouts("yuv420p")]
+"""What a source of these tests gives, whatever is behind it."""
+
 WAIT: Final = 10.0
 """Seconds after which a wait is a deadlock."""
 
@@ -92,7 +95,7 @@ _held: Final = _Held()
 
 
 def graph_of(
-    text: str, folder: Path = Path("/nowhere"), **classes: type[Node]
+    text: str, folder: Path = Path("/nowhere"), /, **classes: type[Node]
 ) -> tuple[Graph | None, list[Problem]]:
     """The graph of the nodes (and params) written in `text`, or its problems."""
     whole = text if text.lstrip().startswith("version:") else f"version: 1\n{text}"
@@ -106,14 +109,14 @@ def graph_of(
     return (None if found else graph), found
 
 
-def good_graph(text: str, folder: Path = Path("/nowhere"), **classes: type[Node]) -> Graph:
+def good_graph(text: str, folder: Path = Path("/nowhere"), /, **classes: type[Node]) -> Graph:
     graph, problems = graph_of(text, folder, **classes)
     assert graph is not None, [problem.message for problem in problems]
     return graph
 
 
 def plan_of(
-    text: str, mode: Mode = Mode.FILE, folder: Path = Path("/nowhere"), **classes: type[Node]
+    text: str, mode: Mode = Mode.FILE, folder: Path = Path("/nowhere"), /, **classes: type[Node]
 ) -> Plan:
     plan, problems = plans.make(good_graph(text, folder, **classes), mode)
     assert plan is not None, [problem.message for problem in problems]
@@ -128,7 +131,7 @@ def finished(run: Run) -> Report:
     return run.wait()
 
 
-def ran(text: str, mode: Mode = Mode.FILE, **classes: type[Node]) -> Report:
+def ran(text: str, mode: Mode = Mode.FILE, /, **classes: type[Node]) -> Report:
     run = Run(plan_of(text, mode, **classes))
     run.start()
     return finished(run)
@@ -289,7 +292,7 @@ class Hold(Node):
     """Keep `depth` pictures back before the first comes out."""
 
     depth: int = 10
-    _held: list[av.VideoFrame] = []
+    _held: list[av.VideoFrame] = PrivateAttr(default_factory=list)
 
     def process(self, image: YUV) -> Iterator[YUV]:
         self._held.append(image)

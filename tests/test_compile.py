@@ -25,7 +25,7 @@ def test_a_file_becomes_a_plan(tmp_path: Path) -> None:
 def test_problems_of_all_phases_come_in_the_order_of_the_file(tmp_path: Path) -> None:
     path = written(
         tmp_path,
-        "nodes:\n  s: {type: count}\n  a: {type: tresh}\n  b: {type: pass, evry: 2}\n"
+        "nodes:\n  s: {type: count}\n  a: {type: pass, evry: 2}\n  b: {type: tresh}\n"
         "  o: {type: collect, queue: 0}\n",
     )
     compiled = compile_file(path, stubs.registry(), {})

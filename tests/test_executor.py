@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 import av
 import pytest
+from pydantic import PrivateAttr
 
-from composer import RGB, YUV, Context, Frame, Live, Node, OwnYUV
+from composer import RGB, YUV, Context, Frame, Live, Moment, Node, OwnYUV
 from composer.errors import NodeFailed, Stalled
 from composer.executor import Report, Run
 from composer.media import pixels
@@ -34,7 +35,7 @@ def accounted(plan: Plan, report: Report) -> None:
             assert node.taken == node.given + node.dropped.total(), name
 
 
-def run_of(text: str, mode: Mode = Mode.FILE, **classes: type[Node]) -> Report:
+def run_of(text: str, mode: Mode = Mode.FILE, /, **classes: type[Node]) -> Report:
     plan = plan_of(text, mode, **classes)
     run = Run(plan)
     run.start()
@@ -88,7 +89,7 @@ def test_a_live_run_drops_the_oldest_and_counts_the_rest() -> None:
         return image
 
     class Source(stubs.Count):
-        def process(self) -> Iterator[stubs.Annotated[YUV, stubs.Layouts("yuv420p")]]:
+        def process(self) -> Iterator[stubs.Plain]:
             yield picture(0)
             reach(busy)
             for number in range(1, 20):
@@ -180,8 +181,8 @@ nodes:
 def test_gate(options: str, seen: list[int]) -> None:
     collect = sink()
     report = run_of(
-        "nodes: {source: {type: count, count: 7}, step: {type: paint, %s},"
-        " out: {type: collect}}" % options,
+        f"nodes: {{source: {{type: count, count: 7}}, step: {{type: paint, {options}}},"
+        " out: {type: collect}}",
         collect=collect,
     )
     assert [value for _, value in collect.seen] == seen
@@ -247,7 +248,7 @@ def test_in_a_session_a_failing_node_passes_pictures_in_the_format_of_the_plan()
     class Source(stubs.Count):
         """One picture at a time, so that none is dropped."""
 
-        def process(self) -> Iterator[stubs.Annotated[YUV, stubs.Layouts("yuv420p")]]:
+        def process(self) -> Iterator[stubs.Plain]:
             for number, value in enumerate((20, 200)):
                 image = picture(value)
                 image.pts = number
@@ -366,8 +367,8 @@ def test_two_sources_join_by_time() -> None:
 def test_one_source_of_a_join_may_end_long_before_the_other(base: int, top: int) -> None:
     collect = sink()
     report = run_of(
-        "nodes: {one: {type: count, count: %d}, two: {type: count, count: %d},"
-        " mix: {type: mix, in: {base: one, top: two}}, out: {type: collect}}" % (base, top),
+        f"nodes: {{one: {{type: count, count: {base}}}, two: {{type: count, count: {top}}},"
+        " mix: {type: mix, in: {base: one, top: two}}, out: {type: collect}}",
         collect=collect,
     )
     assert collect.others == [min(number, top - 1) for number in range(base)]
@@ -485,7 +486,7 @@ def test_a_node_that_was_never_set_up_is_not_closed() -> None:
 
 def test_a_source_that_fails_says_when() -> None:
     class Broken(stubs.Count):
-        def process(self) -> Iterator[stubs.Annotated[YUV, stubs.Layouts("yuv420p")]]:
+        def process(self) -> Iterator[stubs.Plain]:
             yield picture(0)
             yield picture(7)
             raise OSError("the disk is gone")
@@ -498,7 +499,7 @@ def test_a_source_that_fails_says_when() -> None:
 
 def test_a_source_must_say_the_time_of_what_it_gives() -> None:
     class Timeless(stubs.Count):
-        def process(self) -> Iterator[stubs.Annotated[YUV, stubs.Layouts("yuv420p")]]:
+        def process(self) -> Iterator[stubs.Plain]:
             yield av.VideoFrame(2, 2, "yuv420p")
 
     with pytest.raises(NodeFailed, match="without pts; give Frame"):
@@ -507,7 +508,7 @@ def test_a_source_must_say_the_time_of_what_it_gives() -> None:
 
 def endless(begun: threading.Event, closed: threading.Event) -> type[Node]:
     class Endless(stubs.Count):
-        def process(self) -> Iterator[stubs.Annotated[YUV, stubs.Layouts("yuv420p")]]:
+        def process(self) -> Iterator[stubs.Plain]:
             number = 0
             try:
                 while True:
@@ -563,7 +564,7 @@ def test_abort_in_a_join_counts_the_value_that_waits_for_use() -> None:
     class Two(stubs.Count):
         """The second picture is asked for when the first has gone all the way it can."""
 
-        def process(self) -> Iterator[stubs.Annotated[YUV, stubs.Layouts("yuv420p")]]:
+        def process(self) -> Iterator[stubs.Plain]:
             yield picture(0)
             arrived.set()
             reach(given_up)
@@ -632,7 +633,7 @@ def test_a_patch_meets_all_nodes_at_the_same_frame() -> None:
     patches = [run.params.patch({"level": float(at)}, at=at / 100) for at in (20, 50, 51)]
     run.start()
     finished(run)
-    expected = {pts: max((at for at in (0, 20, 50, 51) if at <= pts)) for pts in range(100)}
+    expected = {pts: max(at for at in (0, 20, 50, 51) if at <= pts) for pts in range(100)}
     assert found["one"] == found["two"] == found["three"] == expected
     assert [patch.seconds for patch in patches] == [0.2, 0.5, 0.51]
 
@@ -725,7 +726,7 @@ def test_a_rebuild_that_fails_closes_each_node_once() -> None:
 
 def test_a_live_field_of_a_source_changes_under_it() -> None:
     class Levelled(stubs.Count):
-        def process(self) -> Iterator[stubs.Annotated[YUV, stubs.Layouts("yuv420p")]]:
+        def process(self) -> Iterator[stubs.Plain]:
             for number in range(6):
                 image = picture(int(self.level))
                 image.pts = number
@@ -782,7 +783,7 @@ def test_a_held_picture_has_the_time_of_its_frame() -> None:
 
 def test_a_source_may_give_frames_with_an_envelope() -> None:
     class Enveloped(stubs.Count):
-        def process(self) -> Iterator[stubs.Annotated[YUV, stubs.Layouts("yuv420p")]]:
+        def process(self) -> Iterator[stubs.Plain]:
             image: Any = Frame(picture(3), 40, TICK)
             yield image
 
@@ -799,12 +800,12 @@ def test_many_sessions_of_one_plan_do_not_meet() -> None:
         """Each instance keeps its own list: one node per session."""
 
         all: ClassVar[list[list[int]]] = []
-        _mine: list[int] = []
+        _mine: list[int] = PrivateAttr(default_factory=list)
 
         def setup(self, ctx: Context) -> None:
             self.all.append(self._mine)
 
-        def process(self, image: YUV, *, at: stubs.Moment) -> None:
+        def process(self, image: YUV, *, at: Moment) -> None:
             self._mine.append(luma(image))
 
     plan = plan_of(

@@ -1,7 +1,5 @@
 from pathlib import Path
 
-import pytest
-
 from composer import Mask, Node
 from composer.errors import Span
 from composer.graph import MAX_NODES, Graph
@@ -287,6 +285,21 @@ def test_params_reach_through_sub_pipelines(tmp_path: Path) -> None:
     assert top.sets == ("outer/deep", "outer/look/level") or top.sets == ("outer/deep",)
     assert top.value == 5
     assert graph.params["on"].sets == ("outer_two/show",)
+
+
+def test_the_default_of_a_param_reaches_through_sub_pipelines(tmp_path: Path) -> None:
+    written(tmp_path, look=LOOK)
+    graph = good_graph(
+        "params: {top: {to: look.level, default: 44}}\n"
+        "nodes: {s: {type: count}, look: {type: pipeline, file: look.yaml}, o: {type: collect}}",
+        tmp_path,
+    )
+    assert graph.nodes["look/a"].settings.model_dump()["level"] == 44
+    assert {name: param.value for name, param in graph.params.items()} == {
+        "look/level": 44,
+        "look/show": True,
+        "top": 44,
+    }
 
 
 def test_a_sub_pipeline_takes_its_params_as_fields(tmp_path: Path) -> None:

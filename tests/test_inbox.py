@@ -55,7 +55,7 @@ def rest(inbox: Inbox, *ports: str) -> list[int | str]:
     return found
 
 
-def in_thread(work: Callable[[], None]) -> threading.Thread:
+def in_thread(work: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
@@ -230,7 +230,7 @@ def test_the_last_who_goes_to_sleep_is_a_standstill() -> None:
     traffic = Traffic(told.set)
     traffic.enter()
     inbox = Inbox([slot()], InOrder(["image"]), traffic, Clock())
-    thread = in_thread(lambda: None if inbox.take() else None)
+    thread = in_thread(inbox.take)
     reach(told)
     inbox.end("image")
     joined(thread)

@@ -223,6 +223,13 @@ def test_at_the_end_the_rest_is_unused() -> None:
     assert bench.end("top").take() is None
 
 
+def test_a_value_that_nobody_could_use_is_counted_at_the_end() -> None:
+    bench = Bench(missing="drop").put(base=2, top=1).put(top="b2").end("base")
+    assert bench.take() == "b2"
+    assert bench.take() == "wait"
+    assert bench.dropped("top") == {"unused": 1}
+
+
 def test_whoever_waits_to_put_goes_on_when_the_first_port_has_ended() -> None:
     traffic = Traffic(lambda: None)
     traffic.enter(100)

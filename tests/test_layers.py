@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,12 +67,15 @@ def _type_checking(node: ast.AST) -> Iterator[ast.AST]:
             yield from ast.walk(each)
 
 
-def engine_imports() -> Iterator[tuple[str, str, str]]:
-    """Yield (place, importing module, imported name) for everything below composer/."""
+@cache
+def engine_imports() -> list[tuple[str, str, str]]:
+    """(place, importing module, imported name) for everything below composer/."""
+    found = []
     for path in sorted((ROOT / "composer").rglob("*.py")):
         below = path.relative_to(ROOT / "composer")
         for line, name in imports(path):
-            yield f"{below}:{line}", below.parts[0].removesuffix(".py"), name
+            found.append((f"{below}:{line}", below.parts[0].removesuffix(".py"), name))
+    return found
 
 
 def inner(name: str) -> str:

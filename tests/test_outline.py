@@ -18,7 +18,7 @@ nodes:
 
 def test_the_plan_as_text() -> None:
     assert outline.text(PLAN) == (
-        "p.yaml: 7 nodes, 7 stages, 2 conversions, 1 copy\n"
+        "p.yaml: 7 nodes, 6 stages, 2 conversions, 1 copy\n"
         "\n"
         "stage s\n"
         "  s (count): yuv420p\n"
@@ -43,8 +43,8 @@ def test_the_plan_as_text() -> None:
         "  t:yuv420p (convert): rgb24 array -> yuv420p\n"
         "\n"
         "stage b\n"
-        "  inbox regions: 9 wait from f.detections\n"
         "  inbox image: 9 wait from t:yuv420p.out\n"
+        "  inbox regions: 9 wait from f.detections\n"
         "  b (blur): yuv420p, detections -> yuv420p\n"
         "  o (collect): yuv420p\n"
         "\n"

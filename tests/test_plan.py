@@ -3,14 +3,14 @@ from typing import Annotated
 
 import pytest
 
-from composer import RGB, YUV, Detections, Layouts, Node, OwnYUV, Picture
+from composer import RGB, YUV, Detections, Layouts, Node, OwnYUV, Picture, Record
 from composer import plan as plans
 from composer.plan import Mode, Plan
 from tests import stubs
 from tests.stubs import good_graph, plan_of
 
 
-def nodes(text: str, mode: Mode = Mode.FILE, **classes: type[Node]) -> Plan:
+def nodes(text: str, mode: Mode = Mode.FILE, /, **classes: type[Node]) -> Plan:
     return plan_of(f"nodes: {{{text}}}", mode, **classes)
 
 
@@ -136,7 +136,7 @@ def test_an_edge_without_a_way_names_both_ends() -> None:
 
 def test_detections_become_a_record_where_one_is_taken() -> None:
     class Write(Node):
-        def process(self, record: stubs.Record) -> None: ...
+        def process(self, record: Record) -> None: ...
 
     plan = nodes("s: {type: count}, m: {type: model}, o: {type: write}", write=Write)
     assert converters(plan) == ["s:rgb24array", "m:record"]
@@ -164,7 +164,8 @@ def test_neighbours_share_a_stage_and_sources_have_their_own() -> None:
     ("text", "expected"),
     [
         pytest.param(
-            "s: {type: count}, a: {type: pass}, b: {type: pass, concurrency: 2}, o: {type: collect}",
+            "s: {type: count}, a: {type: pass}, b: {type: pass, concurrency: 2},"
+            " o: {type: collect}",
             [("s",), ("a",), ("b",), ("o",)],
             id="concurrency",
         ),
@@ -229,7 +230,7 @@ def test_inboxes_by_default(mode: Mode, image: str, audio: str) -> None:
     ],
 )
 def test_inbox_options(options: str, mode: Mode, expected: str) -> None:
-    plan = nodes("s: {type: count}, a: {type: pass, %s}, o: {type: collect}" % options, mode)
+    plan = nodes(f"s: {{type: count}}, a: {{type: pass, {options}}}, o: {{type: collect}}", mode)
     assert inboxes(plan) == {"a.image": expected}
 
 
@@ -267,7 +268,7 @@ def test_on_error(node: str, mode: Mode, error: str) -> None:
     class Drain(Node):
         def process(self, image: YUV | None = None, found: Detections | None = None) -> None: ...
 
-    plan = nodes("s: {type: count}, a: {type: %s}, o: {type: drain}" % node, mode, drain=Drain)
+    plan = nodes(f"s: {{type: count}}, a: {{type: {node}}}, o: {{type: drain}}", mode, drain=Drain)
     assert plan.steps["a"].on_error == error
 
 
@@ -283,7 +284,7 @@ def test_fallback(node: str, fallback: str) -> None:
     class Drain(Node):
         def process(self, image: YUV | None = None, found: Detections | None = None) -> None: ...
 
-    plan = nodes("s: {type: count}, a: {type: %s}, o: {type: drain}" % node, drain=Drain)
+    plan = nodes(f"s: {{type: count}}, a: {{type: {node}}}, o: {{type: drain}}", drain=Drain)
     assert plan.steps["a"].fallback == fallback
 
 

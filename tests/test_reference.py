@@ -18,7 +18,7 @@ def fits(schema: Any, value: Any, root: dict[str, Any]) -> bool:
     if "$ref" in schema:
         name = schema["$ref"].removeprefix("#/$defs/")
         return fits(root["$defs"][name], value, root)
-    types = {
+    types: dict[str, type | tuple[type, ...]] = {
         "object": dict,
         "array": list,
         "string": str,

@@ -1,13 +1,12 @@
 """Red, green and blue made stronger or weaker, on planar YUV without a way through RGB."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.media import pixels
+from composer.media import means, pixels
 from composer.media.pixels import Plane
 
 _ROWS = 64
@@ -54,32 +53,13 @@ def _apply(
 ) -> None:
     luma, *chroma = source
     blue, red = (plane.astype(np.float32) - np.float32(128) for plane in chroma)
-    small = _reduced(luma, shift) - np.float32(16)
+    small = means.over_chroma(luma, shift) - np.float32(16)
     for plane, row in zip(target[1:], matrix[1:], strict=True):
         _store(plane, small * row[0] + blue * row[1] + red * row[2] + np.float32(128), 16, 240)
     added = blue * matrix[0, 1] + red * matrix[0, 2] + np.float32(16) * (1 - matrix[0, 0])
     height, width = luma.shape
     added = added.repeat(1 << shift[0], axis=1)[:, :width].repeat(1 << shift[1], axis=0)
     _store(target[0], luma * matrix[0, 0] + added[:height], 16, 235)
-
-
-def _reduced(luma: Plane, shift: tuple[int, int]) -> NDArray[np.float32]:
-    """Mean luma of each chroma sample; a last odd row or column counts for itself."""
-    total: NDArray[Any] = luma.astype(np.uint16)
-    if shift[0]:
-        total = _pairs(total.T).T
-    if shift[1]:
-        total = _pairs(total)
-    return total.astype(np.float32) / np.float32(1 << sum(shift))
-
-
-def _pairs(rows: NDArray[Any]) -> NDArray[Any]:
-    """Sums of two rows each; a last odd row is taken twice."""
-    total = rows[0::2].copy()
-    total[: len(rows) // 2] += rows[1::2]
-    if len(rows) % 2:
-        total[-1] *= 2
-    return total
 
 
 def _store(target: Plane, values: NDArray[np.float32], low: int, high: int) -> None:

@@ -7,7 +7,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.media import pixels
+from composer.media import means, pixels
 from composer.media.pixels import Plane
 
 Weights: TypeAlias = NDArray[np.uint16]
@@ -40,11 +40,13 @@ def mix_through(base: av.VideoFrame, top: av.VideoFrame, mask: Plane, opacity: f
     Chroma takes the mean of the mask over its pixels.
     """
     table = np.rint(np.arange(256) * (opacity * WHOLE / 255)).astype(np.uint16)
-    for below, above in zip(pixels.planes(base), pixels.planes(top), strict=True):
-        plane_mask = scaled(mask, below.shape[1], below.shape[0])
+    shift = pixels.CHROMA_SHIFT[base.format.name]
+    coarse = np.rint(means.over_chroma(mask, shift)).astype(np.uint8) if any(shift) else mask
+    masks = (mask, coarse, coarse)
+    for below, above, seen in zip(pixels.planes(base), pixels.planes(top), masks, strict=True):
         for rows in _bands(below):
-            if plane_mask[rows].any():
-                _mix(below[rows], above[rows], np.take(table, plane_mask[rows]))
+            if seen[rows].any():
+                _mix(below[rows], above[rows], np.take(table, seen[rows]))
 
 
 def _mix(below: Plane, above: Plane, weight: Weights | np.uint16) -> None:

@@ -40,6 +40,7 @@ class Reader:
 
     layout: the pixel layout of the pictures, "" for none. sound: samples (FRAME), packets as they
     were coded (PACKET), or None. max_fps: 0 for all pictures; the rest are left out by their time.
+    Pictures that it gives are the caller's to write into.
     """
 
     def __init__(
@@ -62,11 +63,12 @@ class Reader:
         self._container: Any = _open(source, self._name, self._limits)
         self._image = self._pick("video") if layout else None
         self._sound = self._pick("audio") if sound is not None else None
-        self._check_tracks()
+        self._check_tracks(max_pixels)
         for stream in self._container.streams:
             if stream not in (self._image, self._sound):
                 stream.discard = av.stream.Discard.all
         self._timeline = Timeline(self._start(), wraps=_wraps(self._container))
+        self._matrices: dict[int, tuple[int, ...] | None] = {}
         self._pace = Pace(max_fps) if max_fps else None
         if self._image is not None:
             self._image.thread_type = "AUTO"
@@ -116,8 +118,15 @@ class Reader:
         best = self._container.streams.best(kind)
         return best if best in tracks else next(iter(tracks), None)
 
-    def _check_tracks(self) -> None:
-        if (self._layout and self._image is None) or not self._used():
+    def _check_tracks(self, max_pixels: int) -> None:
+        image = self._image
+        if image is not None and image.width * image.height > max_pixels:
+            self._container.close()
+            raise MediaError(
+                f"{self._name}: its pictures of {image.width}x{image.height} are too large;"
+                f" {max_pixels} pixels are the most"
+            )
+        if (self._layout and image is None) or not self._used():
             missing = "picture" if self._layout else "sound"
             found = ", ".join(_describe(stream) for stream in self._container.streams)
             self._container.close()
@@ -177,11 +186,23 @@ class Reader:
                     continue
                 image.duration = 0  # it is shown for longer than it says
             image.pts, image.pict_type = pts, 0
-            matrix = image.side_data.get("DISPLAYMATRIX")
+            matrix = self._matrix(image)
             if matrix is None:
-                yield pixels.convert(image, self._layout)
+                picture = pixels.convert(image, self._layout)
             else:
-                yield turned(image, self._layout, struct.unpack("9i", bytes(matrix)))
+                picture = turned(image, self._layout, matrix)
+            picture.make_writable()  # copies what the decoder still refers to, nothing else
+            yield picture
+
+    def _matrix(self, image: av.VideoFrame) -> tuple[int, ...] | None:
+        """The display matrix of a picture, looked up once for each angle: a frame whose side data
+        was asked for lives until the garbage collector finds it, which costs 1 ms per 720p frame.
+        """
+        angle = image.rotation
+        if angle not in self._matrices:
+            found: Any = image.side_data.get("DISPLAYMATRIX")
+            self._matrices[angle] = found and struct.unpack("9i", bytes(found))
+        return self._matrices[angle]
 
     def _samples(self, packet: Any, track: "Track") -> Iterator[av.AudioFrame]:
         for block in self._decode(packet):

@@ -115,13 +115,21 @@ def open_face(path: Path | None) -> Face:
 
     The file is read once: all sizes of the font come from the same bytes.
     """
-    if path is None:
-        font = PIL.ImageFont.load_default(16)
-        if not isinstance(font, PIL.ImageFont.FreeTypeFont):
-            raise ValueError("this Pillow was built without FreeType, so it can draw no text")
-        return Face(font)
+    face = Face(_default() if path is None else _from_file(path))
+    face.measure("0")  # what drawing needs is loaded here, not on the frame path
+    return face
+
+
+def _default() -> Font:
+    font = PIL.ImageFont.load_default(16)
+    if not isinstance(font, PIL.ImageFont.FreeTypeFont):
+        raise ValueError("this Pillow was built without FreeType, so it can draw no text")
+    return font
+
+
+def _from_file(path: Path) -> Font:
     try:
-        return Face(PIL.ImageFont.truetype(io.BytesIO(path.read_bytes()), 16))
+        return PIL.ImageFont.truetype(io.BytesIO(path.read_bytes()), 16)
     except OSError as exc:
         raise ValueError(f"{path.name} is not a TTF or OTF font: {exc}") from exc
 

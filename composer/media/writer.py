@@ -214,13 +214,9 @@ class PictureEncoder:
 
     def _encoded(self, picture: av.VideoFrame | None) -> list[Any]:
         try:
-            packets = self.context.encode(picture)
+            return list(self.context.encode(picture))
         except (av.FFmpegError, ValueError) as exc:
             raise MediaError(f"{self._settings.codec}: a picture cannot be encoded") from exc
-        for packet in packets:
-            if not packet.duration:
-                packet.duration = self._step
-        return list(packets)
 
     def _decide(self, image: av.VideoFrame, at: Moment) -> None:
         coder, name = self._coder, image.format.name
@@ -262,8 +258,6 @@ class PictureEncoder:
         context.flags |= av.codec.context.Flags.frame_duration
         if not coder.intra:
             context.gop_size = 1 << 20  # keyframes come by time
-            if self._live:
-                context.max_b_frames = 0
         if settings.bitrate:
             context.bit_rate = settings.bitrate
         elif coder.name == "mjpeg":
@@ -603,7 +597,7 @@ class SoundDecoder:
 
     def __init__(self, stream: Any) -> None:
         theirs = stream.codec_context
-        if theirs.name.startswith(("adpcm", "wma")):
+        if theirs.name.startswith(("wma", "atrac", "cook", "ra_", "sipr")):
             self._context = theirs  # PyAV does not show block_align, which these need
             return
         self._context = av.CodecContext.create(theirs.name, "r")
@@ -797,7 +791,6 @@ class Writer:
         if self._closed:
             return
         self._closed = True
-        self._expected.clear()
         try:
             for item, moment in self._early:
                 self._hear(item, moment)

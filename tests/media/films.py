@@ -75,6 +75,7 @@ def write_film(
             tracks.append((video, _timed(images, pts, time_base)))
         if sound is not None:
             audio: Any = file.add_stream(sound.codec, rate=sound.rate)
+            audio.bit_rate = 128_000
             audio.layout = sound.layout or ("mono" if len(sound.samples) == 1 else "stereo")
             tracks.append((audio, [_block(sound)]))
         for track, frames in tracks:

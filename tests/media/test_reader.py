@@ -1,6 +1,7 @@
 """Files of many kinds become pictures and sound with the right colours and times."""
 
 import logging
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +34,13 @@ def images_of(path: Path | str, layout: str = "yuv420p", **options: Any) -> list
     images = [item for item in reader.read() if isinstance(item, av.VideoFrame)]
     reader.close()
     return images
+
+
+def images_of_each(path: Path) -> Iterator[av.VideoFrame]:
+    """The pictures, the next one decoded when it is asked for."""
+    for item in Reader(str(path), layout="yuv420p", threads=1).read():
+        assert isinstance(item, av.VideoFrame)
+        yield item
 
 
 def times_of(images: list[Any]) -> list[Fraction]:
@@ -120,6 +128,16 @@ def test_pictures_that_are_right_already_are_not_converted(
     images_of(path)
 
     assert given == [True] * 3
+
+
+def test_pictures_may_be_written_into(tmp_path: Path) -> None:
+    """A decoder predicts from pictures that it has given out."""
+    path = write_film(tmp_path / "a.mp4", [picture(bars(256, 64), "yuv420p")] * 10)
+
+    for image in images_of_each(path):
+        assert_bars(image)
+        for plane in pixels.planes(image):
+            plane[...] = 16
 
 
 def test_colour_tags_stay(tmp_path: Path) -> None:
@@ -216,6 +234,7 @@ def test_max_fps_leaves_out_by_time(tmp_path: Path, fps: int, most: float, kept:
     images = images_of(path, max_fps=most)
 
     assert [round(float(time) * fps) for time in times_of(images)] == kept
+    assert {image.duration for image in images} == {0}  # what it said holds no more
 
 
 def test_max_fps_holds_in_the_long_run() -> None:
@@ -256,6 +275,18 @@ def test_a_file_whose_clock_starts_again_goes_on(
     assert [record.message for record in caplog.records].count(
         "whole.ts: its clock jumps; time goes on from there"
     ) == 1
+
+
+@pytest.mark.parametrize(("name", "goes_on"), [("a.ts", True), ("a.mp4", False)])
+def test_a_jump_ahead_is_taken_out_where_clocks_jump(
+    tmp_path: Path, name: str, *, goes_on: bool
+) -> None:
+    pts = [*range(10), *range(1000, 1010)]
+    path = write_film(tmp_path / name, numbered(20), pts=pts, options={"bf": "0"})
+
+    times = times_of(images_of(path))
+
+    assert times == [Fraction(each, 25) for each in (range(20) if goes_on else pts)]
 
 
 def test_tracks_share_a_jump_to_the_tick() -> None:
@@ -429,8 +460,18 @@ def test_a_file_without_sound_gives_its_pictures(tmp_path: Path) -> None:
     assert len(images_of(path, sound=Carrier.PACKET)) == 5
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.png"])
-def test_pictures_beyond_the_limit_are_refused(tmp_path: Path, name: str) -> None:
+TOO_LARGE = "its pictures of 640x480 are too large; 4096 pixels are the most"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a.mp4", f"^a.mp4: {TOO_LARGE}$"),
+        ("a.ts", f"^a.ts: {TOO_LARGE}$"),
+        ("a.png", "^a.png holds nothing that can be decoded$"),
+    ],
+)
+def test_pictures_beyond_the_limit_are_refused(tmp_path: Path, name: str, said: str) -> None:
     image = picture(bars(640, 480), "rgb24" if name == "a.png" else "yuv420p")
     path = tmp_path / name
     if name == "a.png":
@@ -438,8 +479,21 @@ def test_pictures_beyond_the_limit_are_refused(tmp_path: Path, name: str) -> Non
     else:
         write_film(path, [image] * 3)
 
-    with pytest.raises(MediaError):
+    with pytest.raises(MediaError, match=said):
         images_of(path, max_pixels=64 * 64)
+
+
+def test_pictures_that_grow_beyond_the_limit_are_left_out(tmp_path: Path) -> None:
+    parts = [
+        write_film(tmp_path / "a.ts", numbered(10)),
+        write_film(tmp_path / "b.ts", numbered(10, 640, 480), pts=range(10, 20)),
+    ]
+    whole = tmp_path / "whole.ts"
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+
+    images = images_of(whole, max_pixels=64 * 64)
+
+    assert {(image.width, image.height) for image in images} == {(64, 48)}
 
 
 def test_a_file_of_nothing_is_told(tmp_path: Path) -> None:

@@ -44,7 +44,13 @@ def test_an_outline_stays_inside_of_the_bounds(size: int, outline: int) -> None:
         (piece,) = block.pieces
         canvas = PIL.Image.new("L", (2000, 600))
         PIL.ImageDraw.Draw(canvas).text(
-            (200, 300), words, fill=255, font=at.font, anchor="ls", stroke_width=outline
+            (200, 300),
+            words,
+            fill=255,
+            font=at.font,
+            anchor="ls",
+            stroke_width=outline,
+            stroke_fill=255,
         )
         free = np.asarray(canvas)
         left, top, right, bottom = text.grown(at.measure(piece.text)[1], outline)

@@ -153,14 +153,17 @@ def test_crop_alone_copies_samples_even_of_odd_pictures(layout: str) -> None:
     assert (one == whole[14:47]).all()
 
 
-def test_pad_stays_on_the_chroma_grid() -> None:
-    image = picture(np.full((32, 64, 3), (255, 0, 0), np.uint8))
-    given = resized(Resize(width=64, height=66), image)
-    luma, blue, red = (plane[:, 0].tolist() for plane in pixels.planes(given))
+@pytest.mark.parametrize("upright", [True, False])
+def test_pad_stays_on_the_chroma_grid(*, upright: bool) -> None:
+    red = np.full((32, 64, 3) if upright else (64, 32, 3), (255, 0, 0), np.uint8)
+    image = picture(red)
+    size = {"width": 64, "height": 66} if upright else {"width": 66, "height": 64}
+    given = resized(Resize.model_validate(size), image)
+    lines = [plane[:, 0] if upright else plane[0] for plane in pixels.planes(given)]
     y, cb, cr = (int(plane[0, 0]) for plane in pixels.planes(image))
-    assert luma == [16] * 16 + [y] * 32 + [16] * 18
-    assert blue == [128] * 8 + [cb] * 16 + [128] * 9
-    assert red == [128] * 8 + [cr] * 16 + [128] * 9
+    assert lines[0].tolist() == [16] * 16 + [y] * 32 + [16] * 18
+    assert lines[1].tolist() == [128] * 8 + [cb] * 16 + [128] * 9
+    assert lines[2].tolist() == [128] * 8 + [cr] * 16 + [128] * 9
 
 
 def test_crop_scales_what_it_keeps() -> None:

@@ -30,7 +30,7 @@ class Box(NamedTuple):
         return self.bottom - self.top
 
 
-def boxes(
+def found(
     image: av.VideoFrame, regions: Detections, *, margin: float = 0, min_score: float = 0
 ) -> list[Box]:
     """Where the regions are in a picture, grown by `margin` of their size on each side.
@@ -38,12 +38,12 @@ def boxes(
     They are rounded outwards to the picture's chroma grid and cut at its borders; regions that
     lie outside, and those that score less than `min_score`, are left out.
     """
-    found = (
+    grown = (
         _box(image, region, margin)
         for region in regions
         if not region.score < min_score  # a score that is not a number hides rather than shows
     )
-    return [_on_grid(image, box) for box in found if box.width > 0 and box.height > 0]
+    return [_on_grid(image, box) for box in grown if box.width > 0 and box.height > 0]
 
 
 def _box(image: av.VideoFrame, region: Detection, margin: float) -> Box:

@@ -4,7 +4,7 @@ from typing import Final
 
 import av
 
-from composer.media import pixels, regions
+from composer.media import boxes, pixels
 from composer.media.chain import Chain, Filter
 
 _SMALL_SIGMA: Final = 2.0
@@ -24,9 +24,9 @@ def blur(chain: Chain, image: av.VideoFrame, sigma: float) -> av.VideoFrame:
     its cost does not grow.
     """
     if min(image.width, image.height) < _LEAST_SIDE:
-        here = regions.Box(0, 0, image.width, image.height)
+        here = boxes.Box(0, 0, image.width, image.height)
         wide, high = (max(side, _LEAST_SIDE) for side in (image.width, image.height))
-        return regions.cut(blur(chain, regions.padded(image, wide, high), sigma), here)
+        return boxes.cut(blur(chain, boxes.padded(image, wide, high), sigma), here)
     part = _reduction(image, sigma)
     small = sigma / part
     shift_x, shift_y = pixels.CHROMA_SHIFT[image.format.name]

@@ -6,8 +6,8 @@ import pytest
 
 from composer.formats import YUV_LAYOUTS
 from composer.media import pixels
-from composer.media.blur import blur
 from composer.media.chain import Chain
+from composer.media.gaussian import blur
 from composer.testing import gradient, picture
 
 SIGMAS = [0.3, 1.5, 3.9, 4, 8, 16, 50]
