@@ -1,10 +1,11 @@
 """The command `byoc`: arguments -> calls. The only file that prints."""
 
+import contextlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -177,9 +178,11 @@ def run(
     started = executor.Run(made, media)
     _set_params(started, settings or [], params)
     try:
-        started.start()
-        _follow(started, media, quiet=as_json)
-        account = started.wait()
+        with _ended_by_signals(started):
+            started.start()
+            if not as_json:
+                progress.watch(started, progress.length(made, media), progress.terminal())
+            account = started.wait()
     except ComposerError as exc:
         _failed(exc)
     if as_json:
@@ -233,19 +236,19 @@ def _value(text: str) -> Any:
     return text
 
 
-def _follow(started: "executor.Run", media: "executor.Media", *, quiet: bool) -> None:
-    """Wait for the end; the first Ctrl-C or SIGTERM ends the sources, the second gives up."""
-    console = progress.terminal(quiet=quiet)
+@contextlib.contextmanager
+def _ended_by_signals(started: "executor.Run") -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the sources, the second gives up."""
     ends = iter((started.stop, started.abort))
 
     def end(number: int, frame: object) -> None:
-        console.print("ending")
+        print("ending", file=sys.stderr)
         next(ends, started.abort)()
 
     # Also where a shell started us in the background, with Ctrl-C ignored.
     before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        progress.watch(started, progress.length(started.plan, media), console)
+        yield
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

@@ -70,7 +70,9 @@ class _Finder(importlib.abc.MetaPathFinder):
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         if not self.depth or (name not in HEAVY and not name.startswith(OWN)):
-            if parent := sys.modules.get(name.rpartition(".")[0]):
+            parent = sys.modules.get(name.rpartition(".")[0])
+            # Looked at before the lock is taken: whoever is here holds the import system's lock.
+            if type(parent) is _Deferred:
                 load(parent)
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
@@ -119,10 +121,7 @@ def _is_absent(module: ModuleType) -> bool:
 
 
 def load_used(module: ModuleType) -> None:
-    """Load what a module has imported by name, and that in turn where it is our own.
-
-    The first use should not happen on the frame path.
-    """
+    """Load what a module has imported by name: the first use should not be on the frame path."""
     for value in tuple(vars(module).values()):
-        if type(value) is _Deferred and value.__name__.startswith(OWN):
+        if type(value) is _Deferred:
             load(value)

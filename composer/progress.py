@@ -11,9 +11,9 @@ from composer.executor import Media, Report, Run
 from composer.plan import Plan
 
 
-def terminal(*, quiet: bool = False) -> Console:
+def terminal() -> Console:
     """Where progress goes: standard error, so that output can be piped."""
-    return Console(stderr=True, quiet=quiet)
+    return Console(stderr=True)
 
 
 def watch(run: Run, total: float | None, console: Console) -> None:

@@ -1,11 +1,12 @@
 """Read pictures and sound from a file."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 
 import av
 
-from composer import Chosen, Context, Fixed, Node, ReadFile, Sound
+from composer import Context, Fixed, Layouts, Node, Picture, ReadFile, Sound
+from composer.formats import LAYOUTS
 from composer.errors import MediaError
 from composer.media import reader
 
@@ -13,10 +14,14 @@ if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
     from composer.media.reader import Reader
 
 
+# Not Own: the decoder may still look at the pictures it gave.
+Decoded: TypeAlias = Annotated[Picture, Layouts(*LAYOUTS)]
+
+
 class Tracks(NamedTuple):
     """One item of a file: a picture or a piece of sound."""
 
-    image: Chosen | None = None
+    image: Decoded | None = None
     audio: Sound | None = None
 
 

@@ -19,7 +19,7 @@ OwnSquare = Annotated[Picture, Layouts("yuv420p", "yuv444p"), Own()]
 
 QUARTERS: Final[dict[int, tuple[Filter, ...]]] = {
     90: (("transpose", {"dir": "clock"}),),
-    180: (("vflip", {}), ("hflip", {})),  # the other way round the rows would stay upside down
+    180: (("hflip", {}), ("vflip", {})),
     270: (("transpose", {"dir": "cclock"}),),
 }
 

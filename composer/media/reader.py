@@ -191,7 +191,6 @@ class Reader:
                 picture = pixels.convert(image, self._layout)
             else:
                 picture = turned(image, self._layout, matrix)
-            picture.make_writable()  # copies what the decoder still refers to, nothing else
             yield picture
 
     def _matrix(self, image: av.VideoFrame) -> tuple[int, ...] | None:

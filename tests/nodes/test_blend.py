@@ -88,6 +88,16 @@ def test_a_mask_says_where(mode: str, layout: str) -> None:
         assert np.array_equal(plane[:, :half], before[:, :half])
 
 
+def test_mask_and_opacity_multiply() -> None:
+    base, top = patches(BASE), patches(TOP)
+    wanted = colours(base) + (colours(top) - colours(base)) * 0.3
+    mask = np.full((16, 64), 153, np.uint8)
+    assert (
+        np.abs(colours(run_node(Blend(opacity=0.5), base=base, top=top, mask=mask)) - wanted).max()
+        <= 3
+    )
+
+
 @pytest.mark.parametrize("layout", YUV_LAYOUTS)
 @pytest.mark.parametrize("size", [(2, 2), (31, 17), (160, 90), (640, 360)])
 def test_top_and_mask_of_another_size_are_scaled(size: tuple[int, int], layout: str) -> None:
