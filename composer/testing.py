@@ -100,7 +100,10 @@ def bench(
         node=type(node).__name__.lower(),
         folder=Path(folder),
         inputs={port.name: _pick(port, layout, width, height) for port in cls.inputs},
-        outputs={port.name: _pick(port, layout, *node.picture_size(width, height)) for port in cls.outputs},
+        outputs={
+            port.name: _pick(port, layout, *node.picture_size(width, height))
+            for port in cls.outputs
+        },
         source=source,
         sink=sink,
         live=live,

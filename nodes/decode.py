@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 import av
 
 from composer import Context, Fixed, Layouts, Node, Picture, ReadFile, Sound
-from composer.formats import LAYOUTS
 from composer.errors import MediaError
+from composer.formats import LAYOUTS
 from composer.media import reader
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
