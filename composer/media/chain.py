@@ -25,8 +25,10 @@ class Chain:
         self._idle: dict[Any, _Graph] = {}
 
     def run(self, image: av.VideoFrame, *filters: Filter) -> av.VideoFrame:
-        """A new picture with the tags and the time of `image`, which is not changed.
+        """A picture with the tags and the time of `image`, which is not changed.
 
+        It is a new one, unless all filters only look elsewhere (crop, vflip): then it is a view of
+        the same pixels and nobody's own.
         Raises av.FFmpegError when a filter refuses its options.
         """
         key = (_kind(image), *((name, *options.items()) for name, options in filters))

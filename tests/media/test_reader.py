@@ -130,16 +130,6 @@ def test_pictures_that_are_right_already_are_not_converted(
     assert given == [True] * 3
 
 
-def test_pictures_may_be_written_into(tmp_path: Path) -> None:
-    """A decoder predicts from pictures that it has given out."""
-    path = write_film(tmp_path / "a.mp4", [picture(bars(256, 64), "yuv420p")] * 10)
-
-    for image in images_of_each(path):
-        assert_bars(image)
-        for plane in pixels.planes(image):
-            plane[...] = 16
-
-
 def test_colour_tags_stay(tmp_path: Path) -> None:
     path = write_film(
         tmp_path / "a.mp4", numbered(2), colorspace=1, color_primaries=1, color_trc=1, color_range=1

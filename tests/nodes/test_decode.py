@@ -114,3 +114,8 @@ def test_no_param_reaches_a_file() -> None:
 
 def test_closing_without_setup_is_fine() -> None:
     Decode().close()
+
+
+def test_pictures_are_not_given_away() -> None:
+    """The decoder predicts from pictures that it gave: the plan copies before a node writes."""
+    assert [port.own for port in Decode.outputs] == [False, False]
