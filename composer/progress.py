@@ -47,8 +47,10 @@ def frames_out(plan: Plan, report: Report) -> int:
 def dropped(report: Report) -> Counter[str]:
     """Frames that were dropped, by reason, over all nodes and edges."""
     total: Counter[str] = Counter()
-    for each in (*report.nodes.values(), *report.edges.values()):
-        total.update(each.dropped)
+    for node in report.nodes.values():
+        total.update(node.dropped)
+    for edge in report.edges.values():
+        total.update(edge.dropped)
     return Counter({reason: count for reason, count in total.items() if count})
 
 
