@@ -21,6 +21,7 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)   ## run a pipeline on a real clip and say where the result is
 	$(BIN)/python scripts/fetch_clips.py
+	@mkdir -p out
 	$(BIN)/byoc check pipelines/lower_third.yaml
 	$(BIN)/byoc run pipelines/lower_third.yaml --input .clips/bigbuckbunny.mp4 --output out/demo.mp4 --set caption="Big Buck Bunny"
 	@echo "look at out/demo.mp4"
