@@ -89,8 +89,10 @@ def plan(
 ) -> None:
     """Show what will run: formats, converters, stages and inboxes."""
     made = _plan(file, plans.Mode.LIVE if live else plans.Mode.FILE)
-    print(json.dumps(plans.as_data(made), indent=2) if as_json else outline.text(made), end="")
-    print() if as_json else None
+    if as_json:
+        print(json.dumps(plans.as_data(made), indent=2))
+    else:
+        print(outline.text(made), end="")
 
 
 @app.command()

@@ -101,7 +101,6 @@ if TYPE_CHECKING:
     RGB: TypeAlias = NDArray[np.uint8]
     Mask: TypeAlias = NDArray[np.uint8]
     Audio: TypeAlias = av.AudioFrame
-    Packets: TypeAlias = av.Packet[Any]
 else:
 
     class Picture:
@@ -115,10 +114,6 @@ else:
 
     class Audio:
         """av.AudioFrame: decoded samples on the host. Never written to."""
-
-    class Packets:
-        """av.Packet: sound as it was coded in the source."""
-
 
 YUV = Annotated[Picture, Layouts(*YUV_LAYOUTS)]
 """A Picture in planar 8-bit YUV (limited range): what codecs speak."""

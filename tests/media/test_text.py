@@ -56,9 +56,12 @@ def test_an_outline_stays_inside_of_the_bounds(size: int, outline: int) -> None:
         left, top, right, bottom = text.grown(at.measure(piece.text)[1], outline)
         inside = free[300 + top : 300 + bottom, 200 + left : 200 + right]
         assert inside.sum(dtype=int) == free.sum(dtype=int)
-        # Nothing is cut off; letters drawn at another place may touch a few pixels more.
         reached = np.count_nonzero(drawn(block, at, Look(outline=outline))[..., 3])
-        assert reached >= np.count_nonzero(free)
+        if words.isdigit():
+            # A digit stands in the middle of a 0's room, between pixels, and so touches more.
+            assert reached >= np.count_nonzero(free)
+        else:
+            assert reached == np.count_nonzero(free)
 
 
 def test_letters_of_a_line_are_drawn_as_pillow_draws_them() -> None:
