@@ -115,6 +115,7 @@ else:
     class Audio:
         """av.AudioFrame: decoded samples on the host. Never written to."""
 
+
 YUV = Annotated[Picture, Layouts(*YUV_LAYOUTS)]
 """A Picture in planar 8-bit YUV (limited range): what codecs speak."""
 
