@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from composer import lazy
 from composer.conversions import Conversion, conversion, same
@@ -22,6 +22,10 @@ from composer.node import Context, Node, change_of
 from composer.params import Params
 from composer.plan import InboxSpec, Link, Plan, Stage, Step
 from composer.values import Detections
+
+if TYPE_CHECKING:  # a file needs neither
+    from composer.egress import Egress
+    from composer.ingress import Ingress
 
 with lazy.deferred():
     from composer.media import pixels
@@ -67,10 +71,16 @@ class Report:
 
 @dataclass(frozen=True)
 class Media:
-    """What a run reads and writes: by node name, "" for every end that names nothing itself."""
+    """What a run reads and writes: by node name, "" for every end that names nothing itself.
+
+    ingress, egress, data: the ends of a session (see node.Context).
+    """
 
     sources: Mapping[str, str] = field(default_factory=dict)
     sinks: Mapping[str, str] = field(default_factory=dict)
+    ingress: "Ingress | None" = None
+    egress: "Egress | None" = None
+    data: Callable[[str], None] | None = None
 
     def source(self, node: str) -> str:
         return self.sources.get(node, self.sources.get("", ""))
@@ -601,6 +611,9 @@ class Run:
             source=self._media.source(step.name),
             sink=self._media.sink(step.name),
             live=self.plan.mode.value == "live",
+            ingress=self._media.ingress,
+            egress=self._media.egress,
+            data=self._media.data,
         )
 
     def workers(self, name: str, number: int) -> list[_Worker]:

@@ -2,10 +2,11 @@
 
 import inspect
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
@@ -20,6 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from composer.formats import Format, Own, formats_of
 from composer.frames import Frame, Moment
+
+if TYPE_CHECKING:  # a file needs neither
+    from composer.egress import Egress
+    from composer.ingress import Ingress
 
 
 def Live(default: Any = ..., **kwargs: Any) -> Any:
@@ -65,7 +70,8 @@ class Context:
     """What the plan decided for one node; given to setup().
 
     inputs, outputs: the Format of each connected port. source, sink: the media this run reads and
-    writes ("" when there is none). live: a session rather than a file.
+    writes ("" when there is none). live: a session rather than a file; then ingress and egress are
+    its ends where it has them, and data takes one line of JSON for its data channel.
     """
 
     node: str
@@ -76,6 +82,9 @@ class Context:
     source: str = ""
     sink: str = ""
     live: bool = False
+    ingress: "Ingress | None" = None
+    egress: "Egress | None" = None
+    data: Callable[[str], None] | None = None
 
     def path(self, name: str) -> Path:
         """The file that a setting names, below the pipeline's folder."""

@@ -1,0 +1,5 @@
+"""Ingress: what comes into a session, on its way from the network's loop to a decoder's thread."""
+
+
+class Ingress:
+    """The input of one session."""

@@ -1,0 +1,1 @@
+"""Trickle: channels of numbered segments over HTTP, the client and the server."""
