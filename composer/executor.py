@@ -4,6 +4,7 @@ import logging
 import sys
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from composer.inbox import Aborted, Choice, EdgeCount, Inbox, InOrder, Slot, Tak
 from composer.join import Join, Joined
 from composer.node import Context, Node, change_of
 from composer.params import Params
-from composer.plan import InboxSpec, Link, Plan, Stage, Step
+from composer.plan import InboxSpec, Link, Mode, Plan, Stage, Step
 from composer.values import Detections
 
 if TYPE_CHECKING:  # a file needs neither
@@ -36,15 +37,43 @@ Out = list[tuple[str, Item]]
 """What a step gives for one frame: (output port, item)."""
 
 
+BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Upper bounds of the histograms, in seconds: from a cheap node to a stream that stands."""
+
+
+@dataclass
+class Histogram:
+    """How often which duration was seen. counts: one per bucket, and one above the last."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    total: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
+
+    def include(self, other: "Histogram") -> None:
+        self.counts = [
+            mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)
+        ]
+        self.total += other.total
+
+
 @dataclass
 class NodeCount:
-    """What one node did: frames taken and given, dropped by reason, errors, seconds at work."""
+    """What one node did: frames taken and given, dropped by reason, errors, seconds at work.
+
+    work: how long a frame took it. age: of a sink's frames in a session, from their entry into this
+    process until the sink was done with them.
+    """
 
     taken: int = 0
     given: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     errors: int = 0
     seconds: float = 0.0
+    work: Histogram = field(default_factory=Histogram)
+    age: Histogram = field(default_factory=Histogram)
 
 
 def _sum(counts: Iterable[NodeCount]) -> NodeCount:
@@ -56,6 +85,8 @@ def _sum(counts: Iterable[NodeCount]) -> NodeCount:
         total.dropped.update(dict(each.dropped))
         total.errors += each.errors
         total.seconds += each.seconds
+        total.work.include(each.work)
+        total.age.include(each.age)
     return total
 
 
@@ -89,6 +120,27 @@ class Media:
         return self.sinks.get(node, self.sinks.get("", ""))
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that happened to a node while the run went on.
+
+    kind: "error" (a frame failed), "loading" (its setup() takes longer than a start may), "ready",
+    or "kept" (it could not be rebuilt and goes on as it was). seconds: the time of the frame.
+    """
+
+    kind: str
+    node: str
+    said: str = ""
+    seconds: float | None = None
+
+
+Notify = Callable[[Notice], None]
+
+
+def unheard(notice: Notice) -> None:
+    """Takes notices that nobody asked for."""
+
+
 @dataclass
 class _Sequel:
     """What one frame of a step leaves to the next; shared by the workers of the step."""
@@ -106,13 +158,62 @@ class _Missed:
     reason: str
 
 
+class _Opening:
+    """A node that is set up in a thread of its own, because that may take long."""
+
+    def __init__(self, name: str, node: Node, context: Context) -> None:
+        self.name, self.node, self._context = name, node, context
+        self.failure: NodeFailed | None = None
+        self.done = threading.Event()
+        self._lock = threading.Lock()
+        self._abandoned = False
+        threading.Thread(target=self._main, name=f"setup {name}", daemon=True).start()
+
+    def abandon(self) -> None:
+        """Nobody wants the node any more: it is closed when setup() returns."""
+        with self._lock:
+            self._abandoned = True
+            if not self.done.is_set():
+                return
+        if self.failure is None:
+            _closed_quietly(self.name, self.node)
+
+    def _main(self) -> None:
+        try:
+            self.node.setup(self._context)
+        except Exception as exc:  # noqa: BLE001 - a node is anybody's code
+            self.failure = NodeFailed(self.name, "setup()", exc, None)
+        with self._lock:
+            self.done.set()
+            unwanted = self._abandoned
+        if unwanted and self.failure is None:
+            _closed_quietly(self.name, self.node)
+
+
+def _closed_quietly(name: str, node: Node) -> None:
+    try:
+        node.close()
+    except Exception as exc:  # noqa: BLE001 - a node is anybody's code
+        log.debug("node %r while closing: %s", name, exc)
+
+
 class _Worker:
     """One node (or converter) at work on one thread: its instance, its gates, its last output."""
 
     def __init__(
-        self, step: Step, context: Context | None, count: NodeCount, sequel: _Sequel
+        self,
+        step: Step,
+        context: Context | None,
+        count: NodeCount,
+        sequel: _Sequel,
+        notify: Notify = unheard,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now = now
         self.step, self._context, self.count, self._sequel = step, context, count, sequel
+        self._notify = notify
+        self._opening: _Opening | None = None
+        self._loading = False
         self.node: Node | None = None
         if step.settings is not None:
             self.node = _fresh(step.settings)
@@ -122,7 +223,9 @@ class _Worker:
         self._outs = tuple(port.name for port in self._cls.outputs) if self._cls else ("out",)
         self._checks = {port: _check_of(wanted) for port, wanted in step.outputs.items()}
         self._ways = _ways(step)
+        self._bypass = "pass" if self._ways.keys() == self._checks.keys() else "hold_last"
         self._seen = Snapshot()
+        self._refused: Mapping[str, Any] | None = None
         self._gated = step.when is not None or step.every > 1 or step.rate is not None
         self._holds = self._gated and step.fallback == "hold_last"
         self._holds = self._holds or step.on_error == "hold_last"
@@ -137,8 +240,45 @@ class _Worker:
         except Exception as exc:  # a node is anybody's code
             raise NodeFailed(self.step.name, "setup()", exc, None) from exc
 
+    def open_aside(self, patience: float) -> None:
+        """The same in a thread; frames are let by until it is done. Waits `patience` seconds.
+
+        Raises NodeFailed if that is known by then.
+        """
+        if self.node is None or self._context is None:
+            return
+        self._opening, self._loading = _Opening(self.step.name, self.node, self._context), True
+        if self._opening.done.wait(patience):
+            self._adopt()
+            return
+        log.info("node %r is loading; frames go by it", self.step.name)
+        self._notify(Notice("loading", self.step.name))
+
+    def _adopt(self) -> bool:
+        """Take over the node that was set up aside; False when that failed and the old one stays.
+
+        Raises NodeFailed when there is no old one.
+        """
+        opening, self._opening = self._opening, None
+        assert opening is not None
+        if opening.failure is not None:
+            if self._loading:
+                raise opening.failure
+            self._refused = self._seen.fields.get(self.step.name)
+            log.warning("%s; it goes on as it was", opening.failure)
+            self._notify(Notice("kept", self.step.name, str(opening.failure)))
+            return False
+        if not self._loading:
+            self.close()
+        self.node, self._is_open, self._loading = opening.node, True, False
+        self._seen = Snapshot()  # it has not met what changed while it was set up
+        return True
+
     def close(self) -> None:
         """Give back what open() took; nothing where it was not called. Raises NodeFailed."""
+        if self._opening is not None:
+            self._opening.abandon()
+            self._opening = None
         if self.node is None or not self._is_open:
             return
         self._is_open = False
@@ -157,6 +297,11 @@ class _Worker:
     def admit(self, frame: Frame[Any]) -> _Missed | None:
         """Count a frame, and say whether it is let by. Called in the order of the frames."""
         self.count.taken += 1
+        if self._opening is not None and self._opening.done.is_set():
+            if self._adopt():
+                self._notify(Notice("ready", self.step.name))
+        if self._loading:
+            return _Missed(self._bypass, "loading")
         reason = self._skipped(frame) if self._gated else ""
         return _Missed(self.step.fallback, reason) if reason else None
 
@@ -173,7 +318,9 @@ class _Worker:
         except Exception as exc:  # noqa: BLE001 - a node is anybody's code
             return self._failed(exc, frame)
         finally:
-            self.count.seconds += time.perf_counter() - started
+            took = time.perf_counter() - started
+            self.count.seconds += took
+            self.count.work.add(took)
 
     def settle(self, frame: Frame[Any], made: Out | _Missed) -> Out:
         """What comes out of a frame in the end. Called in the order of the frames."""
@@ -217,6 +364,7 @@ class _Worker:
         """Outputs of one call, checked against the plan and put in envelopes."""
         if not self._outs:
             self.count.given += 1
+            self.count.age.add(self._now() - frame.born)
             return []
         if not (isinstance(given, tuple) and hasattr(given, "_fields")):
             given = (given,)
@@ -330,6 +478,7 @@ class _Worker:
             raise failure from exc
         if self.count.errors == 1:
             log.warning("%s; on_error: %s", failure, self.step.on_error)
+        self._notify(Notice("error", self.step.name, str(failure), frame.seconds))
         return _Missed(self.step.on_error, "error")
 
     # params
@@ -340,14 +489,22 @@ class _Worker:
         values = settings.fields.get(self.step.name)
         if values is None or self.node is None:
             return
-        now = self.node.__dict__
-        changed = {name: value for name, value in values.items() if now[name] != value}
-        if not changed:
+        cls = type(self.node)
+        live = {name: value for name, value in values.items() if change_of(cls, name) == "live"}
+        self.node.__dict__.update(live)
+        coming = self._opening.node if self._opening is not None else self.node
+        now = coming.__dict__
+        changed = {n: v for n, v in values.items() if n not in live and now[n] != v}
+        if changed and values != self._refused:
+            self._rebuild(_fresh(self.node, {n: v for n, v in values.items() if n not in live}))
+
+    def _rebuild(self, new: Node) -> None:
+        """A session goes on with the old instance until the new one is there; a file waits."""
+        if self._context is not None and self._context.live:
+            if self._opening is not None:
+                self._opening.abandon()
+            self._opening = _Opening(self.step.name, new, self._context)
             return
-        if all(change_of(type(self.node), name) == "live" for name in changed):
-            now.update(changed)
-            return
-        new = _fresh(self.node, changed)
         self.close()
         self.node = new
         self.open()
@@ -504,8 +661,10 @@ class Run:
         plan: Plan,
         media: Media | None = None,
         now: Callable[[], float] = time.monotonic,
+        notify: Notify = unheard,
     ) -> None:
         self.plan = plan
+        self._notify = notify
         self._media = media or Media()
         self._now = now
         nodes = {name: node.settings for name, node in plan.graph.nodes.items()}
@@ -522,7 +681,11 @@ class Run:
         self.done = threading.Event()
 
     def start(self) -> None:
-        """Set every node up, then let the stages go. Raises NodeFailed; then all is closed."""
+        """Set every node up, then let the stages go. Raises NodeFailed; then all is closed.
+
+        A session does not wait for a slow one: frames go by it until it is ready.
+        """
+        patience = self._patience() if self.plan.mode is Mode.LIVE else None
         for step in self.plan.steps.values():
             if step.settings is not None:
                 lazy.load_used(sys.modules[type(step.settings).__module__])
@@ -538,7 +701,7 @@ class Run:
         try:
             for run in self._running:
                 opened.append(run)
-                run.open()
+                run.open(patience)
         except NodeFailed as exc:
             for run in reversed(opened):
                 run.close_quietly()
@@ -551,6 +714,10 @@ class Run:
         self._traffic.enter(len(threads))
         for thread in threads:
             thread.start()
+
+    def _patience(self) -> Callable[[], float]:
+        until = time.monotonic() + PATIENCE_SECONDS
+        return lambda: max(LEAST_PATIENCE_SECONDS, until - time.monotonic())
 
     def wait(self) -> Report:
         """The account, once everything has ended. Raises what ended it before its time."""
@@ -622,7 +789,7 @@ class Run:
         context = None if step.settings is None else self.context(step)
         counts = [NodeCount() for _ in range(number)]
         self._counts[name] = counts
-        return [_Worker(step, context, count, sequel) for count in counts]
+        return [_Worker(step, context, count, sequel, self._notify, self._now) for count in counts]
 
     def edge_count(self, link: Link) -> EdgeCount:
         return self._edges[str(link)]
@@ -714,10 +881,14 @@ class _StageRun:
             for place in range(stage.workers)
         ]
 
-    def open(self) -> None:
+    def open(self, patience: Callable[[], float] | None) -> None:
+        """Set its nodes up; with patience, those that can be gone by are not waited for longer."""
         for row in self._rows:
             for worker in row:
-                worker.open()
+                if patience is None or not worker.step.inputs or not worker.step.outputs:
+                    worker.open()
+                else:
+                    worker.open_aside(patience())
 
     def close_quietly(self) -> None:
         """Close after something else has failed: that is what will be told."""
@@ -876,6 +1047,12 @@ def _choice(plan: Plan, name: str) -> Choice:
         within = LIVE_WITHIN_MS
     return Join(declared[0].name, others, step.missing, None if within is None else within / 1000)
 
+
+PATIENCE_SECONDS: Final = 0.7
+"""How long the start of a session waits for all its nodes together: it is answered in a second."""
+
+LEAST_PATIENCE_SECONDS: Final = 0.05
+"""What each node has at least, so that one slow node does not make the others late."""
 
 LIVE_WITHIN_MS: Final = 40.0
 """How long a join waits in a session when the file does not say: one picture at 25 fps."""

@@ -138,10 +138,13 @@ class Ramp:
 
 @dataclass
 class Patch:
-    """A change that was accepted. `seconds` is the time of the first frame it holds for."""
+    """A change that was accepted. `seconds` is the time of the first frame it holds for.
+
+    Several callers share one when their changes wait for the same frame: the newest values win.
+    """
 
     version: int
-    values: Mapping[str, Any]
+    values: dict[str, Any]
     at: float
     seconds: float | None = None
     applied: threading.Event = field(default_factory=threading.Event)
@@ -176,14 +179,23 @@ class Params:
         Raises ParamRejected with one Problem per param; then nothing has changed.
         """
         with self._lock:
-            if len(self._pending) >= PENDING:
+            if len(self._pending) >= PENDING and self._newest(at) is None:
                 raise ParamRejected([Problem("too-many", f"{PENDING} changes wait already")])
             accepted = self._accept(values)
             self._version += 1
+            if waiting := self._newest(at):
+                waiting.values.update(accepted)
+                waiting.version = self._version
+                return waiting
             patch = Patch(self._version, accepted, at)
             self._pending.append(patch)
             self._pending.sort(key=lambda each: (each.at, each.version))
             return patch
+
+    def _newest(self, at: float) -> Patch | None:
+        """The change that waits for the same time, if none comes between: the next one joins it."""
+        newest = self._pending[-1] if self._pending else None
+        return newest if newest is not None and newest.at == at else None
 
     def at(self, seconds: float) -> Snapshot:
         """What holds for a frame at this time. The same object while nothing changes."""

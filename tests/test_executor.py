@@ -1,6 +1,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, ClassVar
 
 import av
@@ -842,3 +843,179 @@ def test_stages_that_wait_for_each_other_are_noticed() -> None:
     calls[0]()
     with pytest.raises(Stalled, match="every stage waits for another one"):
         run.wait()
+
+
+# sessions: nodes that are set up while frames go by
+
+
+class Slow(Node):
+    """Doubles the luma, once its setup() was allowed to end."""
+
+    factor: int = 2
+    allowed: ClassVar[threading.Event] = threading.Event()
+    begun: ClassVar[threading.Event] = threading.Event()
+    closed: ClassVar[list[int]] = []
+    fails: ClassVar[set[int]] = set()
+
+    def setup(self, ctx: Context) -> None:
+        self.begun.set()
+        reach(self.allowed)
+        if self.factor in self.fails:
+            raise RuntimeError("no memory left")
+
+    def process(self, image: YUV) -> OwnYUV:
+        new = pixels.copy(image)
+        for plane in pixels.planes(new)[:1]:
+            plane *= self.factor
+        return new
+
+    def close(self) -> None:
+        self.closed.append(self.factor)
+
+
+def slow() -> type[Slow]:
+    class Here(Slow):
+        allowed: ClassVar[threading.Event] = threading.Event()
+        begun: ClassVar[threading.Event] = threading.Event()
+        closed: ClassVar[list[int]] = []
+        fails: ClassVar[set[int]] = set()
+
+    return Here
+
+
+class Fed(Node):
+    """Gives the pictures that a test hands to it."""
+
+    feed: ClassVar["SimpleQueue[int | None]"] = SimpleQueue()
+
+    def process(self) -> Iterator[YUV]:
+        while (number := self.feed.get(timeout=stubs.WAIT)) is not None:
+            yield picture(number)
+
+
+class Session:
+    """A live run of fed -> slow -> out, frame by frame."""
+
+    def __init__(self, node: type[Slow], text: str = "") -> None:
+        class Here(Fed):
+            feed: ClassVar["SimpleQueue[int | None]"] = SimpleQueue()
+
+        self.feed = Here.feed
+        self.seen: SimpleQueue[int] = SimpleQueue()
+        self.notices: SimpleQueue[tuple[str, str, str]] = SimpleQueue()
+
+        def see(image: av.VideoFrame) -> av.VideoFrame:
+            self.seen.put(luma(image))
+            return image
+
+        plan = plan_of(
+            "params: {by: slow.factor}\n"
+            "nodes: {fed: {type: fed}, slow: {type: slow}, see: {type: see}, out: {type: collect}}",
+            Mode.LIVE,
+            fed=Here,
+            slow=node,
+            see=calling(see),
+            collect=sink(),
+        )
+        self.run = Run(
+            plan, notify=lambda each: self.notices.put((each.kind, each.node, each.said))
+        )
+
+    def frame(self, number: int) -> int:
+        self.feed.put(number)
+        return self.seen.get(timeout=stubs.WAIT)
+
+    def until(self, value: int) -> None:
+        """Give the same picture again until it comes out like this."""
+        for _ in range(100_000):
+            if self.frame(10) == value:
+                return
+        raise AssertionError(f"never {value}")
+
+    def end(self) -> Report:
+        self.feed.put(None)
+        report = finished(self.run)
+        accounted(self.run.plan, report)
+        return report
+
+
+def test_frames_go_by_a_node_of_a_session_until_it_is_ready() -> None:
+    node = slow()
+    session = Session(node)
+    session.run.start()
+    assert session.frame(10) == 10
+    assert session.notices.get(timeout=stubs.WAIT) == ("loading", "slow", "")
+    node.allowed.set()
+    session.until(20)
+    assert session.notices.get(timeout=stubs.WAIT) == ("ready", "slow", "")
+    report = session.end()
+    assert report.nodes["slow"].dropped.total() == 0
+    assert node.closed == [2]
+
+
+def test_a_node_that_was_loading_when_the_session_ended_is_closed_when_it_can_be() -> None:
+    node = slow()
+    session = Session(node)
+    session.run.start()
+    assert session.frame(10) == 10
+    session.end()
+    assert node.closed == []
+    setup = next(each for each in threading.enumerate() if each.name == "setup slow")
+    node.allowed.set()
+    setup.join(stubs.WAIT)
+    assert node.closed == [2]
+
+
+def test_a_setup_that_fails_late_ends_the_session() -> None:
+    node = slow()
+    node.fails.add(2)
+    session = Session(node)
+    session.run.start()
+    assert session.frame(10) == 10
+    node.allowed.set()
+    while not session.run.done.wait(0.001):
+        session.feed.put(10)
+    with pytest.raises(NodeFailed, match="no memory left"):
+        session.run.wait()
+
+
+def test_a_session_goes_on_with_the_old_instance_while_a_new_one_is_built() -> None:
+    node = slow()
+    node.allowed.set()
+    session = Session(node)
+    session.run.start()
+    session.until(20)
+    node.allowed.clear()
+    node.begun.clear()
+    session.run.params.patch({"by": 3})
+    assert session.frame(10) == 20
+    reach(node.begun)
+    assert session.frame(10) == 20
+    node.allowed.set()
+    session.until(30)
+    assert node.closed == [2]
+    session.end()
+    assert node.closed == [2, 3]
+
+
+def test_a_session_keeps_the_old_instance_when_the_new_one_cannot_be_built() -> None:
+    node = slow()
+    node.allowed.set()
+    node.fails.add(3)
+    session = Session(node)
+    session.run.start()
+    session.until(20)
+    while not session.notices.empty():
+        session.notices.get()
+    session.run.params.patch({"by": 3})
+    for _ in range(100_000):
+        assert session.frame(10) == 20
+        if not session.notices.empty():
+            break
+    kind, name, said = session.notices.get(timeout=stubs.WAIT)
+    assert (kind, name) == ("kept", "slow")
+    assert "no memory left" in said
+    session.run.params.patch({"by": 4})
+    session.until(40)
+    session.end()
+    assert node.closed == [2, 4]

@@ -162,11 +162,22 @@ def test_a_patch_is_refused_as_a_whole(values: dict[str, Any], said: list[str]) 
 
 def test_too_many_that_wait_are_refused_and_change_nothing() -> None:
     here = params()
-    for _ in range(PENDING):
-        here.patch({"level": 1}, at=100)
+    for each in range(PENDING):
+        here.patch({"level": 1}, at=100 + each)
     with pytest.raises(ParamRejected, match=f"{PENDING} changes wait already"):
         here.patch({"low": 8})
     assert here.at(0).params["low"] == 0
+
+
+def test_changes_for_the_same_frame_are_one_and_the_newest_value_wins() -> None:
+    here = params()
+    patches = {id(here.patch({"level": 1 / each, "low": 2})) for each in range(1, 5 * PENDING)}
+    assert len(patches) == 1
+    last = here.patch({"level": 0.25})
+    assert here.at(2.0).params["level"] == 0.25
+    assert here.at(2.0).params["low"] == 2
+    assert (last.seconds, last.applied.is_set(), last.version) == (2.0, True, 5 * PENDING)
+    assert here.patch({"level": 0.5}) is not last
 
 
 def test_a_patch_that_was_refused_leaves_no_trace_in_the_next_check() -> None:
@@ -189,11 +200,11 @@ def test_a_patch_that_was_refused_leaves_no_trace_in_the_next_check() -> None:
         ordered=Ordered,
     )
     here = Params(graph.params.values(), {"e": graph.nodes["e"].settings})
-    for _ in range(PENDING):
-        here.patch({"low": 1}, at=100)
+    for each in range(PENDING):
+        here.patch({"low": 1}, at=100 + each)
     with pytest.raises(ParamRejected):
         here.patch({"low": 9})  # there is no room
-    here.at(100)
+    here.at(100 + PENDING)
     here.patch({"high": 5})
     with pytest.raises(ParamRejected, match="low should not be above high"):
         here.patch({"low": 6})
