@@ -662,9 +662,10 @@ class Run:
         media: Media | None = None,
         now: Callable[[], float] = time.monotonic,
         notify: Notify = unheard,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.plan = plan
-        self._notify = notify
+        self._notify, self._on_end = notify, on_end
         self._media = media or Media()
         self._now = now
         nodes = {name: node.settings for name, node in plan.graph.nodes.items()}
@@ -678,6 +679,7 @@ class Run:
         self._began = self._ended = 0.0
         self._media_micros = 0
         self._running: list[_StageRun] = []
+        self._first = Snapshot()
         self.done = threading.Event()
 
     def start(self) -> None:
@@ -685,6 +687,7 @@ class Run:
 
         A session does not wait for a slow one: frames go by it until it is ready.
         """
+        self._first = self.params.at(0.0)  # what was set before counts for setup(), too
         patience = self._patience() if self.plan.mode is Mode.LIVE else None
         for step in self.plan.steps.values():
             if step.settings is not None:
@@ -708,6 +711,7 @@ class Run:
             self._failure, self._running = exc, []
             self._ended = self._now()
             self.done.set()
+            self._on_end()
             raise
         self._left = len(self._running)
         threads = [thread for run in self._running for thread in run.threads]
@@ -745,6 +749,11 @@ class Run:
         nodes = {name: _sum(counts) for name, counts in self._counts.items()}
         return Report(nodes, self._edges, ended - self._began, self._media_micros / 1_000_000)
 
+    @property
+    def failure(self) -> Exception | None:
+        """What ended it before its time."""
+        return self._failure
+
     # called by stages
 
     def fail(self, failure: Exception) -> None:
@@ -761,6 +770,7 @@ class Run:
         if last:
             self._ended = self._now()
             self.done.set()
+            self._on_end()
 
     def _stalled(self) -> None:
         self.fail(Stalled("every stage waits for another one"))
@@ -786,6 +796,8 @@ class Run:
     def workers(self, name: str, number: int) -> list[_Worker]:
         """That many workers for a step, each with its own instance of the node."""
         step, sequel = self.plan.steps[name], _Sequel()
+        if step.settings is not None and (fields := self._first.fields.get(name)):
+            step = replace(step, settings=_fresh(step.settings, fields))
         context = None if step.settings is None else self.context(step)
         counts = [NodeCount() for _ in range(number)]
         self._counts[name] = counts

@@ -1019,3 +1019,25 @@ def test_a_session_keeps_the_old_instance_when_the_new_one_cannot_be_built() -> 
     session.until(40)
     session.end()
     assert node.closed == [2, 4]
+
+
+def test_what_is_set_before_the_start_counts_for_setup() -> None:
+    node = slow()
+    node.allowed.set()
+    session = Session(node)
+    session.run.params.patch({"by": 3})
+    session.run.start()
+    assert session.frame(10) == 30
+    session.end()
+    assert node.closed == [3]
+
+
+def test_the_end_of_a_run_is_told_once() -> None:
+    ends: list[bool] = []
+    plan = plan_of("nodes: {source: {type: count}, out: {type: collect}}")
+    run = Run(plan, on_end=lambda: ends.append(run.done.is_set()))
+    run.start()
+    finished(run)
+    run.stop()
+    assert ends == [True]
+    assert run.failure is None
