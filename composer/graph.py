@@ -101,6 +101,7 @@ class Graph:
     nodes: Mapping[str, GraphNode]
     edges: tuple[Edge, ...]
     params: Mapping[str, Param]
+    description: str = ""
 
     def into(self, node: str) -> Iterator[Edge]:
         return (edge for edge in self.edges if edge.end == node)
@@ -178,7 +179,15 @@ def build(
     if draft.problems:
         return None, draft.problems
     nodes = {name: draft.nodes[name] for name in order}
-    return Graph(pipeline.doc.file, pipeline.capability, nodes, tuple(edges), draft.params), []
+    whole = Graph(
+        pipeline.doc.file,
+        pipeline.capability,
+        nodes,
+        tuple(edges),
+        draft.params,
+        pipeline.description,
+    )
+    return whole, []
 
 
 @dataclass

@@ -133,6 +133,7 @@ class Pipeline:
     params: Mapping[str, ParamSpec] = field(default_factory=dict)
     nodes: Mapping[str, NodeSpec] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
+    description: str = ""
 
 
 _TOP: Final = ("version", "capability", "description", "params", "nodes")
@@ -160,7 +161,8 @@ def read(doc: Document) -> tuple[Pipeline, list[Problem]]:
     nodes = _nodes(doc, problems) if "nodes" not in meant else {}
     written = doc.data.get(meant.get("params", "params"))
     unread = frozenset(written if isinstance(written, dict) else ()) - set(params)
-    return Pipeline(doc, str(doc.data.get("capability", "")), params, nodes, unread), problems
+    capability, said = (str(doc.data.get(key) or "") for key in ("capability", "description"))
+    return Pipeline(doc, capability, params, nodes, unread, said), problems
 
 
 def _version(doc: Document) -> list[Problem]:
