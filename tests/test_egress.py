@@ -1,0 +1,94 @@
+"""What is written on a thread is read on the loop, bounded, on one clock."""
+
+import asyncio
+import threading
+from fractions import Fraction
+
+from composer.egress import CUT, Cut, Egress
+
+TS = Fraction(1, 90_000)
+KEY = b"\0\0\0\1\x67\1\0\0\0\1\x68\1\0\0\1\x65"
+
+
+def give(egress: Egress, dts: int, kind: str = "video", *, key: bool = True, size: int = 0) -> None:
+    egress.packet(kind, KEY + b"\xaa" * size, dts, dts, TS, key=key)
+
+
+async def drain(egress: Egress) -> list[bytes | Cut]:
+    found: list[bytes | Cut] = []
+    while (item := await egress.read()) is not None:
+        found.append(item)
+    return found
+
+
+def opened(**options: int) -> Egress:
+    egress = Egress(**options)
+    egress.open(video="h264", audio="opus")
+    return egress
+
+
+def test_a_reader_is_woken_by_another_thread() -> None:
+    egress = opened()
+
+    async def read() -> list[bytes | Cut]:
+        task = asyncio.ensure_future(drain(egress))
+        await asyncio.sleep(0)  # it waits now
+        thread = threading.Thread(target=lambda: (give(egress, 0), egress.end()))
+        thread.start()
+        found = await task
+        thread.join()
+        return found
+
+    found = asyncio.run(read())
+    assert found[0] == CUT
+    assert isinstance(found[1], bytes)
+    assert len(found) == 2
+
+
+def test_each_keyframe_cuts_but_one_that_follows_at_once() -> None:
+    egress = opened()
+    for dts in (0, 3000, 180_000, 360_000):
+        give(egress, dts)
+    egress.end()
+    found = asyncio.run(drain(egress))
+    assert [each == CUT for each in found] == [True, False, True, False, True, False]
+    assert egress.counts.segments == 3
+
+
+def test_it_is_congested_until_it_has_been_read() -> None:
+    egress = opened(limit=64_000)
+    give(egress, 0, size=10_000)
+    assert not egress.congested
+    give(egress, 3000, size=10_000)
+    assert egress.congested
+    egress.end()
+    asyncio.run(drain(egress))
+    assert not egress.congested
+
+
+def test_beyond_the_limit_pictures_are_left_out_until_the_next_keyframe() -> None:
+    egress = opened(limit=64_000)
+    give(egress, 0, size=60_000)
+    give(egress, 3000, size=10_000, key=False)
+    give(egress, 6000, key=False)
+    give(egress, 9000)
+    assert egress.counts.dropped == {"full": 1, "keyframe": 1}
+    assert egress.counts.packets == 2
+
+
+def test_times_only_grow_and_both_tracks_move_together() -> None:
+    egress = opened()
+    times = [egress._ticks("video", dts) for dts in (900_000, 903_000, 902_000, 0, 3000)]
+    assert times == [900_000, 903_000, 903_001, 906_001, 909_001]
+    assert egress._ticks("audio", 6000) == 912_001
+
+
+def test_another_set_of_tracks_is_left_out() -> None:
+    egress = Egress()
+    egress.open(video="h264")
+    give(egress, 0)
+    egress.open(video="h264", audio="opus")
+    give(egress, 3000, "audio")
+    assert egress.counts.dropped == {"track": 1}
+    give(egress, 6000)
+    assert egress.counts.packets == 2
