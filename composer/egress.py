@@ -147,6 +147,8 @@ class Egress:
                     self._shift = max(self._last.values()) + CLOCK // 30 - dts
                 self._shifts[kind] = self._shift
             ticks = max(dts + self._shifts[kind], last + 1)
+        # Opus begins 6.5 ms before its sound, which below zero would look like a wrap of the clock
+        ticks = max(ticks, 0)
         self._last[kind] = ticks
         return ticks
 

@@ -3,3 +3,6 @@
 
 class Ingress:
     """The input of one session."""
+
+    has_audio: bool | None = None
+    """Whether sound comes; None while nobody knows."""

@@ -21,8 +21,8 @@ async def drain(egress: Egress) -> list[bytes | Cut]:
     return found
 
 
-def opened(**options: int) -> Egress:
-    egress = Egress(**options)
+def opened(limit: int = 4 << 20) -> Egress:
+    egress = Egress(limit=limit)
     egress.open(video="h264", audio="opus")
     return egress
 
@@ -30,10 +30,14 @@ def opened(**options: int) -> Egress:
 def test_a_reader_is_woken_by_another_thread() -> None:
     egress = opened()
 
+    def write() -> None:
+        give(egress, 0)
+        egress.end()
+
     async def read() -> list[bytes | Cut]:
         task = asyncio.ensure_future(drain(egress))
         await asyncio.sleep(0)  # it waits now
-        thread = threading.Thread(target=lambda: (give(egress, 0), egress.end()))
+        thread = threading.Thread(target=write)
         thread.start()
         found = await task
         thread.join()

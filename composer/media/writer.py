@@ -195,6 +195,10 @@ class PictureEncoder:
         self._first, self._step = picture, picture.duration
         return []
 
+    def ask_keyframe(self) -> None:
+        """Make the next picture a keyframe."""
+        self._due = -(1 << 62)
+
     def finish(self) -> list[Any]:
         """The packets that are still held. Nothing can be encoded afterwards."""
         if not self._layout:

@@ -126,20 +126,20 @@ def test_tables_are_the_same_each_time_but_for_their_turn() -> None:
 @pytest.mark.parametrize(("audio", "channels"), [("opus", 1), ("opus", 2), ("aac", 2)])
 def test_libavformat_knows_the_tracks(audio: str, channels: int) -> None:
     coder = av.CodecContext.create("libopus" if audio == "opus" else "aac", "w")
-    coder.sample_rate, coder.layout = 48_000, "mono" if channels == 1 else "stereo"  # type: ignore[attr-defined]
-    coder.format = "flt" if audio == "opus" else "fltp"  # type: ignore[attr-defined]
+    coder.sample_rate, coder.layout = 48_000, "mono" if channels == 1 else "stereo"
+    coder.format = "flt" if audio == "opus" else "fltp"
     muxer = Muxer(audio=audio, channels=channels)
     data, packets = muxer.tables(), []
     coder.open()
     for number in range(40):
-        block = av.AudioFrame(coder.format.name, coder.layout.name, coder.frame_size)  # type: ignore[attr-defined]
+        block = av.AudioFrame(coder.format.name, coder.layout.name, coder.frame_size)
         block.sample_rate, block.pts = 48_000, number * block.samples
         for plane in block.planes:
             plane.update(bytes(plane.buffer_size))
-        packets += [bytes(packet) for packet in coder.encode(block)]  # type: ignore[attr-defined]
+        packets += [bytes(packet) for packet in coder.encode(block)]
     for number, packet in enumerate(packets):
         data += muxer.audio(packet, 90_000 + number * 1800)
-    with av.open(io.BytesIO(data), format="mpegts") as source:
+    with av.open(io.BytesIO(data), mode="r", format="mpegts") as source:
         track = source.streams.audio[0]
         assert track.codec_context.codec.canonical_name == audio
         assert track.codec_context.layout.nb_channels == channels

@@ -1,0 +1,198 @@
+"""Pictures and sound of a session into packets, none of which waits for another."""
+
+import dataclasses
+import logging
+from collections import deque
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Final, Protocol
+
+import av
+
+from composer.errors import MediaError
+from composer.frames import Moment
+from composer.media import pixels
+from composer.media.writer import (
+    PictureEncoder,
+    PictureSettings,
+    SoundDecoder,
+    SoundEncoder,
+    SoundSettings,
+)
+
+log: Final = logging.getLogger(__name__)
+
+HELD_SECONDS: Final = 2
+"""Sound before the first picture is held for so long."""
+
+LONGEST_KEYFRAME_SECONDS: Final = 4.0
+"""Each segment begins with a keyframe, and readers give up on segments that last too long."""
+
+BITS_PER_PIXEL: Final = 2.5
+"""Of one second: 2.3 Mbit/s at 1280x720."""
+
+
+class Outlet(Protocol):
+    """Where packets go: see composer.egress.Egress."""
+
+    @property
+    def congested(self) -> bool: ...
+
+    def open(self, *, video: str = "", audio: str = "", channels: int = 2) -> None: ...
+
+    def packet(
+        self, kind: str, data: bytes, pts: int, dts: int, time_base: Fraction, *, key: bool
+    ) -> None: ...
+
+    def dropped(self, reason: str) -> None: ...
+
+
+class LiveWriter:
+    """Encodes for one Outlet, which it does not end: another LiveWriter may go on after it.
+
+    audio_expected: asked at the first picture; a track of sound is declared only then. Raises
+    MediaError for codecs that cannot be sent.
+    """
+
+    def __init__(
+        self,
+        egress: Outlet,
+        pictures: PictureSettings,
+        sound: SoundSettings,
+        *,
+        audio_expected: bool | Callable[[], bool],
+    ) -> None:
+        codec = "h264" if pictures.codec == "auto" else pictures.codec
+        if codec not in ("h264", "hevc"):
+            raise MediaError(f"a session cannot send {codec}; write `codec: h264`")
+        if sound.codec not in ("auto", "opus", "aac", "none"):
+            raise MediaError(f"a session cannot send `audio: {sound.codec}`; write `audio: opus`")
+        if sound.codec == "aac":
+            log.warning("viewers by WebRTC do not hear aac; `audio: opus` reaches all")
+        self._egress, self._settings = egress, dataclasses.replace(pictures, codec=codec)
+        self._audio = "opus" if sound.codec == "auto" else sound.codec.replace("none", "")
+        self._bitrate, self._audio_expected = sound.bitrate, audio_expected
+        self._pictures: PictureEncoder | None = None
+        self._sound: SoundEncoder | None = None
+        self._decoder: SoundDecoder | None = None
+        self._mixer: av.AudioResampler | None = None
+        self._early: deque[av.AudioFrame] = deque()
+        self._skipped = self._closed = False
+
+    def picture(self, image: av.VideoFrame, at: Moment) -> None:
+        if self._egress.congested:
+            self._egress.dropped("congested")
+            self._skipped = True
+            return
+        fitted = pixels.convert(image, "yuv420p", color=at.color)
+        if self._pictures is None:
+            fitted = self._begun(fitted, image, at)
+        assert self._pictures is not None
+        if self._skipped:
+            self._skipped = False
+            self._pictures.ask_keyframe()
+        self._give("video", self._pictures.encode(fitted, at))
+        while self._early:
+            self._hear(self._early.popleft())
+
+    def sound(self, item: Any, at: Moment) -> None:
+        """item: an av.AudioFrame, or an av.Packet whose stream has the track's parameters."""
+        if not self._audio or (self._pictures is not None and self._sound is None):
+            return
+        for block in self._blocks(item):
+            if self._pictures is not None:
+                self._hear(block)
+                continue
+            self._early.append(block)
+            while _seconds(block) - _seconds(self._early[0]) > HELD_SECONDS:
+                self._early.popleft()
+                self._egress.dropped("early")
+
+    def finish(self) -> None:
+        """Send what the encoders still hold."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._pictures is not None:
+            self._give("video", self._pictures.finish())
+        if self._sound is not None:
+            self._give("audio", self._sound.finish())
+
+    def close(self) -> None:
+        """The same after something went wrong."""
+        try:
+            self.finish()
+        except MediaError as exc:
+            log.debug("%s", exc)
+
+    def _begun(self, fitted: av.VideoFrame, image: av.VideoFrame, at: Moment) -> av.VideoFrame:
+        """Open the output. The first picture gets a duration, so that it need not wait for the
+        second one to tell the rate.
+        """
+        codec = self._settings.codec
+        context = av.CodecContext.create(self._settings.coder.name, "w")
+        settings = live_settings(self._settings, image.width, image.height)
+        self._pictures = PictureEncoder(context, settings, live=True)
+        expected = self._audio_expected
+        heard = bool(self._audio) and (expected() if callable(expected) else expected)
+        channels = min(self._early[0].layout.nb_channels, 2) if self._early else 2
+        self._egress.open(video=codec, audio=self._audio if heard else "", channels=channels)
+        if heard:
+            coder = "libopus" if self._audio == "opus" else "aac"
+            self._sound = SoundEncoder(av.CodecContext.create(coder, "w"), self._bitrate)
+        else:
+            self._early.clear()
+        if not image.duration:
+            fitted = pixels.copy(fitted) if fitted is image else fitted
+            fitted.pts, fitted.time_base = at.pts, at.time_base
+            fitted.duration = max(round(Fraction(1, 30) / at.time_base), 1)
+        return fitted
+
+    def _blocks(self, item: Any) -> list[av.AudioFrame]:
+        if isinstance(item, av.AudioFrame):
+            return [item]
+        if self._decoder is None:
+            self._decoder = SoundDecoder(item.stream)
+        return self._decoder.decode(item)
+
+    def _hear(self, block: av.AudioFrame) -> None:
+        if self._sound is None:
+            return
+        blocks = [block]
+        if block.layout.nb_channels > 2 or self._mixer is not None:
+            self._mixer = self._mixer or av.AudioResampler("fltp", "stereo", block.sample_rate)
+            blocks = self._mixer.resample(block)
+        for each in blocks:
+            self._give("audio", self._sound.encode(each))
+
+    def _give(self, kind: str, packets: list[Any]) -> None:
+        encoder = self._pictures if kind == "video" else self._sound
+        assert encoder is not None
+        base = encoder.context.time_base
+        for packet in packets:
+            if packet.pts is None:
+                continue
+            dts = packet.pts if packet.dts is None else packet.dts
+            key = kind == "audio" or packet.is_keyframe
+            self._egress.packet(kind, bytes(packet), packet.pts, dts, base, key=key)
+
+
+def live_settings(settings: PictureSettings, width: int, height: int) -> PictureSettings:
+    """The settings with what a stream needs: bounded bits, planned keyframes, no B-frames."""
+    most = str(settings.bitrate or min(max(round(width * height * BITS_PER_PIXEL), 300_000), 10**7))
+    options = {"maxrate": most, "bufsize": most, "bf": "0", "forced-idr": "1"}
+    if settings.codec == "hevc":
+        options["x265-params"] = "log-level=error:scenecut=0:bframes=0:open-gop=0"
+    else:
+        options["sc_threshold"] = "0"
+    return dataclasses.replace(
+        settings,
+        keyframe_s=min(settings.keyframe_s or 2.0, LONGEST_KEYFRAME_SECONDS),
+        options=options | dict(settings.options),
+    )
+
+
+def _seconds(block: av.AudioFrame) -> float:
+    if block.pts is None or block.time_base is None:
+        return 0.0
+    return float(block.pts * block.time_base)
