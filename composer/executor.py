@@ -791,6 +791,8 @@ class Run:
             ingress=self._media.ingress,
             egress=self._media.egress,
             data=self._media.data,
+            now=self._now,
+            wait=self._stopping.wait,
         )
 
     def workers(self, name: str, number: int) -> list[_Worker]:

@@ -1,6 +1,8 @@
 """Node: one step of a pipeline. Its fields are its settings, its `process` declares its ports."""
 
 import inspect
+import threading
+import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -65,13 +67,19 @@ class Port:
         return str(self.formats[0].kind)
 
 
+def _wait(seconds: float) -> bool:
+    """Nobody stops a node that runs alone."""
+    return threading.Event().wait(seconds)
+
+
 @dataclass(frozen=True)
 class Context:
     """What the plan decided for one node; given to setup().
 
     inputs, outputs: the Format of each connected port. source, sink: the media this run reads and
     writes ("" when there is none). live: a session rather than a file; then ingress and egress are
-    its ends where it has them, and data takes one line of JSON for its data channel.
+    its ends where it has them, and data takes one line of JSON for its data channel. now: monotonic
+    seconds. wait: let so many seconds pass; true, and at once, when the run stops.
     """
 
     node: str
@@ -85,6 +93,8 @@ class Context:
     ingress: "Ingress | None" = None
     egress: "Egress | None" = None
     data: Callable[[str], None] | None = None
+    now: Callable[[], float] = time.monotonic
+    wait: Callable[[float], bool] = _wait
 
     def path(self, name: str) -> Path:
         """The file that a setting names, below the pipeline's folder."""

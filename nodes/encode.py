@@ -8,9 +8,10 @@ from pydantic import field_validator, model_validator
 
 from composer import Context, Fixed, Layouts, Moment, Node, Picture, Sound
 from composer.errors import MediaError
-from composer.media import writer
+from composer.media import cast, writer
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
+    from composer.media.cast import LiveWriter
     from composer.media.writer import Writer
 
 _BITRATE = re.compile(r"(?P<number>\d{1,9}(\.\d{1,6})?)(?P<unit>[kKmM]?)")
@@ -39,6 +40,9 @@ class Encode(Node):
 
     Endings: mp4 (and m4v, m4a), mkv, mov, ts, webm; png and jpg for single pictures, one file each
     with a number in the name: `out/%03d.png`. A track that comes 10 seconds late is left out.
+
+    A session without a `path` of its own streams: h264 or hevc in yuv420p without B-frames, sound
+    as opus (aac cannot be heard by WebRTC viewers), a keyframe at least each 4 seconds.
     """
 
     merges = True
@@ -85,7 +89,7 @@ class Encode(Node):
         "", description="file to write, below the pipeline's folder, when the run names no output"
     )
 
-    _writer: "Writer | None" = None
+    _writer: "Writer | LiveWriter | None" = None
 
     @field_validator("bitrate", "audio_bitrate")
     @classmethod
@@ -99,13 +103,32 @@ class Encode(Node):
         return self
 
     def setup(self, ctx: Context) -> None:
+        if ctx.egress is not None and not self.path:
+            ingress, heard = ctx.ingress, "audio" in ctx.inputs
+            self._writer = cast.LiveWriter(
+                ctx.egress,
+                self._pictures(),
+                self._sounds(),
+                audio_expected=lambda: heard and (ingress is None or bool(ingress.has_audio)),
+            )
+            return
         sink = ctx.sink or self._own_path(ctx)
         if not sink:
             raise MediaError("there is no file to write: give --output FILE")
         if ctx.source and os.path.exists(sink) and os.path.exists(ctx.source):
             if os.path.samefile(ctx.source, sink):
                 raise MediaError(f"{sink} is the input, too; give another --output")
-        pictures = writer.PictureSettings(
+        self._writer = writer.Writer(
+            sink,
+            self._pictures(),
+            self._sounds(),
+            image="image" in ctx.inputs,
+            audio="audio" in ctx.inputs,
+            live=ctx.live,
+        )
+
+    def _pictures(self) -> "writer.PictureSettings":
+        return writer.PictureSettings(
             codec=self.codec,
             preset=self.preset,
             crf=self.crf,
@@ -115,14 +138,9 @@ class Encode(Node):
             threads=self.threads,
             options={name: str(value) for name, value in self.options.items()},
         )
-        self._writer = writer.Writer(
-            sink,
-            pictures,
-            writer.SoundSettings(self.audio, int(self.audio_bitrate or 0)),
-            image="image" in ctx.inputs,
-            audio="audio" in ctx.inputs,
-            live=ctx.live,
-        )
+
+    def _sounds(self) -> "writer.SoundSettings":
+        return writer.SoundSettings(self.audio, int(self.audio_bitrate or 0))
 
     def _own_path(self, ctx: Context) -> str:
         path = ctx.path(self.path)

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from composer import Context, Fixed, Moment, Node
 from composer.values import Record as Row
 
 STANDARD_OUTPUT: Final = "-"
+DEFAULT_PATH: Final = "records.jsonl"
 
 
 class Record(Node):
@@ -19,11 +21,12 @@ class Record(Node):
 
     record: any flat mapping; detections are turned into records on the way. Times are those of the
     picture it was made from. Each line is in the file before the next record is taken. A file run
-    writes the file anew, sessions add to it. Numbers that JSON does not know (NaN) become null.
+    writes the file anew, sessions add to it; a session with a data channel sends the lines there
+    unless a `path` is given. Numbers that JSON does not know (NaN) become null.
     """
 
     path: str = Fixed(
-        "records.jsonl",
+        DEFAULT_PATH,
         min_length=1,
         description="file below the working directory; - is standard output",
     )
@@ -33,8 +36,12 @@ class Record(Node):
 
     _file: BinaryIO | None = None
     _lines: int = 0
+    _send: Callable[[str], None] | None = None
 
     def setup(self, ctx: Context) -> None:
+        if ctx.live and ctx.data is not None and self.path == DEFAULT_PATH:
+            self._send = ctx.data
+            return
         if self.path != STANDARD_OUTPUT:
             # not buffered: close() has nothing left to write that could fail
             self._file = open(self.path, "ab" if ctx.live else "wb", buffering=0)
@@ -43,7 +50,11 @@ class Record(Node):
         if self.max_lines and self._lines >= self.max_lines:
             return
         self._lines += 1
-        line = as_json({"pts": at.pts, "seconds": round(at.seconds, 6)} | record) + "\n"
+        text = as_json({"pts": at.pts, "seconds": round(at.seconds, 6)} | record)
+        if self._send is not None:
+            self._send(text)
+            return
+        line = text + "\n"
         if self._file is None:
             sys.stdout.write(line)
             sys.stdout.flush()

@@ -56,7 +56,8 @@ class TestSource(Node):
 
     image: `width` x `height` at `fps`, times in 1/90000 second from 0, BT.601 tags. audio: blocks
     of 1024 samples, 48 kHz, mono float, a sine at -18 dB full scale; none while `tone` is 0.
-    Everything is made as fast as it is asked for, and is the same at each run.
+    Everything is made as fast as it is asked for, and is the same at each run. In a session it
+    comes at the pace of the clock; what could not be given in its time is left out.
 
     bars: SMPTE colour bars at 75 %, above them the number of the picture as a bar code
     (composer.media.barcode), below them a marker that crosses the picture in 4 s. ramp: grey from
@@ -82,6 +83,7 @@ class TestSource(Node):
     _draw: Draw | None = None
     _sound: bool = False
     _phase: float = 0.0
+    _ctx: Context | None = None
 
     @field_validator("fps")
     @classmethod
@@ -100,13 +102,18 @@ class TestSource(Node):
             layout = ctx.outputs["image"].layout
             self._draw = PATTERNS[self.pattern](self, empty(self.width, self.height, layout))
         self._sound = "audio" in ctx.outputs
+        self._ctx = ctx if ctx.live else None
 
     def process(self) -> Iterator[Tracks]:
         rate = rates.frame_rate(self.fps)
         length = Fraction(str(self.duration))
         heard = 0
-        for number in range(ceil(length * rate)) if length else count():
+        numbers: Iterator[int] = iter(range(ceil(length * rate))) if length else count()
+        for number in numbers if self._ctx is None else self._paced(self._ctx, numbers, rate):
             pts = rates.ticks(number, rate)
+            if self._ctx is not None:  # skip the sound of pictures that were skipped
+                late = (pts * SAMPLE_RATE // 90_000 - heard) // BLOCK - SAMPLE_RATE // BLOCK
+                heard += max(late, 0) * BLOCK
             while self._sound and heard * 90_000 <= pts * SAMPLE_RATE:
                 yield from self._block(heard, BLOCK)
                 heard += BLOCK
@@ -117,6 +124,16 @@ class TestSource(Node):
         while self._sound and heard < length * SAMPLE_RATE:
             yield from self._block(heard, min(BLOCK, ceil(length * SAMPLE_RATE) - heard))
             heard += BLOCK
+
+    def _paced(self, ctx: Context, numbers: Iterator[int], rate: Fraction) -> Iterator[int]:
+        """Each number when its time has come; none whose successor's time has come, too."""
+        begin = ctx.now()
+        for number in numbers:
+            early = begin + float(number / rate) - ctx.now()
+            if early > 0 and ctx.wait(early):
+                return
+            if early > -float(1 / rate):
+                yield number
 
     def _block(self, start: int, samples: int) -> Iterator[Tracks]:
         """Sound that goes on where the block before ended, whatever its pitch was."""

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from composer.egress import Egress
 from composer.errors import MediaError
 from composer.formats import PACKETS, Carrier, Format, Kind
+from composer.ingress import Ingress
 from composer.media import pixels
 from composer.node import Context, change_of
 from composer.testing import Bench, bars, picture, sound
@@ -223,3 +225,35 @@ def test_no_param_reaches_the_file() -> None:
 
 def test_closing_without_setup_is_fine() -> None:
     Encode().close()
+
+
+@pytest.mark.parametrize(("sounds", "tracks"), [([True], 2), ([False], 1), ([None], 1)])
+def test_a_session_streams_to_its_egress(
+    tmp_path: Path, sounds: list[bool | None], tracks: int
+) -> None:
+    egress, ingress = Egress(), Ingress()
+    ingress.has_audio = sounds[0]
+    with encoding(Encode(), "", "image", "audio", live=True, egress=egress, ingress=ingress) as run:
+        for index, image in enumerate(numbered(5)):
+            run(image=image, at=index / 25)
+        run.flush()
+    assert egress.counts.packets == 5
+    assert len(egress._tracks) == tracks
+
+
+@pytest.mark.parametrize("settings", [{"codec": "vp9"}, {"audio": "copy"}])
+def test_a_session_refuses_what_cannot_be_streamed(settings: dict[str, Any]) -> None:
+    with (
+        pytest.raises(MediaError, match="a session cannot send"),
+        encoding(Encode(**settings), "", live=True, egress=Egress()),
+    ):
+        pass
+
+
+def test_a_path_of_its_own_is_a_file_in_a_session_too(tmp_path: Path) -> None:
+    egress = Egress()
+    with encoding(Encode(path="a.ts"), "", live=True, egress=egress, folder=tmp_path) as run:
+        run(image=numbered(1)[0])
+        run.flush()
+    assert (tmp_path / "a.ts").is_file()
+    assert egress.counts.packets == 0

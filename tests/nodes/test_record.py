@@ -1,11 +1,13 @@
 import json
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from composer import Context, Moment
 from composer.testing import bench
 from nodes.record import Record
 
@@ -81,3 +83,13 @@ def test_a_full_disk_is_named_and_closing_is_quiet() -> None:
     with bench(Record(path="/dev/full")) as step:
         with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
             step(record={"a": 1})
+
+
+def test_a_session_sends_its_lines(here: Path) -> None:
+    sent: list[str] = []
+    node = Record()
+    node.setup(Context("rows", here, {}, {}, live=True, data=sent.append))
+    node.process({"a": 1}, Moment(45_000, Fraction(1, 90_000)))
+    node.close()
+    assert sent == ['{"pts": 45000, "seconds": 0.5, "a": 1}']
+    assert list(here.iterdir()) == []

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from composer import Context
 from composer.formats import LAYOUTS, YUV_LAYOUTS
 from composer.media import barcode, pixels
 from composer.testing import bench, run_node
-from nodes.test_source import TestSource, clock, strip_height
+from nodes.test_source import TestSource, Tracks, clock, strip_height
 
 PATTERNS = ["bars", "ramp", "noise", "counter", "testsrc", "solid"]
 
@@ -244,3 +245,55 @@ def test_the_plan_knows_size_and_length() -> None:
 def test_settings_out_of_range_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         TestSource.model_validate(fields)
+
+
+class Clock:
+    """Time that passes only while somebody waits, or when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds, self.waits, self.stopped = 100.0, 0, False
+
+    def now(self) -> float:
+        return self.seconds
+
+    def wait(self, seconds: float) -> bool:
+        self.waits += 1
+        self.seconds += seconds
+        return self.stopped
+
+
+def session(node: TestSource, clock: Clock) -> Iterator[Tracks]:
+    with bench(node) as step:
+        outputs = {port.name: port.formats[0] for port in node.outputs}
+        ctx = Context("in", Path(), {}, outputs, live=True, now=clock.now, wait=clock.wait)
+        step.node.setup(ctx)
+        yield from step.node.process()
+
+
+def test_a_session_gets_pictures_at_the_pace_of_the_clock() -> None:
+    clock = Clock()
+    for number, _ in enumerate(session(TestSource(width=16, height=16, duration=2), clock)):
+        assert clock.seconds == pytest.approx(100 + number / 30)
+    assert clock.waits == 59
+
+
+def test_after_a_stall_there_is_no_burst() -> None:
+    clock, seen, heard = Clock(), [], 0
+    for tracks in session(TestSource(width=16, height=16, duration=4, tone=440), clock):
+        if tracks.audio is not None:
+            heard += 1
+            continue
+        assert tracks.image is not None
+        seen.append(round((tracks.image.pts or 0) / 3000))
+        if seen[-1] == 30:
+            clock.seconds += 2.01
+    assert seen == [*range(31), *range(90, 120)]
+    assert heard < 150
+
+
+def test_a_session_that_stops_waits_for_no_picture() -> None:
+    clock = Clock()
+    made = session(TestSource(width=16, height=16, duration=0), clock)
+    next(made)
+    clock.stopped = True
+    assert list(made) == []
