@@ -82,7 +82,7 @@ def test_each_picture_comes_out_before_the_next_goes_in(codec: str) -> None:
 
 def test_keyframes_come_by_media_time_only() -> None:
     sink = Sink()
-    cast = writer(sink, PictureSettings(preset="ultrafast", keyframe_s=1))
+    cast = writer(sink, PictureSettings(preset="medium", keyframe_s=1))
     for number in range(60):
         image = picture(bars(64, 48) if number % 7 else 255 - bars(64, 48), seconds=number / 20)
         cast.picture(image, Moment(image.pts or 0, Fraction(1, 90_000)))

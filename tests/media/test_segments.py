@@ -41,6 +41,7 @@ def parse(data: bytes) -> Parsed:
                 found.flags.append(packet[5])
                 if packet[5] & 0x10:
                     found.clocks.append(int.from_bytes(packet[6:12]) >> 15)
+        assert begin < 188, "a packet without payload"
         found.stuffed.append(bool(packet[3] & 0x20))
         if packet[1] & 0x40:
             found.pes.setdefault(pid, []).append(b"")
