@@ -5,7 +5,12 @@ ComposerError
   ParamRejected     this patch is wrong, what runs goes on: .problems, one per field
   NodeFailed        a node raised: .node, .doing and .seconds say where, __cause__ says why
   MediaError        the bytes, the file or the codec are not what was asked for
+  SettingsInvalid   a flag or a variable of the environment: the message names it
   Stalled           every stage waits for another one: the graph cannot go on
+  TrickleError      a channel of a session
+    ChannelEnded    it is closed or gone, as the other side wanted
+    ChannelLost     its server cannot be reached or understood any more
+    SegmentLost     one segment was broken off; the next one may go well
 """
 
 from collections.abc import Sequence
@@ -79,5 +84,25 @@ class MediaError(ComposerError):
     """A file, a track or a codec is not what was asked for."""
 
 
+class SettingsInvalid(ComposerError):
+    """A flag or a variable of the environment cannot be used."""
+
+
 class Stalled(ComposerError):
     """Every stage waits for another one."""
+
+
+class TrickleError(ComposerError):
+    """Something about a channel. Its address is a secret and never in the message."""
+
+
+class ChannelEnded(TrickleError):
+    """The channel is closed or gone."""
+
+
+class ChannelLost(TrickleError):
+    """The channel's server cannot be reached or understood any more."""
+
+
+class SegmentLost(TrickleError):
+    """One segment was broken off."""

@@ -1,0 +1,78 @@
+"""A publisher's mind: which number the next segment has, and what an answer means. No wire here.
+
+See contract 4.11. Numbers are given out one by one and never again.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from composer.trickle import wire
+
+FIRST_WAIT_SECONDS: Final = 0.1
+LONGEST_WAIT_SECONDS: Final = 2.0
+
+MOST_FAILURES: Final = 10
+"""Segments lost in a row after which a channel that does not last is given up."""
+
+
+class Outcome(Enum):
+    """What became of one request."""
+
+    DONE = "done"
+    OVER = "over"  # the channel has ended
+    LOST = "lost"  # what was sent of the segment is broken; go on with the next
+    GIVE_UP = "give up"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Nothing was sent, so the same number may be used again, after so many seconds."""
+
+    after: float
+
+
+class Publication:
+    """Where a writer is in a channel. lasting: failures never end it (events and data)."""
+
+    def __init__(
+        self, start: int = 0, *, lasting: bool = False, chance: Callable[[], float] = random.random
+    ) -> None:
+        self._next, self._lasting, self._chance = start, lasting, chance
+        self._failures = self._lost = 0
+
+    def take(self) -> int:
+        """The number of the next segment."""
+        seq, self._next = self._next, self._next + 1
+        return seq
+
+    def replied(
+        self, status: int, headers: Mapping[str, str], *, sent: bool, ended: bool
+    ) -> Outcome | Retry:
+        """What the answer to a POST means. sent: bytes of it went out; ended: all of them did."""
+        if status == 404 or wire.CLOSED in headers:
+            return Outcome.OVER
+        if status < 300:
+            if ended:
+                self._failures = self._lost = 0
+                return Outcome.DONE
+            return self._broken()  # closed by somebody else while we were writing
+        if 300 <= status < 400:
+            return Outcome.GIVE_UP
+        return self.failed(sent=sent)
+
+    def failed(self, *, sent: bool) -> Outcome | Retry:
+        """What a broken connection, or a fault of the server, means."""
+        if sent:
+            return self._broken()
+        wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(self._failures, 10))
+        self._failures += 1
+        return Retry(wait * (0.5 + self._chance() / 2))
+
+    def _broken(self) -> Outcome:
+        self._lost += 1
+        if self._lost >= MOST_FAILURES and not self._lasting:
+            return Outcome.GIVE_UP
+        return Outcome.LOST

@@ -1,0 +1,246 @@
+"""Publisher: segments into a channel, one request each. The wire around a Publication."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Final
+
+import aiohttp
+
+from composer.errors import ChannelEnded, SegmentLost, TrickleError
+from composer.trickle import wire
+from composer.trickle.publication import Outcome, Publication, Retry
+
+log: Final = logging.getLogger(__name__)
+
+STALL_SECONDS: Final = 5.0
+"""How long a write waits for the network before its segment is given up."""
+
+HELD_BYTES: Final = 1024 * 1024
+"""Most bytes of a segment that wait for the network."""
+
+DELETE_SECONDS: Final = 5.0
+
+
+class Segment:
+    """One segment that is being written."""
+
+    def __init__(self, seq: int, stall: float) -> None:
+        self.seq: Final = seq
+        self.sent = 0
+        """Bytes that were handed to the network."""
+
+        self._stall = stall
+        self._held: deque[bytes] = deque()
+        self._size = 0
+        self._ended = False
+        self._failure: TrickleError | None = None
+        self._changed = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._posting: asyncio.Future[None] | None = None
+
+    async def write(self, data: bytes) -> None:
+        """Add bytes. Raises SegmentLost (go on with the next one) or ChannelEnded."""
+        if self._failure is not None:
+            raise self._failure
+        self._held.append(data)
+        self._size += len(data)
+        self._changed.set()
+        if self._size <= HELD_BYTES:
+            return
+        self._drained.clear()
+        try:
+            async with asyncio.timeout(self._stall):
+                await self._drained.wait()
+        except TimeoutError:
+            self.fail(SegmentLost(f"segment {self.seq} could not be sent in time"))
+            if self._posting is not None:
+                self._posting.cancel()
+        if self._failure is not None:
+            raise self._failure
+
+    async def end(self) -> None:
+        """Say that nothing more comes. The network finishes it meanwhile."""
+        self._ended = True
+        self._changed.set()
+
+    async def done(self) -> None:
+        """Wait until it is finished. Raises SegmentLost or ChannelEnded."""
+        if self._posting is not None:
+            await asyncio.wait({self._posting})
+        if self._failure is not None:
+            raise self._failure
+
+    @property
+    def finished(self) -> bool:
+        """Whether every byte was handed to the network."""
+        return self._ended and not self._held
+
+    def fail(self, failure: TrickleError) -> None:
+        if self._failure is None:
+            self._failure = failure
+        self._held.clear()
+        self._size = 0
+        self._drained.set()
+
+    async def body(self) -> AsyncIterator[bytes]:
+        # An empty piece makes aiohttp send the head now, before the first byte (contract 4.14).
+        yield b""
+        while True:
+            while self._held:
+                data = b"".join(self._held)
+                self._held.clear()
+                self._size = 0
+                self.sent += len(data)
+                self._drained.set()
+                yield data
+            if self._ended:
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+
+class Publisher:
+    """Writes one channel. lasting: no failure but the channel's end ends it, as for events.
+
+    ahead: the request of the next segment is opened while one is written.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        *,
+        content_type: str,
+        lasting: bool = False,
+        ahead: bool = False,
+        stall: float = STALL_SECONDS,
+    ) -> None:
+        self.lost = 0
+        """Segments that were broken off."""
+
+        self._http, self._url, self._type = http, url.rstrip("/"), content_type
+        self._name = self._url.rsplit("/", 1)[-1]
+        self._lasting, self._ahead, self._stall = lasting, ahead, stall
+        self._mind = Publication(lasting=lasting)
+        self._over = asyncio.Event()
+        self._reset = False
+        self._idle: Segment | None = None
+        self._requests: set[asyncio.Future[None]] = set()
+
+    @property
+    def ended(self) -> bool:
+        return self._over.is_set()
+
+    async def wait_ended(self) -> None:
+        """Return when the channel has ended, or was given up."""
+        await self._over.wait()
+
+    async def resume(self) -> None:
+        """Go on in a channel that somebody wrote to before; what they left open is closed.
+
+        Raises ChannelEnded, and aiohttp.ClientError when the server cannot be reached.
+        """
+        async with self._http.get(f"{self._url}/next", allow_redirects=False) as response:
+            if response.status == 404 or wire.CLOSED in response.headers:
+                raise ChannelEnded(f"channel {self._name} has ended")
+            latest = response.headers.get(wire.LATEST, "")
+        self._mind = Publication(int(latest) if latest.isdigit() else 0, lasting=self._lasting)
+        self._reset = True
+
+    def begin(self) -> Segment:
+        """The next segment; its request is on its way. Nothing is waited for."""
+        segment, self._idle = self._idle or self._opened(), None
+        if self._ahead:
+            self._idle = self._opened()
+        return segment
+
+    async def send(self, body: bytes) -> None:
+        """One whole segment. A lasting channel may lose it. Raises ChannelEnded, SegmentLost."""
+        segment = self.begin()
+        try:
+            await segment.write(body)
+            await segment.end()
+            await segment.done()
+        except SegmentLost:
+            if not self._lasting:
+                raise
+
+    async def close(self, seconds: float = 5.0) -> None:
+        """Let what is written be finished, for so many seconds at most."""
+        if self._idle is not None:
+            await self._idle.end()
+        if self._requests:
+            _, late = await asyncio.wait(self._requests, timeout=seconds)
+            for request in late:
+                request.cancel()
+            if late:
+                await asyncio.wait(late, timeout=1.0)
+
+    def _opened(self) -> Segment:
+        segment = Segment(self._mind.take(), self._stall)
+        if self.ended:
+            segment.fail(ChannelEnded(f"channel {self._name} has ended"))
+            return segment
+        reset, self._reset = self._reset, False
+        request = asyncio.ensure_future(self._post(segment, reset=reset))
+        segment._posting = request
+        self._requests.add(request)
+        request.add_done_callback(self._requests.discard)
+        return segment
+
+    async def _post(self, segment: Segment, *, reset: bool) -> None:
+        headers = {"Content-Type": self._type, **({wire.RESET: "1"} if reset else {})}
+        while True:
+            try:
+                step = await self._once(segment, headers)
+            except asyncio.CancelledError:
+                await self._delete(segment)
+                raise
+            if isinstance(step, Retry) and not self.ended:
+                await asyncio.sleep(step.after)
+                continue
+            await self._settle(segment, step)
+            return
+
+    async def _once(self, segment: Segment, headers: dict[str, str]) -> Outcome | Retry:
+        try:
+            async with self._http.post(
+                f"{self._url}/{segment.seq}",
+                data=segment.body(),
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                return self._mind.replied(
+                    response.status,
+                    response.headers,
+                    sent=segment.sent > 0,
+                    ended=segment.finished,
+                )
+        except (aiohttp.ClientError, OSError) as exc:
+            log.debug("channel %s: %s", self._name, type(exc).__name__)
+            return self._mind.failed(sent=segment.sent > 0)
+
+    async def _settle(self, segment: Segment, step: Outcome | Retry) -> None:
+        if step is Outcome.DONE:
+            return
+        if step is Outcome.LOST:
+            self.lost += 1
+            segment.fail(SegmentLost(f"segment {segment.seq} of {self._name} broke off"))
+            await self._delete(segment)
+            return
+        segment.fail(ChannelEnded(f"channel {self._name} has ended"))
+        self._over.set()
+
+    async def _delete(self, segment: Segment) -> None:
+        """Close a segment that was left open, so that its readers go on."""
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            async with asyncio.timeout(DELETE_SECONDS):
+                address = f"{self._url}/{segment.seq}"
+                async with self._http.delete(address, allow_redirects=False) as response:
+                    unknown = response.status == 400
+                if unknown:  # the server has never seen it: an empty one closes the hole
+                    async with self._http.post(address, data=b"", allow_redirects=False):
+                        pass
