@@ -1,8 +1,136 @@
-"""Ingress: what comes into a session, on its way from the network's loop to a decoder's thread."""
+"""Ingress: what comes into a session, on its way from the network's loop to a decoder's thread.
+
+The loop never waits: bytes are taken apart at once, and when too much waits for the decoder, what
+is older than the newest key unit is dropped and counted.
+"""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from composer.media.mpegts import Demuxer, Unit
+
+MOST_BYTES: Final = 16 * 1024 * 1024
+MOST_UNITS: Final = 600
+"""What may wait for the decoder: six seconds of 720p and its sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Units are missing here: a decoder begins anew at the next key unit."""
+
+
+@dataclass
+class IngressCount:
+    """bytes: that came in. units: that they held, by kind. dropped: units, by reason."""
+
+    bytes: int = 0
+    units: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    gaps: int = 0
 
 
 class Ingress:
-    """The input of one session."""
+    """The input of one session. put, gap and end are for the loop; one thread iterates."""
 
-    has_audio: bool | None = None
-    """Whether sound comes; None while nobody knows."""
+    def __init__(
+        self,
+        *,
+        most_bytes: int = MOST_BYTES,
+        most_units: int = MOST_UNITS,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.counts = IngressCount()
+        self.last_at = 0.0
+        """When bytes came last, in monotonic seconds; 0 for never."""
+
+        self._most_bytes, self._most_units, self._now = most_bytes, most_units, now
+        self._demuxer = Demuxer()
+        self._changed = threading.Condition()
+        self._waiting: deque[Unit | Gap] = deque()
+        self._size = 0
+        self._ended = False
+
+    @property
+    def has_audio(self) -> bool | None:
+        """Whether the stream says that it has sound; None while it has said nothing."""
+        tracks = self._demuxer.tracks
+        return any(track.kind == "audio" for track in tracks) if tracks else None
+
+    def put(self, data: bytes) -> None:
+        """Bytes of the stream, in any pieces."""
+        self.last_at = self._now()
+        self.counts.bytes += len(data)
+        if units := self._demuxer.feed(data):
+            self._add(units)
+
+    def gap(self) -> None:
+        """Bytes are missing here."""
+        self.counts.gaps += 1
+        self._add(self._demuxer.flush())
+        self._demuxer.reset()
+        with self._changed:
+            self._mark()
+            self._changed.notify()
+
+    def end(self) -> None:
+        """Nothing more comes: iterating ends behind what is there."""
+        self._add(self._demuxer.flush())
+        self._demuxer.reset()
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def abandon(self) -> None:
+        """Iterating ends at once."""
+        with self._changed:
+            self._drop(len(self._waiting), "stopped")
+            self._ended = True
+            self._changed.notify()
+
+    def __iter__(self) -> Iterator[Unit | Gap]:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._ended:
+                    self._changed.wait()
+                if not self._waiting:
+                    return
+                item = self._waiting.popleft()
+                if isinstance(item, Unit):
+                    self._size -= len(item.data)
+            yield item
+
+    def _add(self, units: list[Unit]) -> None:
+        with self._changed:
+            for unit in units:
+                self.counts.units[unit.track.kind] += 1
+                self._waiting.append(unit)
+                self._size += len(unit.data)
+            while len(self._waiting) > self._most_units or self._size > self._most_bytes:
+                self._make_room()
+            self._changed.notify()
+
+    def _make_room(self) -> None:
+        """Drop what is older than the newest key picture; where there is none, everything."""
+        kept = len(self._waiting)
+        for place in range(len(self._waiting) - 1, 0, -1):
+            item = self._waiting[place]
+            if isinstance(item, Unit) and item.key and item.track.kind == "video":
+                kept = place
+                break
+        self._drop(kept, "full")
+        self._waiting.appendleft(Gap())
+
+    def _drop(self, count: int, reason: str) -> None:
+        for _ in range(count):
+            item = self._waiting.popleft()
+            if isinstance(item, Unit):
+                self._size -= len(item.data)
+                self.counts.dropped[reason] += 1
+
+    def _mark(self) -> None:
+        if not self._waiting or not isinstance(self._waiting[-1], Gap):
+            self._waiting.append(Gap())

@@ -22,6 +22,9 @@ FILE_QUEUE: Final = 4
 LIVE_QUEUE: Final = 2
 """Pictures an inbox holds in a session: a late frame is worth less than the next one."""
 
+STARTING_QUEUE: Final = 32
+"""Pictures it holds while an encoder opens or a model meets its first picture."""
+
 SOUND_QUEUE: Final = 64
 """Packets, sound blocks and records an inbox holds: they are small, and none may be lost."""
 
@@ -35,11 +38,15 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class InboxSpec:
-    """How one input waits: its size, what happens when it is full, how old a frame may get."""
+    """How one input waits: its size, what happens when it is full, how old a frame may get.
+
+    starting: frames it holds until its stage is done with the first one, which may take long.
+    """
 
     size: int
     on_full: OnFull
     max_age_ms: float | None = None
+    starting: int = 0
 
     def __str__(self) -> str:
         age = "" if self.max_age_ms is None else f", {self.max_age_ms:g} ms at most"
@@ -128,7 +135,7 @@ def make(graph: Graph, mode: Mode = Mode.FILE) -> tuple[Plan | None, list[Proble
     """The plan of a graph, or None and a Problem for each edge that no conversion can serve."""
     sizes = _sizes(graph)
     try:
-        formats = _Formats(graph, sizes).solve()
+        formats = _Formats(graph, sizes, mode).solve()
     except TooTangled as exc:
         problem = Problem("too-tangled", f"formats cannot be chosen: {exc}", file=graph.file)
         return None, [problem]
@@ -173,6 +180,7 @@ class _Formats:
 
     graph: Graph
     sizes: Mapping[_End, tuple[int, int]]
+    mode: Mode
     domains: dict[str, tuple[Format, ...]] = field(default_factory=dict)
     variable: dict[_End, str] = field(default_factory=dict)
 
@@ -202,7 +210,9 @@ class _Formats:
         taken = {edge.end_port for edge in self.graph.into(node.name)}
         for port in node.cls.inputs:
             if port.name in taken:
-                self._variable((node.name, port.name, "in"), _narrowed(node, port), unary)
+                self._variable(
+                    (node.name, port.name, "in"), _narrowed(node, port, self.mode), unary
+                )
         main = next((port for port in node.cls.inputs if port.name in taken), None)
         for port in node.cls.outputs:
             end = (node.name, port.name, "out")
@@ -213,7 +223,7 @@ class _Formats:
             if tied:
                 self._tie(end, (node.name, tied, "in"), port, unary)
                 continue
-            self._variable(end, _narrowed(node, port), unary)
+            self._variable(end, _narrowed(node, port, self.mode), unary)
             if main is not None and main.kind == port.kind == "picture":
                 one, other = self.variable[node.name, main.name, "in"], self.variable[end]
                 rows = self._costs(one, other, self._weight(end))
@@ -254,11 +264,15 @@ class _Formats:
         return width * height / (1280 * 720) if width and height else 1.0
 
 
-def _narrowed(node: GraphNode, port: Port) -> tuple[Format, ...]:
-    """The Formats of a port that the node's settings leave."""
+def _narrowed(node: GraphNode, port: Port, mode: Mode) -> tuple[Format, ...]:
+    """The Formats of a port that the node's settings leave.
+
+    The units of a live stream have no track that a copy could be made of: its sound is samples.
+    """
     names = node.settings.port_layouts(port.name)
     if not names:
-        return port.formats
+        samples = tuple(each for each in port.formats if each.carrier is not Carrier.PACKET)
+        return samples or port.formats if mode is Mode.LIVE else port.formats
     return tuple(each for name in names for each in port.formats if each.layout == name)
 
 
@@ -388,7 +402,7 @@ def _usual(kind: Kind, mode: Mode) -> InboxSpec:
     if kind is not Kind.PICTURE and kind is not Kind.MASK:
         return InboxSpec(SOUND_QUEUE, "wait")
     if mode is Mode.LIVE:
-        return InboxSpec(LIVE_QUEUE, "drop_oldest")
+        return InboxSpec(LIVE_QUEUE, "drop_oldest", starting=STARTING_QUEUE)
     return InboxSpec(FILE_QUEUE, "wait")
 
 

@@ -1,4 +1,4 @@
-"""Read pictures and sound from a file."""
+"""Read pictures and sound from a file or a stream."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
@@ -8,9 +8,10 @@ import av
 from composer import Context, Fixed, Layouts, Node, Picture, ReadFile, Sound
 from composer.errors import MediaError
 from composer.formats import LAYOUTS
-from composer.media import reader
+from composer.media import live, reader
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
+    from composer.media.live import LiveReader
     from composer.media.reader import Reader
 
 
@@ -26,7 +27,7 @@ class Tracks(NamedTuple):
 
 
 class Decode(Node):
-    """Read the pictures and the sound of a file, an address or a row of pictures.
+    """Read the pictures and the sound of a file, an address, a row of pictures or a live stream.
 
     image: each picture, in the layout that the next node takes and in its own size; colour tags and
     times stay those of the source. audio: decoded samples or, where no node needs them, the packets
@@ -36,6 +37,9 @@ class Decode(Node):
     time is left out, and a jump of the source's clock is taken out for all tracks. Pictures are
     turned upright as their rotation says; interlaced ones stay as they are. Damaged parts are left
     out. A row of pictures is written `frames/%03d.png`; it runs at 25 pictures per second.
+
+    A session reads what its caller sends: times are those of the stream, sound is always samples,
+    and nothing comes before the first key picture.
     """
 
     path: str = ReadFile(
@@ -47,9 +51,11 @@ class Decode(Node):
         le=1000,
         description="pictures per second at the most, by their time; 0 for all of them",
     )
-    threads: int = Fixed(0, ge=0, le=64, description="threads of the decoder; 0 for one per core")
+    threads: int = Fixed(
+        0, ge=0, le=64, description="threads of the decoder; 0 for one per core, one in a session"
+    )
 
-    _reader: "Reader | None" = None
+    _reader: "Reader | LiveReader | None" = None
 
     @property
     def damaged(self) -> int:
@@ -57,12 +63,21 @@ class Decode(Node):
         return self._reader.damaged if self._reader is not None else 0
 
     def setup(self, ctx: Context) -> None:
+        image, audio = ctx.outputs.get("image"), ctx.outputs.get("audio")
+        if ctx.ingress is not None and not self.path:
+            self._reader = live.LiveReader(
+                ctx.ingress,
+                layout=image.layout if image is not None else "",
+                sound=audio is not None,
+                max_fps=self.max_fps,
+                threads=self.threads or 1,
+            )
+            return
         source = ctx.source
         if self.path:
             source = self.path if "://" in self.path else str(ctx.path(self.path))
         if not source:
             raise MediaError("there is nothing to read: give --input FILE")
-        image, audio = ctx.outputs.get("image"), ctx.outputs.get("audio")
         self._reader = reader.Reader(
             source,
             layout=image.layout if image is not None else "",

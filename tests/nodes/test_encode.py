@@ -231,8 +231,10 @@ def test_closing_without_setup_is_fine() -> None:
 def test_a_session_streams_to_its_egress(
     tmp_path: Path, sounds: list[bool | None], tracks: int
 ) -> None:
-    egress, ingress = Egress(), Ingress()
-    ingress.has_audio = sounds[0]
+    class Heard(Ingress):
+        has_audio = sounds[0]
+
+    egress, ingress = Egress(), Heard()
     with encoding(Encode(), "", "image", "audio", live=True, egress=egress, ingress=ingress) as run:
         for index, image in enumerate(numbered(5)):
             run(image=image, at=index / 25)

@@ -1,0 +1,181 @@
+"""Units of a live stream as pictures and sound. Times stay those of the source, in 90 kHz.
+
+One unit goes into the decoder, and what it completes comes out: nothing waits for the next one.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any, Final
+
+import av
+
+from composer.media import pixels
+from composer.media.mpegts import CLOCK, Track, Unit
+from composer.media.reader import Pace, Timeline
+from composer.media.reader import Track as Clock
+
+log: Final = logging.getLogger(__name__)
+
+TIME_BASE: Final = Fraction(1, CLOCK)
+
+MOST_PIXELS: Final = 4096 * 2176
+"""Largest picture of a live stream: a few bytes can ask for gigabytes."""
+
+_WRAP: Final = 1 << 33
+"""Ticks after which a clock of MPEG-TS begins again at 0."""
+
+
+class LiveReader:
+    """Decodes an iterable of Units, and of anything else where units are missing.
+
+    layout: the pixel layout of the pictures, "" for none. sound: whether samples are wanted.
+    max_fps: 0 for all pictures; the rest are left out by their time.
+    """
+
+    def __init__(
+        self,
+        units: Iterable[object],
+        *,
+        layout: str = "",
+        sound: bool = False,
+        max_fps: float = 0,
+        threads: int = 1,
+        max_pixels: int = MOST_PIXELS,
+    ) -> None:
+        self.damaged = 0
+        """Units that could not be decoded, and pictures decoded in part."""
+
+        self._units, self._layout, self._sound = units, layout, sound
+        self._threads, self._max_pixels = threads, max_pixels
+        self._pace = Pace(max_fps) if max_fps else None
+        timeline = Timeline(Fraction(0), wraps=True)
+        self._clocks = {
+            "video": timeline.track(TIME_BASE, CLOCK // 25, "the input"),
+            "audio": timeline.track(TIME_BASE, 1, "the input"),
+        }
+        self._decoders: dict[str, _Decoder] = {}
+        self._unwrapped = _Unwrapped()
+
+    def read(self) -> Iterator[av.VideoFrame | av.AudioFrame]:
+        """Pictures in the layout that was asked for and blocks of sound, as they are complete."""
+        for unit in self._units:
+            if not isinstance(unit, Unit):
+                yield from self._drained()
+                self._decoders.clear()
+            elif (unit.track.kind == "video" and self._layout) or (
+                unit.track.kind == "audio" and self._sound
+            ):
+                yield from self._decoded(unit)
+        yield from self._drained()
+
+    def close(self) -> None:
+        """Let go of the decoders."""
+        self._decoders.clear()
+
+    def _decoded(self, unit: Unit) -> Iterator[av.VideoFrame | av.AudioFrame]:
+        kind = unit.track.kind
+        decoder = self._decoders.get(kind)
+        if decoder is None or decoder.track != unit.track:
+            if not unit.key:
+                return  # nothing can be seen before the first key picture
+            if decoder is not None:
+                yield from self._stamped(kind, decoder.finish())
+            decoder = _Decoder(unit.track, self._threads, self._max_pixels)
+            self._decoders[kind] = decoder
+        frames = decoder.decode(unit, self._unwrapped)
+        if decoder.failed:
+            self._count_damaged()
+        yield from self._stamped(kind, frames)
+
+    def _drained(self) -> Iterator[av.VideoFrame | av.AudioFrame]:
+        for kind, decoder in self._decoders.items():
+            yield from self._stamped(kind, decoder.finish())
+
+    def _stamped(self, kind: str, frames: list[Any]) -> Iterator[av.VideoFrame | av.AudioFrame]:
+        clock = self._clocks[kind]
+        for frame in frames:
+            if kind == "audio":
+                yield from _sounding(frame, clock)
+            else:
+                yield from self._pictured(frame, clock)
+
+    def _pictured(self, image: av.VideoFrame, clock: Clock) -> Iterator[av.VideoFrame]:
+        if image.is_corrupt:
+            self._count_damaged()
+        pts = clock.place(image.pts, image.dts, image.duration)
+        if pts is None or (self._pace is not None and not self._pace.takes(pts * clock.seconds)):
+            return
+        image.duration = 0
+        image.pts, image.time_base, image.pict_type = pts, TIME_BASE, 0
+        yield pixels.convert(image, self._layout)
+
+    def _count_damaged(self) -> None:
+        self.damaged += 1
+        if self.damaged == 1:
+            log.warning("the input is damaged: what cannot be decoded is left out")
+
+
+def _sounding(block: av.AudioFrame, clock: Clock) -> Iterator[av.AudioFrame]:
+    length = round(block.samples * CLOCK / block.sample_rate)
+    pts = clock.place(block.pts, None, length)
+    if pts is not None:
+        block.pts, block.time_base = pts, TIME_BASE
+        yield block
+
+
+class _Unwrapped:
+    """Times of 33 bits as times that go on: each is taken to be near the one before."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def __call__(self, ticks: int | None) -> int | None:
+        if ticks is None:
+            return None
+        if self._last is None:
+            self._last = ticks
+            return ticks
+        turns = round((self._last - ticks) / _WRAP)
+        self._last = ticks + turns * _WRAP
+        return self._last
+
+
+class _Decoder:
+    """The decoder of one track."""
+
+    def __init__(self, track: Track, threads: int, max_pixels: int) -> None:
+        self.track: Final = track
+        self.failed = False
+        """Whether the last unit could not be decoded."""
+
+        context: Any = av.CodecContext.create(track.codec, "r")
+        if track.extradata:
+            context.extradata = track.extradata
+        if track.channels:
+            context.sample_rate = 48_000
+            context.layout = {1: "mono", 2: "stereo"}.get(track.channels, f"{track.channels}c")
+        if track.kind == "video":
+            context.flags |= av.codec.context.Flags.low_delay
+            context.thread_type, context.thread_count = "SLICE", threads
+        context.options = {"max_pixels": str(max_pixels), "pkt_timebase": str(TIME_BASE)}
+        self._context = context
+
+    def decode(self, unit: Unit, unwrapped: _Unwrapped) -> list[Any]:
+        packet = av.Packet(unit.data)
+        packet.pts, packet.dts = unwrapped(unit.pts), unwrapped(unit.dts)
+        packet.time_base = TIME_BASE
+        self.failed = False
+        try:
+            return list(self._context.decode(packet))
+        except av.FFmpegError as exc:
+            self.failed = True
+            log.debug("a unit of %s cannot be decoded: %s", self.track.codec, exc)
+            return []
+
+    def finish(self) -> list[Any]:
+        """What it still held. It is of no use afterwards."""
+        try:
+            return list(self._context.decode(None))
+        except av.FFmpegError:
+            return []
