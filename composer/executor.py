@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -120,16 +121,23 @@ class Media:
         return self.sinks.get(node, self.sinks.get("", ""))
 
 
+class Happened(Enum):
+    """What a run tells whoever watches it."""
+
+    ERROR = "error"  # a frame failed in a node
+    LOADING = "loading"  # a node's setup() takes longer than a start may
+    READY = "ready"  # it is done
+    KEPT = "kept"  # a node could not be rebuilt and goes on as it was
+    APPLIED = "applied"  # a change of params holds from here on
+    ENDED = "ended"  # nothing more will happen
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that happened to a node while the run went on.
+    """Something that happened while a run went on: to which node, and at which frame's time."""
 
-    kind: "error" (a frame failed), "loading" (its setup() takes longer than a start may), "ready",
-    or "kept" (it could not be rebuilt and goes on as it was). seconds: the time of the frame.
-    """
-
-    kind: str
-    node: str
+    kind: Happened
+    node: str = ""
     said: str = ""
     seconds: float | None = None
 
@@ -252,7 +260,7 @@ class _Worker:
             self._adopt()
             return
         log.info("node %r is loading; frames go by it", self.step.name)
-        self._notify(Notice("loading", self.step.name))
+        self._notify(Notice(Happened.LOADING, self.step.name))
 
     def _adopt(self) -> bool:
         """Take over the node that was set up aside; False when that failed and the old one stays.
@@ -266,7 +274,7 @@ class _Worker:
                 raise opening.failure
             self._refused = self._seen.fields.get(self.step.name)
             log.warning("%s; it goes on as it was", opening.failure)
-            self._notify(Notice("kept", self.step.name, str(opening.failure)))
+            self._notify(Notice(Happened.KEPT, self.step.name, str(opening.failure)))
             return False
         if not self._loading:
             self.close()
@@ -299,7 +307,7 @@ class _Worker:
         self.count.taken += 1
         if self._opening is not None and self._opening.done.is_set():
             if self._adopt():
-                self._notify(Notice("ready", self.step.name))
+                self._notify(Notice(Happened.READY, self.step.name))
         if self._loading:
             return _Missed(self._bypass, "loading")
         reason = self._skipped(frame) if self._gated else ""
@@ -478,7 +486,7 @@ class _Worker:
             raise failure from exc
         if self.count.errors == 1:
             log.warning("%s; on_error: %s", failure, self.step.on_error)
-        self._notify(Notice("error", self.step.name, str(failure), frame.seconds))
+        self._notify(Notice(Happened.ERROR, self.step.name, str(failure), frame.seconds))
         return _Missed(self.step.on_error, "error")
 
     # params
@@ -650,6 +658,13 @@ def _check_type(cls: type) -> Callable[[Any], None]:
     return check
 
 
+def prepare(plan: Plan) -> None:
+    """Load the libraries that the nodes of a plan use: what a first frame would wait for."""
+    for step in plan.steps.values():
+        if step.settings is not None:
+            lazy.load_used(sys.modules[type(step.settings).__module__])
+
+
 class Run:
     """One run of a plan. start() it, then wait() for its Report; stop() ends it properly.
 
@@ -662,14 +677,13 @@ class Run:
         media: Media | None = None,
         now: Callable[[], float] = time.monotonic,
         notify: Notify = unheard,
-        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.plan = plan
-        self._notify, self._on_end = notify, on_end
+        self._notify = notify
         self._media = media or Media()
         self._now = now
         nodes = {name: node.settings for name, node in plan.graph.nodes.items()}
-        self.params = Params(plan.params.values(), nodes)
+        self.params = Params(plan.params.values(), nodes, self._applied)
         self._counts: dict[str, list[NodeCount]] = {name: [] for name in plan.steps}
         self._edges = {str(link): EdgeCount() for link in plan.links if link.inbox}
         self._traffic = Traffic(self._stalled)
@@ -689,9 +703,7 @@ class Run:
         """
         self._first = self.params.at(0.0)  # what was set before counts for setup(), too
         patience = self._patience() if self.plan.mode is Mode.LIVE else None
-        for step in self.plan.steps.values():
-            if step.settings is not None:
-                lazy.load_used(sys.modules[type(step.settings).__module__])
+        prepare(self.plan)
         self._began = self._now()
         self._running = [_StageRun(self, stage) for stage in self.plan.stages]
         by_name = {step: run for run in self._running for step in run.stage.steps}
@@ -711,7 +723,7 @@ class Run:
             self._failure, self._running = exc, []
             self._ended = self._now()
             self.done.set()
-            self._on_end()
+            self._notify(Notice(Happened.ENDED))
             raise
         self._left = len(self._running)
         threads = [thread for run in self._running for thread in run.threads]
@@ -770,7 +782,10 @@ class Run:
         if last:
             self._ended = self._now()
             self.done.set()
-            self._on_end()
+            self._notify(Notice(Happened.ENDED))
+
+    def _applied(self, seconds: float) -> None:
+        self._notify(Notice(Happened.APPLIED, seconds=seconds))
 
     def _stalled(self) -> None:
         self.fail(Stalled("every stage waits for another one"))

@@ -47,7 +47,9 @@ class Slot:
 
     @property
     def full(self) -> bool:
-        return self.frames >= self.spec.size + self.grown
+        # The second one is taken when the first is done.
+        size = self.spec.size if self.count.taken > 1 else max(self.spec.size, self.spec.starting)
+        return self.frames >= size + self.grown
 
     def grow(self) -> bool:
         """Make room in front of a join, up to GROWN_MOST; False when there is no more."""
@@ -224,7 +226,7 @@ class Inbox:
                     return
                 if slot.spec.on_full == "drop_oldest":
                     slot.drop_oldest()
-                    break
+                    continue
                 self._sleep(None)
             if self._aborted:
                 slot.count.dropped["stopped"] += 1

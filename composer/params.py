@@ -1,7 +1,7 @@
 """Params: what a caller may change, checked whole and applied whole between two frames."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
@@ -158,10 +158,17 @@ class Params:
     """What every param is worth now. Callers patch it from any thread; sources read it per frame.
 
     Each frame carries the Snapshot that held when it entered, so a patch meets every node at the
-    same frame, however many stages are between them.
+    same frame, however many stages are between them. applied: told the time from
+    which a change holds.
     """
 
-    def __init__(self, params: Iterable[Param], nodes: Mapping[str, Node]) -> None:
+    def __init__(
+        self,
+        params: Iterable[Param],
+        nodes: Mapping[str, Node],
+        applied: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
+        self._applied = applied
         self._params = {param.name: param for param in params}
         self._lock = threading.Lock()
         self._values: dict[str, Any] = {param.name: param.value for param in self._params.values()}
@@ -267,6 +274,7 @@ class Params:
                 self._set(name, value)
         patch.seconds = seconds
         patch.applied.set()
+        self._applied(seconds)
 
     def _set(self, name: str, value: Any) -> None:
         param = self._params[name]

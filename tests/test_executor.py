@@ -10,7 +10,7 @@ from pydantic import PrivateAttr
 
 from composer import RGB, YUV, Context, Frame, Live, Moment, Node, OwnYUV
 from composer.errors import NodeFailed, Stalled
-from composer.executor import Report, Run
+from composer.executor import Happened, Notice, Report, Run
 from composer.media import pixels
 from composer.plan import Mode, Plan
 from tests import stubs
@@ -85,6 +85,32 @@ def test_a_live_run_drops_the_oldest_and_counts_the_rest() -> None:
     busy, go = threading.Event(), threading.Event()
 
     def slow(image: av.VideoFrame) -> av.VideoFrame:
+        if luma(image) == 1:
+            busy.set()
+            reach(go)
+        return image
+
+    class Source(stubs.Count):
+        def process(self) -> Iterator[stubs.Plain]:
+            yield picture(0)
+            yield picture(1)
+            reach(busy)
+            for number in range(2, 20):
+                yield picture(number)
+            go.set()
+
+    collect = sink()
+    report = run_of(
+        CHAIN.format(options=""), Mode.LIVE, count=Source, step=calling(slow), collect=collect
+    )
+    assert [pts for pts, _ in collect.seen] == [0, 1, 18, 19]
+    assert report.edges["source.image -> step.image"].dropped == {"full": 16}
+
+
+def test_a_live_run_loses_nothing_while_a_stage_is_busy_with_its_first_frame() -> None:
+    busy, go = threading.Event(), threading.Event()
+
+    def opens(image: av.VideoFrame) -> av.VideoFrame:
         busy.set()
         reach(go)
         return image
@@ -98,11 +124,8 @@ def test_a_live_run_drops_the_oldest_and_counts_the_rest() -> None:
             go.set()
 
     collect = sink()
-    report = run_of(
-        CHAIN.format(options=""), Mode.LIVE, count=Source, step=calling(slow), collect=collect
-    )
-    assert [pts for pts, _ in collect.seen] == [0, 18, 19]
-    assert report.edges["source.image -> step.image"].dropped == {"full": 17}
+    run_of(CHAIN.format(options=""), Mode.LIVE, count=Source, step=calling(opens), collect=collect)
+    assert [pts for pts, _ in collect.seen] == list(range(20))
 
 
 @pytest.mark.parametrize("workers", [2, 3, 8])
@@ -917,9 +940,11 @@ class Session:
             see=calling(see),
             collect=sink(),
         )
-        self.run = Run(
-            plan, notify=lambda each: self.notices.put((each.kind, each.node, each.said))
-        )
+        self.run = Run(plan, notify=self.heard)
+
+    def heard(self, notice: Notice) -> None:
+        if notice.kind is not Happened.APPLIED:
+            self.notices.put((notice.kind.value, notice.node, notice.said))
 
     def frame(self, number: int) -> int:
         self.feed.put(number)
@@ -1033,11 +1058,11 @@ def test_what_is_set_before_the_start_counts_for_setup() -> None:
 
 
 def test_the_end_of_a_run_is_told_once() -> None:
-    ends: list[bool] = []
+    ends: list[tuple[Happened, bool]] = []
     plan = plan_of("nodes: {source: {type: count}, out: {type: collect}}")
-    run = Run(plan, on_end=lambda: ends.append(run.done.is_set()))
+    run = Run(plan, notify=lambda each: ends.append((each.kind, run.done.is_set())))
     run.start()
     finished(run)
     run.stop()
-    assert ends == [True]
+    assert ends == [(Happened.ENDED, True)]
     assert run.failure is None

@@ -1,0 +1,528 @@
+"""Session: one stream of one caller, from its start to its end.
+
+It owns its run, its channels and its account. Whatever ends it, ends it once: what was taken in
+still comes out, the last segment, events and data are sent, and everything is given back.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from composer import control
+from composer import plan as plans
+from composer.datalines import NOTHING, DataLines
+from composer.egress import Cut, Egress
+from composer.errors import ChannelEnded, ChannelLost, ComposerError, ParamRejected, SegmentLost
+from composer.events import Events
+from composer.executor import Happened, Media, Notice, Run
+from composer.ingress import Ingress
+from composer.params import Patch
+from composer.plan import Plan
+from composer.trickle.http import Http
+from composer.trickle.publisher import Publisher, Segment
+from composer.trickle.subscriber import Ended, Opened, Subscriber
+
+log: Final = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """Where a session is in its life, as its gateway reads it (contract 6.2)."""
+
+    LOADING = "LOADING"
+    ONLINE = "ONLINE"
+    DEGRADED_INPUT = "DEGRADED_INPUT"
+    DEGRADED_INFERENCE = "DEGRADED_INFERENCE"
+    OFFLINE = "OFFLINE"
+    ERROR = "ERROR"
+
+
+class Reason(StrEnum):
+    """Why a session ended."""
+
+    STOPPED = "stopped"  # somebody asked for it
+    CONTROL_CLOSED = "control_closed"
+    INPUT_CLOSED = "input_closed"
+    OUTPUT_CLOSED = "output_closed"
+    LOST = "lost"  # the server of the channels is gone
+    IDLE = "idle"  # no word from the gateway and no input
+    FINISHED = "finished"  # the pipeline's own source ended
+    FAILED = "failed"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Addresses of a session's channels; "" where it has none. They are secrets."""
+
+    control: str
+    events: str
+    subscribe: str = ""
+    publish: str = ""
+    data: str = ""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds. Together, drain and flush stay below the 10 s that a gateway waits for a stop."""
+
+    status: float = 5.0
+    data: float = 1 / 3
+    data_keepalive: float = 20.0
+    lease: float = 60.0
+    quiet: float = 2.0
+    drain: float = 4.0
+    flush: float = 3.0
+
+
+@dataclass
+class _Seen:
+    """When something last happened, in monotonic seconds; 0 for never."""
+
+    control: float = 0.0
+    params: float = 0.0
+    error: float = 0.0
+    said: str = ""
+    loading: set[str] = field(default_factory=set)
+    errors: Counter[str] = field(default_factory=Counter)
+
+
+class Session:
+    """One stream. open() it, let run() go on as a task, end() it.
+
+    http: owned by the server. params: what the caller set at the start.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plan: Plan,
+        channels: Channels,
+        http: Http,
+        params: Mapping[str, Any] | None = None,
+        timing: Timing = Timing(),
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name, self.plan, self.channels = name, plan, channels
+        self.reason: Reason | None = None
+        self.failure = ""
+        self.started_ms = round(time.time() * 1000)
+        self.graph_hash = hash_of(plan)
+        self.over = asyncio.Event()
+        """Set by whoever started it, when it has been forgotten."""
+
+        self._http, self._timing, self._now = http, timing, now
+        self._loop = asyncio.get_running_loop()
+        self._began = now()
+        self._seen = _Seen(control=self._began)
+        self._ending, self._run_over = asyncio.Event(), asyncio.Event()
+        self._telling, self._saying = asyncio.Event(), asyncio.Event()
+        self._pulse = asyncio.Event()  # set, and replaced, whenever a change of params holds
+        self._flushing = asyncio.Event()  # what still waits is sent, and no more
+        self.ingress = Ingress() if channels.subscribe else None
+        self.egress = Egress() if channels.publish else None
+        self.data = DataLines(self._on_loop(self._saying.set)) if channels.data else None
+        self.events = Events(lambda: round(time.time() * 1000), self._telling.set)
+        self.lost_segments = 0
+        media = Media(
+            ingress=self.ingress,
+            egress=self.egress,
+            data=self.data.put if self.data is not None else _unsaid,
+        )
+        self.run_of_plan = Run(plan, media, now, self._on_loop(self._noticed))
+        if params:
+            self.patch(params)
+
+    # what others do with it
+
+    async def open(self) -> None:
+        """Set the nodes up. Raises NodeFailed when one cannot be; then everything is closed."""
+        await asyncio.to_thread(self.run_of_plan.start)
+
+    def patch(self, given: Any) -> Patch:
+        """Accept a change of params as a whole. Raises ParamRejected."""
+        known = [name for name in self.plan.params if "/" not in name]
+        patch = self.run_of_plan.params.patch(control.values(given, known))
+        self._seen.params = self._now()
+        return patch
+
+    def change(self, given: Any) -> Patch:
+        """The same while it runs; the events tell the gateway. Raises ParamRejected."""
+        try:
+            patch = self.patch(given)
+        except ParamRejected as exc:
+            problems = [{"at": each.at, "message": each.message} for each in exc.problems]
+            self.events.put("params_rejected", problems=problems)
+            raise
+        self.events.update(self.params() | patch.values)
+        return patch
+
+    async def applied(self, patch: Patch, seconds: float) -> float | None:
+        """Time of the first frame that a change holds for; None if it did not come in `seconds`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while patch.seconds is None:
+                    await self._pulse.wait()
+        return patch.seconds
+
+    def end(self, reason: Reason, failure: str = "") -> None:
+        """End it; the first reason is the one that is told."""
+        if self.reason is None:
+            self.reason, self.failure = reason, failure
+            log.info("session %s ends: %s %s", self.name, reason, failure)
+            self._ending.set()
+
+    async def run(self) -> None:
+        """Its life: until something ends it, and everything has been given back."""
+        async with asyncio.TaskGroup() as group:
+            await self._live(group)
+
+    # its life
+
+    async def _live(self, group: asyncio.TaskGroup) -> None:
+        readers = [group.create_task(self._obey())]
+        if self.ingress is not None:
+            readers.append(group.create_task(self._read(self.ingress)))
+        watch = group.create_task(self._watch())
+        writers = [group.create_task(self._tell())]
+        if self.egress is not None:
+            writers.append(group.create_task(self._write(self.egress)))
+        if self.data is not None:
+            writers.append(group.create_task(self._say(self.data)))
+        await self._ending.wait()
+        for task in readers:
+            task.cancel()
+        await self._drain()
+        watch.cancel()
+        self.events.put("stream_stopped", reason=self.reason, error=self.failure or None)
+        self.events.status(self.status())
+        self._flushing.set()
+        self._telling.set()
+        self._saying.set()
+        _, late = await asyncio.wait(writers, timeout=self._timing.flush)
+        for task in late:
+            log.warning("session %s: something could not be sent in time", self.name)
+            task.cancel()
+
+    async def _drain(self) -> None:
+        """Let what was taken in come out; what takes too long is given up."""
+        run = self.run_of_plan
+        run.stop()
+        if self.ingress is not None:
+            self.ingress.end()
+        if not await _within(self._run_over.wait(), self._timing.drain):
+            log.warning("session %s: its nodes did not end in time", self.name)
+            if self.ingress is not None:
+                self.ingress.abandon()
+            run.abort()
+            await _within(self._run_over.wait(), 1.0)
+        if self.egress is not None:
+            self.egress.end()
+
+    # what comes in
+
+    async def _obey(self) -> None:
+        channel = Subscriber(self._http, self.channels.control, start=-1)
+        try:
+            async for body in channel.messages():
+                self._seen.control = self._now()
+                asked = control.message(body)
+                if asked is not None:
+                    with contextlib.suppress(ParamRejected):  # the events say so
+                        self.change(asked)
+        except ChannelLost as exc:
+            self.end(Reason.LOST, str(exc))
+        else:
+            self.end(Reason.CONTROL_CLOSED)
+
+    async def _read(self, ingress: Ingress) -> None:
+        channel = Subscriber(self._http, self.channels.subscribe, start=-2)
+        first = True
+        try:
+            async for item in channel:
+                if isinstance(item, bytes):
+                    if first:
+                        first = False
+                        self.events.put("receive_first_ingest_segment")
+                    ingress.put(item)
+                elif isinstance(item, Opened) and item.gap:
+                    ingress.gap()
+                elif isinstance(item, Ended) and not item.whole:
+                    ingress.gap()
+        except ChannelLost as exc:
+            self.end(Reason.LOST, str(exc))
+        else:
+            self.end(Reason.INPUT_CLOSED)
+
+    # what goes out
+
+    async def _write(self, egress: Egress) -> None:
+        channel = Publisher(
+            self._http, self.channels.publish, content_type="video/MP2T", ahead=True
+        )
+        gone = asyncio.ensure_future(self._until_gone(channel))
+        segment: Segment | None = channel.begin()
+        written = sent = False
+        try:
+            while (item := await egress.read()) is not None:
+                try:
+                    if isinstance(item, Cut):
+                        if segment is None or written:
+                            if segment is not None:
+                                await segment.end()
+                                sent = sent or self._first_sent()
+                            segment, written = channel.begin(), False
+                    elif segment is not None:
+                        written = True
+                        await segment.write(item)
+                except SegmentLost:
+                    self.lost_segments += 1
+                    segment = None
+            if segment is not None and written:
+                await segment.end()
+        except (ChannelEnded, SegmentLost) as exc:
+            self.end(Reason.OUTPUT_CLOSED, str(exc))
+        finally:
+            gone.cancel()
+            await channel.close(self._timing.flush / 2)
+
+    async def _until_gone(self, channel: Publisher) -> None:
+        await channel.wait_ended()
+        self.end(Reason.OUTPUT_CLOSED)
+
+    def _first_sent(self) -> bool:
+        self.events.put("send_first_processed_segment")
+        return True
+
+    async def _tell(self) -> None:
+        channel = Publisher(
+            self._http, self.channels.events, content_type="application/json", lasting=True
+        )
+        due = self._now()
+        try:
+            while True:
+                if self._now() >= due and not self._flushing.is_set():
+                    due = self._now() + self._timing.status
+                    self.events.status(self.status())
+                while body := self.events.take():
+                    await channel.send(body)
+                if self._flushing.is_set():
+                    return
+                self._telling.clear()
+                await _within(self._telling.wait(), due - self._now())
+        except ChannelEnded:
+            log.debug("session %s: nobody hears its events any more", self.name)
+        finally:
+            await channel.close(self._timing.flush / 2)
+
+    async def _say(self, data: DataLines) -> None:
+        channel = Publisher(
+            self._http, self.channels.data, content_type="application/jsonl", lasting=True
+        )
+        try:
+            while True:
+                if not data.waiting and not self._flushing.is_set():
+                    self._saying.clear()
+                    await _within(self._saying.wait(), self._timing.data_keepalive)
+                if data.waiting or not self._flushing.is_set():
+                    await channel.send(data.take() or NOTHING)
+                if self._flushing.is_set() and not data.waiting:
+                    return
+                if not self._flushing.is_set():
+                    await _within(self._flushing.wait(), self._timing.data)
+        except ChannelEnded:
+            self.end(Reason.OUTPUT_CLOSED, "the data channel is closed")
+        finally:
+            await channel.close(self._timing.flush / 2)
+
+    async def _watch(self) -> None:
+        """End a session that nobody wants any more: no word on control, and no input.
+
+        Where there is no input to miss, a caller that never sent a word is not missed either.
+        """
+        while self.reason is None:
+            heard = self.ingress.last_at if self.ingress is not None else self._now()
+            if self.ingress is None and self._seen.control > self._began:
+                heard = 0.0
+            left = max(self._seen.control, heard) + self._timing.lease - self._now()
+            if left <= 0:
+                self.end(Reason.IDLE, "no control message and no input")
+            await _within(self._ending.wait(), left)
+
+    # what happened
+
+    def _noticed(self, notice: Notice) -> None:
+        match notice.kind:
+            case Happened.APPLIED:
+                self._pulse.set()
+                self._pulse = asyncio.Event()
+            case Happened.ENDED:
+                self._run_ended()
+            case Happened.ERROR:
+                self._node_failed(notice)
+            case _:
+                self._node_changed(notice)
+
+    def _node_failed(self, notice: Notice) -> None:
+        """Every failed frame is counted; the 1st, 10th and every 100th is told, too."""
+        seen = self._seen
+        seen.errors[notice.node] += 1
+        seen.error, seen.said = self._now(), notice.said
+        count = seen.errors[notice.node]
+        if count in (1, 10) or count % 100 == 0:
+            self.events.put(
+                "node_error",
+                node=notice.node,
+                error=notice.said,
+                seconds=notice.seconds,
+                count=count,
+            )
+
+    def _node_changed(self, notice: Notice) -> None:
+        if notice.kind is Happened.LOADING:
+            self._seen.loading.add(notice.node)
+        elif notice.kind is Happened.READY:
+            self._seen.loading.discard(notice.node)
+        else:
+            self._seen.error, self._seen.said = self._now(), notice.said
+        self.events.put(f"node_{notice.kind.value}", node=notice.node, error=notice.said or None)
+
+    def _run_ended(self) -> None:
+        self._run_over.set()
+        failure = self.run_of_plan.failure
+        if failure is None:
+            self.end(Reason.FINISHED)
+        elif self.reason is None:
+            self.events.put("error", error=_sentence(failure))
+            self.end(Reason.FAILED, _sentence(failure))
+
+    def _on_loop(self, call: Callable[..., object]) -> Callable[..., None]:
+        def later(*args: object) -> None:
+            try:
+                self._loop.call_soon_threadsafe(call, *args)
+            except RuntimeError:
+                log.debug("session %s: the loop is closed", self.name)
+
+        return later
+
+    # how it is
+
+    def params(self) -> dict[str, Any]:
+        """The value of every param that a caller may set, as of the newest frame."""
+        values = self.run_of_plan.params.values()
+        return {name: value for name, value in values.items() if "/" not in name}
+
+    @property
+    def state(self) -> State:
+        now, seen = self._now(), self._seen
+        if self.reason is not None:
+            return State.ERROR if self.reason == Reason.FAILED else State.OFFLINE
+        if seen.loading:
+            return State.LOADING
+        if seen.error and now - seen.error < self._timing.status * 2:
+            return State.DEGRADED_INFERENCE
+        if self.ingress is not None:
+            heard = max(self.ingress.last_at, self._began)
+            return State.DEGRADED_INPUT if now - heard > self._timing.quiet else State.ONLINE
+        return State.ONLINE
+
+    def status(self) -> dict[str, Any]:
+        """The state of the stream as its gateway keeps it (contract 6.2), times in epoch ms."""
+        seen, params = self._seen, self.params()
+        report = self.run_of_plan.report()
+        return {
+            "pipeline": self.plan.graph.capability,
+            "graph": self.graph_hash,
+            "start_time": self.started_ms,
+            "state": self.state,
+            "reason": self.reason,
+            "input_status": {
+                "last_input_time": self._ms(self.ingress.last_at if self.ingress else 0.0),
+                "fps": self._rate(report, inputs=True),
+            },
+            "inference_status": {
+                "last_output_time": self._ms(self.egress.last_at if self.egress else 0.0),
+                "fps": self._rate(report, inputs=False),
+                "last_params_update_time": self._ms(seen.params),
+                "last_params": params,
+                "last_params_hash": _hash(params),
+                "last_error_time": self._ms(seen.error),
+                "last_error": seen.said or self.failure or None,
+                "last_restart_time": None,
+                "last_restart_logs": None,
+                "restart_count": 0,
+                "loading": sorted(seen.loading),
+                "errors": dict(seen.errors),
+            },
+        }
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return self._now() - self._began
+
+    def bytes_by_channel(self) -> dict[str, int]:
+        """Bytes of media that came in and went out."""
+        counts = {}
+        if self.ingress is not None:
+            counts["input"] = self.ingress.counts.bytes
+        if self.egress is not None:
+            counts["output"] = self.egress.counts.bytes
+        return counts
+
+    def rates(self) -> dict[str, float]:
+        """Items per second, by the names of contract 2.6."""
+        report = self.run_of_plan.report()
+        into, out = self._rate(report, inputs=True), self._rate(report, inputs=False)
+        return {
+            "ingress_video_fps": into,
+            "ingress_audio_fps": 0.0,
+            "egress_video_fps": out,
+            "egress_audio_fps": 0.0,
+        }
+
+    def _rate(self, report: Any, *, inputs: bool) -> float:
+        """Items per second over the whole session, at its sources or at its sinks."""
+        names = [name for name, step in self.plan.steps.items() if bool(step.inputs) is not inputs]
+        names = [n for n in names if inputs or not self.plan.steps[n].outputs]
+        count = sum(report.nodes[name].given for name in names)
+        return round(count / report.seconds, 2) if report.seconds > 0 else 0.0
+
+    def _ms(self, at: float) -> int | None:
+        """A moment of the monotonic clock as milliseconds since 1970; None for never."""
+        return round((time.time() - (self._now() - at)) * 1000) if at else None
+
+
+def hash_of(plan: Plan) -> str:
+    """The graph in twelve characters: two pipelines that do the same have the same."""
+    return _hash(plans.as_data(plan))
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _unsaid(item: str) -> None:
+    """Data of a session that has no data channel."""
+
+
+def _sentence(failure: Exception) -> str:
+    return str(failure) if isinstance(failure, ComposerError) else type(failure).__name__
+
+
+async def _within(waiting: Any, seconds: float) -> bool:
+    """Whether something came in time."""
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await waiting
+    except TimeoutError:
+        return False
+    return True
