@@ -14,12 +14,24 @@ import typer
 from composer import compile as compiler
 from composer import lazy, report
 from composer import plan as plans
-from composer.errors import ComposerError, ParamRejected, PipelineInvalid
+from composer.errors import ComposerError, ParamRejected, PipelineInvalid, SettingsInvalid
 from composer.plan import Plan
 from composer.registry import NotFound, Registry
 
 with lazy.deferred():
-    from composer import draw, executor, outline, progress, reference, scaffold, schedule
+    from composer import (
+        draw,
+        executor,
+        flags,
+        outline,
+        progress,
+        reference,
+        scaffold,
+        schedule,
+        settings,
+    )
+    from composer.server import worker
+    from composer.trickle import server as trickle_server
 
 app = typer.Typer(
     help="Compose live video pipelines from a YAML graph of nodes.",
@@ -191,6 +203,50 @@ def run(
         print(json.dumps(progress.as_data(made, account), indent=2))
     else:
         progress.summary(made, account, progress.terminal())
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def serve(ctx: typer.Context) -> None:
+    """Serve pipelines as a BYOC worker, until SIGTERM."""
+    flags.run(_serve, ctx.args, "byoc serve")
+
+
+def _serve(
+    files: Annotated[list[Path], typer.Argument(help="pipeline files", metavar="FILE...")],
+    **given: Any,
+) -> None:
+    """Serve pipelines as a BYOC worker, until SIGTERM. Every flag is also a setting in the
+    environment, by the name in brackets.
+    """
+    try:
+        chosen = settings.load(given)
+        plans_made = [(file, _plan(file, plans.Mode.LIVE)) for file in files]
+        offers = worker.offers(plans_made, chosen)
+        code = worker.serve(offers, chosen, lambda said: print(said, flush=True))
+    except (SettingsInvalid, OSError) as exc:
+        _cannot(str(exc))
+    raise typer.Exit(code)
+
+
+@app.command()
+def trickle(
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port; 0 for a free one")] = 3389,
+    base_path: Annotated[str, typer.Option(help="where the channels are")] = "/",
+    autocreate: Annotated[bool, typer.Option(help="make channels on first use")] = True,  # noqa: FBT002
+    changefeed: Annotated[bool, typer.Option(help="tell of channels in _changes")] = False,  # noqa: FBT002
+) -> None:
+    """Run a trickle server, for development and for tests."""
+    server = trickle_server.TrickleServer(
+        base_path=base_path, autocreate=autocreate, changefeed=changefeed
+    )
+    try:
+        trickle_server.run(server, host, port, lambda at: print(f"trickle at {at}", flush=True))
+    except OSError as exc:
+        _cannot(f"{host}:{port}: {exc.strerror or exc}")
 
 
 def _ends(given: Sequence[str] | None, made: Plan) -> dict[str, str]:

@@ -23,12 +23,16 @@ HEAVY: Final = frozenset(
 OWN: Final = (
     "composer.draw",
     "composer.executor",
+    "composer.flags",
     "composer.media.",
     "composer.outline",
     "composer.progress",
     "composer.reference",
     "composer.scaffold",
     "composer.schedule",
+    "composer.server",
+    "composer.settings",
+    "composer.trickle",
 )
 """Modules of our own that most commands do without; deferred with what they import."""
 

@@ -1,0 +1,122 @@
+"""Capability: one pipeline that is offered, and the sessions that use it."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+
+from composer.errors import NodeFailed
+from composer.plan import Plan
+from composer.session import Channels, Reason, Session, Timing
+
+log: Final = logging.getLogger(__name__)
+
+
+class Full(Exception):
+    """As many sessions as may be are there."""
+
+
+class Taken(Exception):
+    """A session of this name runs, and with other channels or params than those asked for."""
+
+
+class Slots:
+    """How many sessions may run at once in this process, whatever capability they are of."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.used = 0
+
+    def take(self) -> None:
+        """Raises Full."""
+        if self.used >= self.most:
+            raise Full
+        self.used += 1
+
+    def give_back(self) -> None:
+        self.used -= 1
+
+
+class Capability:
+    """Starts sessions of one plan and keeps them by name until they are over."""
+
+    def __init__(
+        self,
+        name: str,
+        plan: Plan,
+        slots: Slots,
+        http: aiohttp.ClientSession,
+        group: asyncio.TaskGroup,
+        timing: Timing = Timing(),  # noqa: B008 - it is frozen
+    ) -> None:
+        self.name, self.plan, self.slots = name, plan, slots
+        self.sessions: dict[str, Session] = {}
+        self.ended: Counter[Reason] = Counter()
+        """How many sessions ended, by reason."""
+
+        self._http, self._group, self._timing = http, group, timing
+        self._asked: dict[str, tuple[Channels, Any]] = {}
+
+    async def start(self, name: str, channels: Channels, params: Any) -> Session:
+        """A session that lives. The same asked for twice is one session.
+
+        Raises Full, Taken, ParamRejected and NodeFailed; then nothing has changed.
+        """
+        while (present := self.sessions.get(name)) is not None:
+            if present.reason is None:
+                if self._asked.get(name) == (channels, params):
+                    return present
+                raise Taken(name)
+            await present.over.wait()
+        self.slots.take()
+        try:
+            session = Session(name, self.plan, channels, self._http, params, self._timing)
+        except BaseException:
+            self.slots.give_back()
+            raise
+        self.sessions[name], self._asked[name] = session, (channels, params)
+        opened = False
+        try:
+            await session.open()
+            opened = True
+        except NodeFailed as exc:
+            log.warning("session %s cannot start: %s", name, exc)
+            session.end(Reason.FAILED, str(exc))
+            raise
+        finally:
+            if not opened:
+                session.end(Reason.FAILED, "it was not opened")
+                self._forget(session)
+        self._group.create_task(self._run(session), name=f"session {name}")
+        return session
+
+    async def _run(self, session: Session) -> None:
+        try:
+            await session.run()
+        except Exception:
+            # One session's bug is not another's end.
+            log.exception("session %s broke", session.name)
+            session.end(Reason.FAILED, "internal error")
+        finally:
+            self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        del self.sessions[session.name], self._asked[session.name]
+        self.slots.give_back()
+        self.ended[session.reason or Reason.FAILED] += 1
+        session.over.set()
+
+    async def end_all(self, reason: Reason) -> None:
+        """End every session, and wait until they are over."""
+        present = list(self.sessions.values())
+        for session in present:
+            session.end(reason)
+        for session in present:
+            await session.over.wait()
+
+    def status(self) -> Mapping[str, Any]:
+        """The state of every session, by name."""
+        return {name: session.status() for name, session in self.sessions.items()}

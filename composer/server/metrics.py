@@ -1,0 +1,126 @@
+"""The account of every session, node and edge, as Prometheus reads it."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from composer.executor import BUCKETS, Histogram
+from composer.server.capability import Capability
+from composer.session import Reason, Session
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+
+def text(capabilities: Iterable[Capability], most: int) -> bytes:
+    """All figures now. most: sessions that may run at once."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Account(list(capabilities), most))
+    return generate_latest(registry)
+
+
+class _Account(Collector):
+    def __init__(self, capabilities: list[Capability], most: int) -> None:
+        self._capabilities, self._most = capabilities, most
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._process()
+        sessions = [(each.name, s) for each in self._capabilities for s in each.sessions.values()]
+        yield from _nodes(sessions)
+        yield from _edges(sessions)
+        yield from _wires(sessions)
+
+    def _process(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("byoc_capacity", "Sessions that may run at once", self._most)
+        running = GaugeMetricFamily("byoc_sessions", "Sessions that run", labels=["capability"])
+        ended = CounterMetricFamily(
+            "byoc_sessions_ended", "Sessions that ended", labels=["capability", "reason"]
+        )
+        for each in self._capabilities:
+            running.add_metric([each.name], len(each.sessions))
+            for reason in Reason:
+                ended.add_metric([each.name, reason], each.ended[reason])
+        yield running
+        yield ended
+
+
+_Sessions = list[tuple[str, Session]]
+
+
+def _nodes(sessions: _Sessions) -> Iterator[Metric]:
+    labels = ["capability", "session", "node"]
+    taken = CounterMetricFamily("byoc_node_frames_in", "Frames a node took", labels=labels)
+    given = CounterMetricFamily("byoc_node_frames_out", "Frames a node gave", labels=labels)
+    errors = CounterMetricFamily("byoc_node_errors", "Frames that failed", labels=labels)
+    dropped = CounterMetricFamily(
+        "byoc_node_frames_dropped", "Frames a node dropped", labels=[*labels, "reason"]
+    )
+    work = HistogramMetricFamily(
+        "byoc_node_seconds", "Time that a node took for a frame", labels=labels
+    )
+    age = HistogramMetricFamily(
+        "byoc_latency_seconds", "Age of a frame when a sink was done with it", labels=labels
+    )
+    for capability, session in sessions:
+        for name, count in session.run_of_plan.report().nodes.items():
+            key = [capability, session.name, name]
+            taken.add_metric(key, count.taken)
+            given.add_metric(key, count.given)
+            errors.add_metric(key, count.errors)
+            for reason, number in count.dropped.items():
+                dropped.add_metric([*key, reason], number)
+            _add(work, key, count.work)
+            if sum(count.age.counts):
+                _add(age, key, count.age)
+    return iter((taken, given, errors, dropped, work, age))
+
+
+def _add(family: HistogramMetricFamily, key: list[str], seen: Histogram) -> None:
+    bounds = [*(f"{bound:g}" for bound in BUCKETS), "+Inf"]
+    total, buckets = 0, []
+    for bound, count in zip(bounds, seen.counts, strict=True):
+        total += count
+        buckets.append((bound, float(total)))
+    family.add_metric(key, buckets, seen.total)
+
+
+def _edges(sessions: _Sessions) -> Iterator[Metric]:
+    labels = ["capability", "session", "edge"]
+    offered = CounterMetricFamily("byoc_edge_frames", "Frames given to an edge", labels=labels)
+    dropped = CounterMetricFamily(
+        "byoc_edge_frames_dropped", "Frames an edge dropped", labels=[*labels, "reason"]
+    )
+    waiting = GaugeMetricFamily("byoc_edge_queue", "Frames that wait in an inbox", labels=labels)
+    for capability, session in sessions:
+        for name, count in session.run_of_plan.report().edges.items():
+            key = [capability, session.name, name]
+            offered.add_metric(key, count.offered)
+            for reason, number in count.dropped.items():
+                dropped.add_metric([*key, reason], number)
+            waiting.add_metric(key, max(0, count.offered - count.taken - count.dropped.total()))
+    return iter((offered, dropped, waiting))
+
+
+def _wires(sessions: _Sessions) -> Iterator[Metric]:
+    labels = ["capability", "session", "channel"]
+    data = CounterMetricFamily("byoc_channel_bytes", "Bytes of a session's channel", labels=labels)
+    lost = CounterMetricFamily(
+        "byoc_segments_lost", "Output segments broken off", labels=labels[:2]
+    )
+    quiet = GaugeMetricFamily(
+        "byoc_session_age_seconds", "Seconds since a session began", labels=labels[:2]
+    )
+    for capability, session in sessions:
+        key = [capability, session.name]
+        for channel, number in session.bytes_by_channel().items():
+            data.add_metric([*key, channel], number)
+        lost.add_metric(key, session.lost_segments)
+        quiet.add_metric(key, session.age)
+    return iter((data, lost, quiet))

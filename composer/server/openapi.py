@@ -1,0 +1,163 @@
+"""The OpenAPI document of the worker, made from the bodies and the params of its pipelines."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from composer.server import bodies
+
+_SCHEMAS: Final = "#/components/schemas/"
+
+STREAM: Final = {
+    "name": "X-Stream-Id",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "the stream that is meant; needed when several run",
+}
+
+_MODELS: Final[tuple[type[BaseModel], ...]] = (
+    bodies.Start,
+    bodies.Started,
+    bodies.Updated,
+    bodies.Stopped,
+    bodies.Refusal,
+    bodies.Health,
+    bodies.Version,
+    bodies.AppVersion,
+)
+
+
+def document(
+    offers: Iterable[tuple[str, str, Mapping[str, Any]]], version: str, *, token: bool
+) -> dict[str, Any]:
+    """offers: (capability, path, JSON Schema of its params). token: whether one is asked for."""
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in _MODELS], ref_template=_SCHEMAS + "{model}"
+    )
+    components: dict[str, Any] = {"schemas": dict(schemas["$defs"])}
+    paths: dict[str, Any] = {}
+    for name, path, params in offers:
+        components["schemas"][f"Params-{name}"] = dict(params)
+        paths |= _streams(name, path, _ref(f"Params-{name}"))
+    paths |= _process()
+    made: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "BYOC worker",
+            "version": version,
+            "description": "Live video pipelines behind the Livepeer BYOC contract.",
+        },
+        "paths": paths,
+        "components": components,
+    }
+    if token:
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        made["security"] = [{"token": []}]
+    return made
+
+
+def _streams(name: str, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    start = _call(
+        f"Start a stream of {name}",
+        _json(_ref("Start")),
+        {200: "Started", 400: "Refusal", 409: "Refusal", 422: "Refusal"},
+        {500: "Refusal", 503: "Refusal"},
+    )
+    change = _call(
+        f"Change params of a stream of {name}",
+        _json(params),
+        {200: "Updated", 400: "Refusal", 404: "Refusal", 422: "Refusal"},
+        headers=[STREAM],
+    )
+    stop = _call(
+        f"Stop a stream of {name}; doing it again does nothing",
+        {"required": False, "content": {"*/*": {}}},
+        {200: "Stopped", 400: "Refusal"},
+        headers=[STREAM],
+    )
+    status = _call(f"The state of every stream of {name}", None, {200: ""})
+    found: dict[str, Any] = {}
+    for prefix in (path, path + "/api"):
+        found |= {
+            f"{prefix}/stream/start": {"post": start},
+            f"{prefix}/stream/params": {"post": change},
+            f"{prefix}/stream/stop": {"post": stop},
+            f"{prefix}/stream/status": {"get": status},
+        }
+    found[f"{path}/live-video-to-video"] = {"post": start}
+    found[f"{path}/capability"] = {"get": _open("What this capability takes and gives", "")}
+    found[f"{path}/health"] = {"get": _open("Whether it is ready, and busy", "Health")}
+    found[f"{path}/version"] = {"get": _open("Which software this is", "Version")}
+    return found
+
+
+def _process() -> dict[str, Any]:
+    return {
+        "/app-version": {"get": _open("Which version this is", "AppVersion")},
+        "/hardware/info": {"get": _open("The GPUs of this machine", "")},
+        "/hardware/stats": {"get": _open("How busy they are", "")},
+        "/metrics": {"get": _text("Figures for Prometheus")},
+        "/openapi.json": {"get": _open("This document", "")},
+    }
+
+
+def _call(
+    said: str,
+    body: Mapping[str, Any] | None,
+    answers: Mapping[int, str],
+    more: Mapping[int, str] | None = None,
+    headers: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    known = {**answers, **(more or {}), 401: "Refusal", 413: "Refusal"}
+    made: dict[str, Any] = {
+        "summary": said,
+        "responses": {str(status): _answer(status, model) for status, model in known.items()},
+    }
+    if body is not None:
+        made["requestBody"] = dict(body)
+    if parameters := [dict(each) for each in headers]:
+        made["parameters"] = parameters
+    return made
+
+
+def _open(said: str, model: str) -> dict[str, Any]:
+    """A call that needs no token."""
+    return {"summary": said, "security": [], "responses": {"200": _answer(200, model)}}
+
+
+def _text(said: str) -> dict[str, Any]:
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    return {
+        "summary": said,
+        "security": [],
+        "responses": {"200": {"description": said, "content": content}},
+    }
+
+
+_SAID: Final = {
+    200: "done",
+    400: "the body cannot be read",
+    401: "the token is wrong",
+    404: "no such stream runs",
+    409: "the stream runs already",
+    413: "the body is too large",
+    422: "a value is wrong: one problem per field",
+    500: "a node could not be set up",
+    503: "no room, or not ready; Retry-After says when to ask again",
+}
+
+
+def _answer(status: int, model: str) -> dict[str, Any]:
+    schema: Mapping[str, Any] = _ref(model) if model else {"type": "object"}
+    return {"description": _SAID[status], "content": {"application/json": {"schema": schema}}}
+
+
+def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _ref(model: str) -> dict[str, Any]:
+    return {"$ref": _SCHEMAS + model}

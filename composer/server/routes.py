@@ -1,0 +1,297 @@
+"""What the worker answers to an orchestrator: a session's start, params, stop and state."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from composer import control
+from composer.errors import NodeFailed, ParamRejected, Problem
+from composer.server import bodies
+from composer.server.capability import Capability, Full, Taken
+from composer.session import Channels, Reason, Session
+from composer.spec import sentence, shown
+
+log: Final = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+APPLY_SECONDS: Final = 0.25
+"""How long the answer to a change waits for the frame it holds from."""
+
+STOP_SECONDS: Final = 8.5
+"""How long the answer to a stop waits for the end; a gateway gives up after 10 (contract 2.5)."""
+
+RETRY_SECONDS: Final = 5
+"""What a caller is told to wait when there is no room."""
+
+
+def answer(
+    body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return web.json_response(text=body.model_dump_json(), status=status, headers=headers)
+
+
+def refusal(
+    status: int, message: str, problems: Sequence[Problem] = (), *, retry: bool = False
+) -> web.Response:
+    """An answer that says what is wrong with a request, and with which field."""
+    said = [bodies.problem(each) for each in problems]
+    headers = {"Retry-After": str(RETRY_SECONDS)} if retry else None
+    return answer(bodies.Refusal(message=message, problems=said), status, headers)
+
+
+class Streams:
+    """The handlers of one capability.
+
+    ready: set when sessions may start. closing: set when none may start any more. hosts: where
+    channels may be; empty for anywhere.
+    """
+
+    def __init__(
+        self,
+        capability: Capability,
+        ready: asyncio.Event,
+        closing: asyncio.Event,
+        *,
+        loading_seconds: float = 20.0,
+        hosts: Sequence[str] = (),
+    ) -> None:
+        self._capability, self._ready, self._closing = capability, ready, closing
+        self._loading_seconds, self._hosts = loading_seconds, frozenset(hosts)
+
+    async def start(self, request: web.Request) -> web.Response:
+        try:
+            asked = bodies.Start.model_validate(control.decoded(await request.read()))
+        except ValidationError as exc:
+            return _unreadable(exc)
+        except ValueError as exc:
+            return refusal(400, str(exc))
+        channels = Channels(
+            asked.control_url,
+            asked.events_url,
+            asked.subscribe_url,
+            asked.publish_url,
+            asked.data_url,
+        )
+        if problems := self._unreachable(channels):
+            return refusal(422, "a channel may not be used", problems)
+        if not await self._may_start():
+            return refusal(503, "the worker takes no streams now", retry=True)
+        name = asked.gateway_request_id
+        try:
+            session = await self._capability.start(name, channels, asked.params)
+        except Full:
+            most = self._capability.slots.most
+            return refusal(503, f"all {most} streams of this worker are taken", retry=True)
+        except Taken:
+            return refusal(409, f"stream {name!r} runs already, with other channels or params")
+        except ParamRejected as exc:
+            return refusal(422, str(exc), exc.problems)
+        except NodeFailed as exc:
+            return refusal(500, str(exc))
+        return answer(
+            bodies.Started(
+                message="the stream is started", request_id=name, current_state=_current(session)
+            )
+        )
+
+    async def params(self, request: web.Request) -> web.Response:
+        session = self._session(request)
+        if isinstance(session, web.Response):
+            return session
+        try:
+            asked = control.decoded(await request.read() or b"{}")
+        except ValueError as exc:
+            return refusal(400, str(exc))
+        try:
+            patch = session.change(asked)
+        except ParamRejected as exc:
+            malformed = any(each.code == "bad-params" for each in exc.problems)
+            return refusal(400 if malformed else 422, str(exc), exc.problems)
+        seconds = await session.applied(patch, APPLY_SECONDS)
+        return answer(
+            bodies.Updated(
+                message="the params are accepted",
+                request_id=session.name,
+                params=session.params() | patch.values,
+                pts_seconds=seconds,
+            )
+        )
+
+    async def stop(self, request: web.Request) -> web.Response:
+        await request.read()  # it may hold anything, and no one needs it
+        name = request.headers.get("X-Stream-Id", "")
+        sessions = self._capability.sessions
+        if not name and len(sessions) > 1:
+            return refusal(400, "several streams run; name one in X-Stream-Id")
+        session = sessions.get(name) if name else next(iter(sessions.values()), None)
+        if session is None:
+            return answer(bodies.Stopped(message="no such stream runs", request_id=name))
+        session.end(Reason.STOPPED)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await session.over.wait()
+        except TimeoutError:
+            log.warning("session %s has not ended in time", session.name)
+        return answer(
+            bodies.Stopped(
+                message="the stream is stopped", request_id=session.name, reason=session.reason
+            )
+        )
+
+    async def status(self, request: web.Request) -> web.Response:
+        """The shape of contract 2.6, for people and tools, with every stream by its id."""
+        return web.json_response(self.state(), dumps=_dumps)
+
+    def state(self) -> dict[str, Any]:
+        streams = self._capability.status()
+        first = next(iter(self._capability.sessions.values()), None)
+        health = self.health
+        body: dict[str, Any] = {
+            "status": health,
+            "state": health,
+            "error_message": None,
+            "pipeline_ready": self._ready.is_set(),
+            "startup_complete": self._ready.is_set(),
+            "pipeline_state": health,
+            "active_streams": len(streams),
+            "client_active": bool(streams),
+            "additional_info": {},
+            "streams": streams,
+        }
+        if first is not None:
+            body |= {
+                "client_running": True,
+                "fps": first.rates(),
+                "current_params": {"gateway_request_id": first.name, **first.params()},
+            }
+        return body
+
+    @property
+    def health(self) -> str:
+        if not self._ready.is_set():
+            return "LOADING"
+        return "OK" if self._capability.sessions else "IDLE"
+
+    def _session(self, request: web.Request) -> Session | web.Response:
+        name = request.headers.get("X-Stream-Id", "")
+        sessions = self._capability.sessions
+        if not name and len(sessions) == 1:
+            return next(iter(sessions.values()))
+        if not name and sessions:
+            return refusal(400, "several streams run; name one in X-Stream-Id")
+        session = sessions.get(name)
+        if session is None or session.reason is not None:
+            return refusal(404, f"no stream {name!r} runs here" if name else "no stream runs here")
+        return session
+
+    async def _may_start(self) -> bool:
+        if self._closing.is_set():
+            return False
+        try:
+            async with asyncio.timeout(self._loading_seconds):
+                await self._ready.wait()
+        except TimeoutError:
+            return False
+        return not self._closing.is_set()
+
+    def _unreachable(self, channels: Channels) -> list[Problem]:
+        problems = []
+        for name in ("control", "events", "subscribe", "publish", "data"):
+            url = getattr(channels, name)
+            said = _wrong_with(url, self._hosts) if url or name in ("control", "events") else ""
+            if said:
+                problems.append(Problem("bad-url", f"{name}_url {said}", f"{name}_url"))
+        return problems
+
+
+def _wrong_with(url: str, hosts: frozenset[str]) -> str:
+    """Why a channel may not be there; "" when it may. The address itself is not repeated."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "is not an address"
+    if parts.scheme not in ("http", "https") or not host:
+        return "should be an http or https address"
+    if parts.username or parts.password or parts.fragment:
+        return "should hold no user and no fragment"
+    if hosts and host not in hosts and f"{host}:{port}" not in hosts:
+        return "is not on a host that this worker may talk to (setting trickle_hosts)"
+    return ""
+
+
+def _current(session: Session) -> bodies.Current:
+    return bodies.Current(
+        state=str(session.state), graph=session.graph_hash, params=session.params()
+    )
+
+
+def _unreadable(exc: ValidationError) -> web.Response:
+    """A start without what it needs: 400, since nobody can know what was meant."""
+    problems = []
+    for error in exc.errors(include_url=False):
+        at = ".".join(map(str, error["loc"]))
+        said = f"{at}{sentence(error)}, got {shown(error['input'])}" if at else "it is no object"
+        problems.append(Problem("bad-body", said, at))
+    return refusal(400, "; ".join(each.message for each in problems), problems)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, default=str)
+
+
+# around every handler
+
+
+def guarded(tokens: Sequence[str], refused: Callable[[], None]) -> Callable[[Handler], Handler]:
+    """Lets requests with one of the tokens by, everybody where there is none. refused: told of
+    every 401, since the orchestrator drops the capability then (contract 2.8).
+    """
+    known = [hashlib.sha256(token.encode()).digest() for token in tokens]
+
+    def guard(handler: Handler) -> Handler:
+        async def checked(request: web.Request) -> web.StreamResponse:
+            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            digest = hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest()
+            if known and not any([hmac.compare_digest(digest, each) for each in known]):
+                refused()
+                return refusal(401, "the token is wrong")
+            return await handler(request)
+
+        return checked
+
+    return guard
+
+
+@web.middleware
+async def said_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refusals of aiohttp in our shape; a bug of ours as 500 that tells nothing of its inside."""
+    try:
+        return await handler(request)
+    except web.HTTPException as exc:
+        if exc.status < 400:
+            raise
+        made = refusal(exc.status, exc.reason)
+        if "Allow" in exc.headers:
+            made.headers["Allow"] = exc.headers["Allow"]
+        return made
+    except (ConnectionError, asyncio.CancelledError):
+        raise
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return refusal(500, "the worker made a mistake; its log says which")
+
+
+def lenient(path: str) -> str:
+    """A route that takes doubled slashes, too: addresses are put together (contract 2.1)."""
+    parts = [part for part in path.split("/") if part]
+    return "".join(f"/{{_{place}:/*}}{part}" for place, part in enumerate(parts))

@@ -1,0 +1,286 @@
+"""The worker: its sockets, its capabilities, and an end in good order."""
+
+import asyncio
+import importlib.metadata
+import logging
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+
+from composer import executor
+from composer.errors import SettingsInvalid
+from composer.plan import Plan
+from composer.server import bodies, hardware, metrics, openapi
+from composer.server.capability import Capability, Slots
+from composer.server.manifest import manifest
+from composer.server.routes import Handler, Streams, answer, guarded, lenient, said_as_json
+from composer.session import Reason, Timing
+from composer.settings import Settings
+from composer.trickle.http import open_http
+
+log: Final = logging.getLogger(__name__)
+
+VERSION: Final = importlib.metadata.version("byoc-composer")
+
+MOST_BODY: Final = 12 * 1024 * 1024
+"""Largest body of a start or a change: a gateway lets 10 MiB through, and adds its own keys."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One pipeline to serve: its capability's name, and below which path."""
+
+    name: str
+    plan: Plan
+    manifest: Mapping[str, Any]
+    path: str = ""
+
+
+class Worker:
+    """Serves offers until it is told to end.
+
+    async with Worker(...).serving() as worker: ... await worker.ended()
+    """
+
+    def __init__(
+        self,
+        offers: Sequence[Offer],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        capacity: int = 1,
+        tokens: Sequence[str] = (),
+        trickle_hosts: Sequence[str] = (),
+        verify_tls: bool = True,
+        ca_file: str = "",
+        drain_s: float = 20.0,
+        loading_s: float = 20.0,
+        pipeline: str = "byoc",
+        timing: Timing = Timing(),  # noqa: B008 - it is frozen
+    ) -> None:
+        self.offers = tuple(offers)
+        self.capabilities: dict[str, Capability] = {}
+        self.ready, self.closing = asyncio.Event(), asyncio.Event()
+        self.slots = Slots(capacity)
+        self.address = ""
+        self.refused = asyncio.Event()
+        """Set whenever a request was answered 401: the orchestrator has dropped us then."""
+
+        self._host, self._port = host, port
+        self._tokens, self._trickle_hosts = tuple(tokens), tuple(trickle_hosts)
+        self._tls = (verify_tls, ca_file)
+        self._drain_s, self._loading_s = drain_s, loading_s
+        self._pipeline, self._timing = pipeline, timing
+        self._streams: dict[str, Streams] = {}
+
+    # its life
+
+    async def run(self, listening: Callable[["Worker"], Awaitable[None]]) -> None:
+        """Serve; `listening` is awaited once the port is open, and its return is the end."""
+        async with AsyncExitStack() as stack:
+            http = await stack.enter_async_context(
+                open_http(verify_tls=self._tls[0], ca_file=self._tls[1])
+            )
+            async with asyncio.TaskGroup() as group:
+                runner = web.AppRunner(
+                    self._application(http, group),
+                    handle_signals=False,
+                    access_log=None,
+                    shutdown_timeout=1.0,
+                )
+                await runner.setup()
+                try:
+                    await self._listen(runner)
+                    await self._prepare()
+                    await listening(self)
+                finally:
+                    await self._close()
+                    await runner.cleanup()
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        site = web.TCPSite(runner, self._host, self._port)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def _prepare(self) -> None:
+        for offer in self.offers:
+            await asyncio.to_thread(executor.prepare, offer.plan)
+        self.ready.set()
+
+    async def _close(self) -> None:
+        """No new sessions; those that are there come to their end, or are left behind."""
+        self.closing.set()
+        ends = [each.end_all(Reason.SHUTDOWN) for each in self.capabilities.values()]
+        try:
+            async with asyncio.timeout(self._drain_s):
+                await asyncio.gather(*ends)
+        except TimeoutError:
+            log.warning("sessions did not end in %g s", self._drain_s)
+
+    # its routes
+
+    def _application(
+        self, http: aiohttp.ClientSession, group: asyncio.TaskGroup
+    ) -> web.Application:
+        app = web.Application(middlewares=[said_as_json], client_max_size=MOST_BODY)
+        for offer in self.offers:
+            capability = Capability(offer.name, offer.plan, self.slots, http, group, self._timing)
+            streams = Streams(
+                capability,
+                self.ready,
+                self.closing,
+                loading_seconds=self._loading_s,
+                hosts=self._trickle_hosts,
+            )
+            self.capabilities[offer.name], self._streams[offer.name] = capability, streams
+            self._add(app, offer, streams)
+        self._add_common(app)
+        return app
+
+    def _add(self, app: web.Application, offer: Offer, streams: Streams) -> None:
+        guard = guarded(self._tokens, self.refused.set)
+        calls: tuple[tuple[str, str, Handler], ...] = (
+            ("POST", "/stream/start", streams.start),
+            ("POST", "/stream/params", streams.params),
+            ("POST", "/stream/stop", streams.stop),
+            ("GET", "/stream/status", streams.status),
+        )
+        for method, path, handler in calls:
+            for prefix in ("", "/api"):
+                app.router.add_route(method, lenient(offer.path + prefix + path), guard(handler))
+        app.router.add_post(lenient(offer.path + "/live-video-to-video"), guard(streams.start))
+
+        async def capability(request: web.Request) -> web.Response:
+            return web.json_response(offer.manifest)
+
+        async def version(request: web.Request) -> web.Response:
+            return answer(
+                bodies.Version(pipeline=self._pipeline, model_id=offer.name, version=VERSION)
+            )
+
+        async def health(request: web.Request) -> web.Response:
+            return answer(bodies.Health.model_validate({"status": streams.health}))
+
+        if offer.path or len(self.offers) == 1:
+            app.router.add_get(offer.path + "/capability", capability)
+            app.router.add_get(offer.path + "/version", version)
+            app.router.add_get(offer.path + "/health", health)
+
+    def _add_common(self, app: web.Application) -> None:
+        """What a process has once, however many pipelines it serves."""
+        several = len(self.offers) > 1
+        get = app.router.add_get
+        get("/app-version", self._app_version)
+        get("/hardware/info", self._hardware_info)
+        get("/hardware/stats", self._hardware_stats)
+        get("/metrics", self._metrics)
+        get("/openapi.json", self._openapi)
+        if several:
+            get("/health", self._health)
+            get("/version", self._version)
+            get("/capability", self._capabilities)
+
+    async def _health(self, request: web.Request) -> web.Response:
+        states = {streams.health for streams in self._streams.values()}
+        worst = next(each for each in ("LOADING", "OK", "IDLE") if each in states)
+        return answer(bodies.Health.model_validate({"status": worst}))
+
+    async def _version(self, request: web.Request) -> web.Response:
+        names = ",".join(self.capabilities)
+        return answer(bodies.Version(pipeline=self._pipeline, model_id=names, version=VERSION))
+
+    async def _capabilities(self, request: web.Request) -> web.Response:
+        return web.json_response({"capabilities": [offer.manifest for offer in self.offers]})
+
+    async def _app_version(self, request: web.Request) -> web.Response:
+        return answer(bodies.AppVersion(version=VERSION))
+
+    async def _hardware_info(self, request: web.Request) -> web.Response:
+        return web.json_response(self._named() | {"gpu_info": hardware.info()})
+
+    async def _hardware_stats(self, request: web.Request) -> web.Response:
+        return web.json_response(self._named() | {"gpu_stats": hardware.stats()})
+
+    def _named(self) -> dict[str, Any]:
+        return {"pipeline": self._pipeline, "model_id": ",".join(self.capabilities)}
+
+    async def _openapi(self, request: web.Request) -> web.Response:
+        offers = [(each.name, each.path, each.manifest["params"]) for each in self.offers]
+        return web.json_response(openapi.document(offers, VERSION, token=bool(self._tokens)))
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        text = metrics.text(self.capabilities.values(), self.slots.most)
+        return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+def offers(plans: Sequence[tuple[Path, Plan]], settings: Settings) -> list[Offer]:
+    """One offer per pipeline file. Raises SettingsInvalid when two have the same name."""
+    made: list[Offer] = []
+    for file, plan in plans:
+        alone = settings.name if len(plans) == 1 else ""
+        name = alone or plan.graph.capability or file.stem
+        if any(name == each.name for each in made):
+            raise SettingsInvalid(
+                f"{file}: two pipelines are called {name!r}; give each its own `capability:`"
+            )
+        path = f"/{name}" if len(plans) > 1 else ""
+        made.append(Offer(name, plan, manifest(name, plan), path))
+    return made
+
+
+def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> int:
+    """Serve until SIGTERM or SIGINT; gives the exit code. Raises OSError where a port is taken."""
+    asyncio.run(_serve(offers, settings, say))
+    left = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
+    if any(name.startswith(("stage ", "setup ")) for name in left):
+        log.error("nodes that do not end are left behind: %s", ", ".join(left))
+        logging.shutdown()
+        os._exit(0)
+    return 0
+
+
+async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> None:
+    worker = Worker(
+        offers,
+        host=settings.host,
+        port=settings.port,
+        capacity=settings.capacity,
+        tokens=settings.tokens,
+        trickle_hosts=settings.hosts,
+        verify_tls=settings.verify_tls,
+        ca_file=settings.ca_file,
+        drain_s=settings.drain_s,
+        loading_s=settings.loading_s,
+        pipeline=settings.pipeline,
+    )
+
+    async def listening(here: Worker) -> None:
+        for offer in offers:
+            say(f"{offer.name} at {here.address}{offer.path}")
+        await until_signalled(here)
+
+    await worker.run(listening)
+
+
+async def until_signalled(worker: Worker) -> None:
+    """Return at the first SIGINT or SIGTERM; the second one ends the process at once."""
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _signalled, asked)
+    await asked.wait()
+
+
+def _signalled(asked: asyncio.Event) -> None:
+    if asked.is_set():
+        raise SystemExit(128 + signal.SIGTERM)
+    asked.set()

@@ -1,0 +1,151 @@
+"""What an operator sets: one model, read once, from flags and from the environment.
+
+Names in the environment are those of the ecosystem where there is one (contract 7.4), else BYOC_*.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from composer.errors import SettingsInvalid
+from composer.params import said_of
+
+_KEPT_SECRET: Final = ("ORCH_SECRET", "CAPABILITY_TOKEN")
+"""Taken out of the environment once they are read: nodes and what they start need not see them."""
+
+
+class Settings(BaseSettings):
+    """Settings of `byoc serve`. A flag wins over the environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", alias="BYOC_HOST", description="address to listen on")
+    port: int = Field(8000, alias="BYOC_PORT", ge=0, le=65535, description="port; 0 for a free one")
+    capacity: int = Field(
+        1, alias="CAPABILITY_CAPACITY", ge=1, le=1000, description="streams at once, all together"
+    )
+    token: SecretStr = Field(
+        SecretStr(""),
+        alias="CAPABILITY_TOKEN",
+        description="bearer token that callers show; several with commas between them",
+    )
+    name: str = Field(
+        "",
+        alias="CAPABILITY_NAME",
+        max_length=100,
+        description="capability of the only pipeline; else the file says",
+    )
+    description: str = Field(
+        "", alias="CAPABILITY_DESCRIPTION", description="what orchestrators are told about it"
+    )
+    url: str = Field(
+        "",
+        alias="CAPABILITY_URL",
+        description="address of this worker as orchestrators reach it",
+    )
+    price_per_unit: int = Field(
+        0, alias="CAPABILITY_PRICE_PER_UNIT", ge=0, description="price of a second, scaled"
+    )
+    price_scaling: int = Field(
+        1, alias="CAPABILITY_PRICE_SCALING", ge=1, description="what that is divided by"
+    )
+    currency: str = Field(
+        "", alias="CAPABILITY_CURRENCY", description="wei (also when empty), eth, or USD"
+    )
+    orchestrators: str = Field(
+        "", alias="ORCH_URL", description="orchestrators to register at, with commas between them"
+    )
+    orch_secret: SecretStr = Field(
+        SecretStr(""), alias="ORCH_SECRET", description="what they want to hear to register"
+    )
+    pipeline: str = Field("byoc", alias="PIPELINE", description="name in /version")
+    verify_tls: bool = Field(
+        default=True,
+        alias="BYOC_VERIFY_TLS",
+        description="refuse certificates that nobody vouches for; orchestrators sign their own",
+    )
+    ca_file: str = Field(
+        "", alias="BYOC_CA_FILE", description="certificates to trust beside the system's"
+    )
+    trickle_hosts: str = Field(
+        "",
+        alias="BYOC_TRICKLE_HOSTS",
+        description="hosts where channels may be, with commas between them; empty for anywhere",
+    )
+    loading_s: float = Field(
+        20.0,
+        alias="BYOC_LOADING_S",
+        ge=0,
+        le=100,
+        description="seconds that a start waits while the worker loads",
+    )
+    drain_s: float = Field(
+        20.0, alias="BYOC_DRAIN_S", ge=0, le=600, description="seconds that streams have to end"
+    )
+    log: Literal["text", "json"] = Field(
+        "text", alias="BYOC_LOG", description="how the log is written: text or json"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("should begin with http:// or https://")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Settings":
+        if self.orchestrators and not (self.url and self.orch_secret.get_secret_value()):
+            raise ValueError("to register, CAPABILITY_URL and ORCH_SECRET are needed, too")
+        return self
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return _listed(self.token.get_secret_value())
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return _listed(self.trickle_hosts)
+
+    @property
+    def orchestrator_urls(self) -> tuple[str, ...]:
+        return tuple(each.rstrip("/") for each in _listed(self.orchestrators))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part for each in text.split(",") if (part := each.strip()))
+
+
+def load(flags: Mapping[str, Any]) -> Settings:
+    """The settings of this process. flags: field -> value, None for one that was not given.
+
+    Raises SettingsInvalid.
+    """
+    fields = Settings.model_fields
+    given = {str(fields[name].alias): value for name, value in flags.items() if value is not None}
+    try:
+        made = Settings(**given)
+    except ValidationError as exc:
+        raise SettingsInvalid(_said(exc)) from None
+    for name in _KEPT_SECRET:
+        os.environ.pop(name, None)
+    return made
+
+
+def _said(exc: ValidationError) -> str:
+    error = exc.errors(include_url=False)[0]
+    alias = str(error["loc"][0]) if error["loc"] else ""
+    name = next((n for n, each in Settings.model_fields.items() if each.alias == alias), "")
+    if not name:
+        return str(error["msg"]).removeprefix("Value error, ")
+    if alias in _KEPT_SECRET:
+        return f"{flag(name)} ({alias}) cannot be used"
+    return f"{flag(name)} ({alias}){said_of(exc)}"
+
+
+def flag(name: str) -> str:
+    """--price-per-unit for price_per_unit."""
+    return "--" + name.replace("_", "-")
