@@ -22,7 +22,7 @@ LAYERS = (
     ("outline", "reference", "inbox"),
     ("join",),
     ("executor",),
-    ("compile", "schedule", "scaffold", "progress", "session", "flags"),
+    ("compile", "schedule", "scaffold", "progress", "session", "flags", "registration"),
     ("server",),
     ("cli",),
 )
@@ -41,7 +41,7 @@ FENCES = {
     "typer": {"cli", "flags"},
     "PIL": {"media"},
     "watchfiles": set[str](),
-    "aiohttp": {"trickle", "server", "registration"},
+    "aiohttp": {"trickle", "server", "registration", "testing"},
     "prometheus_client": {"server"},
     "torch": set[str](),
     "onnxruntime": set[str](),

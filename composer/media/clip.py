@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import av
 
@@ -30,7 +30,7 @@ class Piece:
     begins: bool
 
 
-def pieces(path: str, *, loops: int = 1, shortest: float = SHORTEST) -> Iterator[Piece]:
+def pieces(path: str | BinaryIO, *, loops: int = 1, shortest: float = SHORTEST) -> Iterator[Piece]:
     """The clip, `loops` times over. Raises MediaError for what cannot go into MPEG-TS as it is."""
     shift = Fraction(0)
     for _ in range(loops):
@@ -42,7 +42,7 @@ def pieces(path: str, *, loops: int = 1, shortest: float = SHORTEST) -> Iterator
 class _Segments:
     """One pass over a clip; `end`: seconds at which the next one begins."""
 
-    def __init__(self, path: str, shift: Fraction, shortest: float) -> None:
+    def __init__(self, path: str | BinaryIO, shift: Fraction, shortest: float) -> None:
         self._path, self._shift, self._shortest = path, shift, Fraction(shortest)
         self.end = shift
         self._buffer = io.BytesIO()
@@ -50,6 +50,9 @@ class _Segments:
         self._tracks: dict[int, Any] = {}
 
     def pieces(self) -> Iterator[Piece]:
+        if not isinstance(self._path, str):
+            self._path.seek(0)
+        source: Any
         with av.open(self._path) as source:
             used = [each for each in (_picture(source), _sound(source)) if each is not None]
             began: Fraction | None = None

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-import aiohttp
-
 from composer.errors import NodeFailed
 from composer.plan import Plan
 from composer.session import Channels, Reason, Session, Timing
+from composer.trickle.http import Http
 
 log: Final = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class Capability:
         name: str,
         plan: Plan,
         slots: Slots,
-        http: aiohttp.ClientSession,
+        http: Http,
         group: asyncio.TaskGroup,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
     ) -> None:

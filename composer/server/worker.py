@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 from aiohttp import web
 
 from composer import executor
 from composer.errors import SettingsInvalid
 from composer.plan import Plan
+from composer.registration import Offered, Registration
 from composer.server import bodies, hardware, metrics, openapi
 from composer.server.capability import Capability, Slots
 from composer.server.manifest import manifest
 from composer.server.routes import Handler, Streams, answer, guarded, lenient, said_as_json
 from composer.session import Reason, Timing
 from composer.settings import Settings
-from composer.trickle.http import open_http
+from composer.trickle.http import Http, open_http
 
 log: Final = logging.getLogger(__name__)
 
@@ -36,12 +36,16 @@ MOST_BODY: Final = 12 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Offer:
-    """One pipeline to serve: its capability's name, and below which path."""
+    """One pipeline to serve: its capability's name, and below which path.
+
+    offered: what orchestrators are told about it.
+    """
 
     name: str
     plan: Plan
     manifest: Mapping[str, Any]
     path: str = ""
+    offered: Offered | None = None
 
 
 class Worker:
@@ -64,16 +68,17 @@ class Worker:
         drain_s: float = 20.0,
         loading_s: float = 20.0,
         pipeline: str = "byoc",
+        orchestrators: Sequence[str] = (),
+        orch_secret: str = "",
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
     ) -> None:
+        self.registrations: list[Registration] = []
+        self._orchestrators, self._orch_secret = tuple(orchestrators), orch_secret
         self.offers = tuple(offers)
         self.capabilities: dict[str, Capability] = {}
         self.ready, self.closing = asyncio.Event(), asyncio.Event()
         self.slots = Slots(capacity)
         self.address = ""
-        self.refused = asyncio.Event()
-        """Set whenever a request was answered 401: the orchestrator has dropped us then."""
-
         self._host, self._port = host, port
         self._tokens, self._trickle_hosts = tuple(tokens), tuple(trickle_hosts)
         self._tls = (verify_tls, ca_file)
@@ -97,11 +102,15 @@ class Worker:
                     shutdown_timeout=1.0,
                 )
                 await runner.setup()
+                registering: list[asyncio.Task[None]] = []
                 try:
                     await self._listen(runner)
                     await self._prepare()
+                    registering = self._register(http, group)
                     await listening(self)
                 finally:
+                    self.closing.set()
+                    await self._unregister(registering)
                     await self._close()
                     await runner.cleanup()
 
@@ -116,9 +125,34 @@ class Worker:
             await asyncio.to_thread(executor.prepare, offer.plan)
         self.ready.set()
 
+    def _register(self, http: Http, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Make every offer known everywhere, in the background."""
+        self.registrations = [
+            Registration(
+                http,
+                orchestrator,
+                self._orch_secret,
+                offer.offered,
+                lambda: self.slots.most - self.slots.used,
+            )
+            for offer in self.offers
+            if offer.offered is not None
+            for orchestrator in self._orchestrators
+        ]
+        return [group.create_task(each.run()) for each in self.registrations]
+
+    async def _unregister(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*(each.close() for each in self.registrations))
+
+    def _refused(self) -> None:
+        """A request was answered 401: the orchestrators have dropped us (contract 2.8)."""
+        for each in self.registrations:
+            each.renew()
+
     async def _close(self) -> None:
-        """No new sessions; those that are there come to their end, or are left behind."""
-        self.closing.set()
+        """Sessions come to their end, or are left behind."""
         ends = [each.end_all(Reason.SHUTDOWN) for each in self.capabilities.values()]
         try:
             async with asyncio.timeout(self._drain_s):
@@ -128,9 +162,7 @@ class Worker:
 
     # its routes
 
-    def _application(
-        self, http: aiohttp.ClientSession, group: asyncio.TaskGroup
-    ) -> web.Application:
+    def _application(self, http: Http, group: asyncio.TaskGroup) -> web.Application:
         app = web.Application(middlewares=[said_as_json], client_max_size=MOST_BODY)
         for offer in self.offers:
             capability = Capability(offer.name, offer.plan, self.slots, http, group, self._timing)
@@ -147,7 +179,7 @@ class Worker:
         return app
 
     def _add(self, app: web.Application, offer: Offer, streams: Streams) -> None:
-        guard = guarded(self._tokens, self.refused.set)
+        guard = guarded(self._tokens, self._refused)
         calls: tuple[tuple[str, str, Handler], ...] = (
             ("POST", "/stream/start", streams.start),
             ("POST", "/stream/params", streams.params),
@@ -233,7 +265,16 @@ def offers(plans: Sequence[tuple[Path, Plan]], settings: Settings) -> list[Offer
                 f"{file}: two pipelines are called {name!r}; give each its own `capability:`"
             )
         path = f"/{name}" if len(plans) > 1 else ""
-        made.append(Offer(name, plan, manifest(name, plan), path))
+        offered = Offered(
+            name,
+            settings.url + path,
+            settings.description or plan.graph.description,
+            settings.price_per_unit,
+            settings.price_scaling,
+            settings.currency,
+            next(iter(settings.tokens), ""),
+        )
+        made.append(Offer(name, plan, manifest(name, plan), path, offered))
     return made
 
 
@@ -261,6 +302,8 @@ async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str
         drain_s=settings.drain_s,
         loading_s=settings.loading_s,
         pipeline=settings.pipeline,
+        orchestrators=settings.orchestrator_urls,
+        orch_secret=settings.orch_secret.get_secret_value(),
     )
 
     async def listening(here: Worker) -> None:
