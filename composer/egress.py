@@ -55,8 +55,13 @@ class Egress:
     """
 
     def __init__(
-        self, *, limit: int = LIMIT_BYTES, now: Callable[[], float] = time.monotonic
+        self,
+        *,
+        wanted: bool = True,
+        limit: int = LIMIT_BYTES,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._wanted = wanted
         self.counts: Final = EgressCount()
         self.last_at = 0.0
         """When the last packet came; 0.0 before the first."""
@@ -79,9 +84,14 @@ class Egress:
     # the encoder's thread
 
     @property
-    def congested(self) -> bool:
-        """The network does not keep up: true from a quarter of the limit down to a sixteenth."""
-        return self._congested
+    def refusal(self) -> str:
+        """Why a picture need not be encoded now: "congested", "unwanted" for a stream that has no
+        output, "" when it is welcome. Congestion lasts from a quarter of the limit down to a
+        sixteenth.
+        """
+        if not self._wanted:
+            return "unwanted"
+        return "congested" if self._congested else ""
 
     def open(self, *, video: str = "", audio: str = "", channels: int = 2) -> None:
         """An encoder begins; its tracks are those of the first one, or are left out."""
@@ -98,6 +108,9 @@ class Egress:
         self, kind: str, data: bytes, pts: int, dts: int, time_base: Fraction, *, key: bool
     ) -> None:
         """One packet of a track, "video" or "audio"; it is readable when this returns."""
+        if not self._wanted:
+            self.counts.dropped["unwanted"] += 1
+            return
         if self._muxer is None or self._tracks.get(kind) != self._offered.get(kind, ""):
             self.counts.dropped["track"] += 1
             return

@@ -126,8 +126,10 @@ class Session:
         self._telling, self._saying = asyncio.Event(), asyncio.Event()
         self._pulse = asyncio.Event()  # set, and replaced, whenever a change of params holds
         self._flushing = asyncio.Event()  # what still waits is sent, and no more
-        self.ingress = Ingress() if channels.subscribe else None
-        self.egress = Egress() if channels.publish else None
+        takes = any(step.type == "decode" for step in plan.steps.values())
+        # What waits for an input that has no channel waits, and ends with the session.
+        self.ingress = Ingress() if channels.subscribe or takes else None
+        self.egress = Egress(wanted=bool(channels.publish))
         self.data = DataLines(self._on_loop(self._saying.set)) if channels.data else None
         self.events = Events(lambda: round(time.time() * 1000), self._telling.set)
         self.lost_segments = 0
@@ -188,11 +190,11 @@ class Session:
 
     async def _live(self, group: asyncio.TaskGroup) -> None:
         readers = [group.create_task(self._obey())]
-        if self.ingress is not None:
+        if self.ingress is not None and self.channels.subscribe:
             readers.append(group.create_task(self._read(self.ingress)))
         watch = group.create_task(self._watch())
         writers = [group.create_task(self._tell())]
-        if self.egress is not None:
+        if self.channels.publish:
             writers.append(group.create_task(self._write(self.egress)))
         if self.data is not None:
             writers.append(group.create_task(self._say(self.data)))
@@ -223,8 +225,7 @@ class Session:
                 self.ingress.abandon()
             run.abort()
             await _within(self._run_over.wait(), 1.0)
-        if self.egress is not None:
-            self.egress.end()
+        self.egress.end()
 
     # what comes in
 
@@ -348,8 +349,9 @@ class Session:
         Where there is no input to miss, a caller that never sent a word is not missed either.
         """
         while self.reason is None:
-            heard = self.ingress.last_at if self.ingress is not None else self._now()
-            if self.ingress is None and self._seen.control > self._began:
+            fed = self.ingress if self.channels.subscribe else None
+            heard = fed.last_at if fed is not None else self._now()
+            if fed is None and self._seen.control > self._began:
                 heard = 0.0
             left = max(self._seen.control, heard) + self._timing.lease - self._now()
             if left <= 0:
@@ -428,7 +430,7 @@ class Session:
             return State.LOADING
         if seen.error and now - seen.error < self._timing.status * 2:
             return State.DEGRADED_INFERENCE
-        if self.ingress is not None:
+        if self.ingress is not None and self.channels.subscribe:
             heard = max(self.ingress.last_at, self._began)
             return State.DEGRADED_INPUT if now - heard > self._timing.quiet else State.ONLINE
         return State.ONLINE
@@ -448,7 +450,7 @@ class Session:
                 "fps": self._rate(report, inputs=True),
             },
             "inference_status": {
-                "last_output_time": self._ms(self.egress.last_at if self.egress else 0.0),
+                "last_output_time": self._ms(self.egress.last_at),
                 "fps": self._rate(report, inputs=False),
                 "last_params_update_time": self._ms(seen.params),
                 "last_params": params,
@@ -470,12 +472,8 @@ class Session:
 
     def bytes_by_channel(self) -> dict[str, int]:
         """Bytes of media that came in and went out."""
-        counts = {}
-        if self.ingress is not None:
-            counts["input"] = self.ingress.counts.bytes
-        if self.egress is not None:
-            counts["output"] = self.egress.counts.bytes
-        return counts
+        came = self.ingress.counts.bytes if self.ingress is not None else 0
+        return {"input": came, "output": self.egress.counts.bytes}
 
     def rates(self) -> dict[str, float]:
         """Items per second, by the names of contract 2.6."""

@@ -57,12 +57,12 @@ def test_each_keyframe_cuts_but_one_that_follows_at_once() -> None:
 def test_it_is_congested_until_it_has_been_read() -> None:
     egress = opened(limit=64_000)
     give(egress, 0, size=10_000)
-    assert not egress.congested
+    assert egress.refusal == ""
     give(egress, 3000, size=10_000)
-    assert egress.congested
+    assert egress.refusal == "congested"
     egress.end()
     asyncio.run(drain(egress))
-    assert not egress.congested
+    assert egress.refusal == ""
 
 
 def test_beyond_the_limit_pictures_are_left_out_until_the_next_keyframe() -> None:
@@ -91,3 +91,11 @@ def test_another_set_of_tracks_is_left_out() -> None:
     assert egress.counts.dropped == {"track": 1}
     give(egress, 6000)
     assert egress.counts.packets == 2
+
+
+def test_a_stream_without_output_wants_no_pictures() -> None:
+    egress = Egress(wanted=False)
+    assert egress.refusal == "unwanted"
+    egress.open(video="h264")
+    egress.packet("video", b"x", 0, 0, Fraction(1, 90_000), key=True)
+    assert (egress.counts.bytes, egress.counts.dropped) == (0, {"unwanted": 1})

@@ -36,7 +36,7 @@ class Outlet(Protocol):
     """Where packets go: see composer.egress.Egress."""
 
     @property
-    def congested(self) -> bool: ...
+    def refusal(self) -> str: ...
 
     def open(self, *, video: str = "", audio: str = "", channels: int = 2) -> None: ...
 
@@ -80,8 +80,8 @@ class LiveWriter:
         self._skipped = self._closed = False
 
     def picture(self, image: av.VideoFrame, at: Moment) -> None:
-        if self._egress.congested:
-            self._egress.dropped("congested")
+        if refusal := self._egress.refusal:
+            self._egress.dropped(refusal)
             self._skipped = True
             return
         fitted = pixels.convert(image, "yuv420p", color=at.color)

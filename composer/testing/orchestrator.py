@@ -13,6 +13,7 @@ What it sends, and what it does with the answers, is that of the Go software (co
 
 import asyncio
 import contextlib
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -352,7 +353,7 @@ class Stream:
             headers["Content-Type"] = "application/json"
         async with self._http.post(
             f"{self._url}/stream/{what}",
-            data=body,
+            data=io.BytesIO(body),
             headers=headers,
             skip_auto_headers=() if json_ else ("Content-Type",),
         ) as response:

@@ -74,6 +74,11 @@ class Segment:
             raise self._failure
 
     @property
+    def over(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self._ended or self._failure is not None
+
+    @property
     def finished(self) -> bool:
         """Whether every byte was handed to the network."""
         return self._ended and not self._held
@@ -129,6 +134,7 @@ class Publisher:
         self._reset = False
         self._idle: Segment | None = None
         self._requests: set[asyncio.Future[None]] = set()
+        self._open: list[Segment] = []
 
     @property
     def ended(self) -> bool:
@@ -169,9 +175,9 @@ class Publisher:
                 raise
 
     async def close(self, seconds: float = 5.0) -> None:
-        """Let what is written be finished, for so many seconds at most."""
-        if self._idle is not None:
-            await self._idle.end()
+        """End what is open and let it be finished, for so many seconds at most."""
+        for segment in self._open:
+            await segment.end()
         if self._requests:
             _, late = await asyncio.wait(self._requests, timeout=seconds)
             for request in late:
@@ -187,6 +193,7 @@ class Publisher:
         reset, self._reset = self._reset, False
         request = asyncio.ensure_future(self._post(segment, reset=reset))
         segment._posting = request
+        self._open = [each for each in self._open if not each.over] + [segment]
         self._requests.add(request)
         request.add_done_callback(self._requests.discard)
         return segment

@@ -226,7 +226,7 @@ class _Connections(web.Server):
             lingering_time=LINGER_S,
         )
         self._most: Final = most
-        self._transports: Final[set[asyncio.Transport]] = set()
+        self._transports: Final[dict[RequestHandler, asyncio.Transport]] = {}
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         full = len(self.connections) >= self._most
@@ -234,18 +234,17 @@ class _Connections(web.Server):
         if full:
             transport.write(_FULL)
             transport.close()
-        self._transports.add(transport)
+        self._transports[handler] = transport
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
-        if handler.transport is not None:
-            self._transports.discard(handler.transport)
+        self._transports.pop(handler, None)
         super().connection_lost(handler, exc)
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
         self.pre_shutdown()
         await super().shutdown(timeout)
         # Closing waits for a reader that takes nothing.
-        for each in self._transports:
+        for each in self._transports.values():
             each.abort()
 
 

@@ -27,7 +27,7 @@ class Given:
 class Sink:
     """An outlet that keeps what it is given."""
 
-    congested: bool = False
+    refusal: str = ""
     tracks: list[tuple[str, str, int]] = field(default_factory=list)
     given: list[Given] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
@@ -94,7 +94,7 @@ def test_congestion_drops_pictures_and_ends_with_a_keyframe() -> None:
     sink = Sink()
     cast = writer(sink)
     for number in range(9):
-        sink.congested = 3 <= number < 6
+        sink.refusal = "congested" if 3 <= number < 6 else ""
         show(cast, number / 25)
     assert sink.lost == {"congested": 3}
     assert [each.key for each in sink.pictures()] == [True, False, False, True, False, False]
