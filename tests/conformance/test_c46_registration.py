@@ -1,0 +1,124 @@
+"""Registration at an orchestrator, C-46 of the contract's checklist."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from composer import registration
+from composer.registration import Answer, Offered, Registration, Rhythm
+from composer.testing.orchestrator import Orchestrator
+from composer.trickle.http import open_http
+from tests.server.streams import PASS, ran, serving
+
+
+class Quick(Rhythm):
+    """The same order of things, in milliseconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    def after(self, answer: Answer) -> float:
+        self.asked.set()
+        return super().after(answer) / 1000
+
+
+@asynccontextmanager
+async def registering(
+    url: str,
+    free: Callable[[], int] = lambda: 2,
+    secret: str = "secret",
+    rhythm: Rhythm | None = None,
+    **more: str,
+) -> AsyncIterator[Registration]:
+    offered = Offered("cap", "http://worker:8000", "it passes", 7, 3, **more)
+    async with open_http() as http:
+        made = Registration(http, url, secret, offered, free, rhythm or Quick())
+        task = asyncio.ensure_future(made.run())
+        try:
+            yield made
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await made.close()
+
+
+def test_c46_it_says_who_it_is_and_unregisters_with_its_name() -> None:
+    async def test() -> None:
+        async with Orchestrator().serving() as orchestrator:
+            async with registering(orchestrator.url, currency="USD", token="t") as made:
+                await orchestrator.has("cap")
+                assert orchestrator.capabilities["cap"] == {
+                    "name": "cap",
+                    "url": "http://worker:8000",
+                    "description": "it passes",
+                    "capacity": 2,
+                    "price_per_unit": 7,
+                    "price_scaling": 3,
+                    "currency": "USD",
+                    "token": "t",
+                }
+                await orchestrator.until(lambda: made.registered)
+            assert orchestrator.capabilities == {}
+            assert orchestrator.removed == ["cap"]
+
+    ran(test)
+
+
+def test_c46_it_tries_until_the_orchestrator_is_there_and_again_after_its_restart() -> None:
+    async def test() -> None:
+        async with Orchestrator().serving() as first:
+            port = int(first.url.rsplit(":", 1)[1])
+        free, rhythm = 2, Quick()
+        async with registering(f"http://127.0.0.1:{port}", lambda: free, rhythm=rhythm) as made:
+            await rhythm.asked.wait()
+            assert made.error
+            async with Orchestrator().serving(port) as orchestrator:
+                await orchestrator.has("cap")
+                free = 1
+                orchestrator.forget_all()
+                await orchestrator.has("cap")
+                assert orchestrator.capabilities["cap"]["capacity"] == 1
+                await orchestrator.until(lambda: len(orchestrator.registrations) > 3)
+
+    ran(test)
+
+
+def test_c46_a_wrong_secret_is_told_and_tried_slowly() -> None:
+    async def test() -> None:
+        rhythm = Quick()
+        async with (
+            Orchestrator().serving() as orchestrator,
+            registering(orchestrator.url, secret="wrong", rhythm=rhythm) as made,
+        ):
+            await rhythm.asked.wait()
+            assert made.error == "the secret is wrong"
+            assert not made.registered
+            assert orchestrator.registrations == []
+
+    ran(test)
+
+
+def test_c46_a_worker_registers_when_it_is_ready_and_unregisters_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registration, "RENEW_SECONDS", 0.0)
+
+    async def test() -> None:
+        async with Orchestrator().serving() as there:
+            known: dict[str, Any] = {"orchestrators": (there.url,), "orch_secret": "secret"}
+            async with serving(PASS, capacity=3, tokens=("t",), **known) as stage:
+                await there.has("cap")
+                assert there.capabilities["cap"]["capacity"] == 3
+                there.forget_all()
+                status, _ = await stage.post("/stream/stop", b"")
+                assert status == 401
+                await there.has("cap")
+            assert there.capabilities == {}
+
+    ran(test)
