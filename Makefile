@@ -19,12 +19,10 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(STAMP)
 
-demo: $(STAMP)   ## run a pipeline on a real clip and say where the result is
+demo: $(STAMP)   ## serve a pipeline, stream a real clip through it, change it on the way
 	$(BIN)/python scripts/fetch_clips.py
-	@mkdir -p out
 	$(BIN)/byoc check pipelines/lower_third.yaml
-	$(BIN)/byoc run pipelines/lower_third.yaml --input .clips/bigbuckbunny.mp4 --output out/demo.mp4 --set caption="Big Buck Bunny"
-	@echo "look at out/demo.mp4"
+	$(BIN)/python scripts/demo.py
 
 check: $(STAMP)  ## lint, formatting and types
 	$(BIN)/ruff check .

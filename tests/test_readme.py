@@ -46,6 +46,9 @@ def test_the_other_commands_run_one_after_another(tmp_path: Path) -> None:
     for line in commands():
         if line.startswith("make "):
             continue
+        if line.split()[1] in ("serve", "trickle"):
+            serves(line, tmp_path, path)
+            continue
         done = subprocess.run(
             line,
             shell=True,
@@ -56,6 +59,19 @@ def test_the_other_commands_run_one_after_another(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+
+
+def serves(line: str, folder: Path, path: str) -> None:
+    """A command that goes on until it is told to end says where it is, and ends with 0."""
+    command = [*line.split(), "--port", "0"]
+    environment = {**os.environ, "PATH": path}
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert " at http://127.0.0.1:" in process.stdout.readline()
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 def test_the_pipeline_in_the_readme_is_the_one_in_the_repository() -> None:
