@@ -77,10 +77,31 @@ def _types(entry: EntryPoint) -> Iterator[tuple[str, EntryPoint]]:
     if ":" in entry.value:
         yield entry.name, entry
         return
-    package = importlib.import_module(entry.value)
+    package = _package(entry.value)
     for module in pkgutil.iter_modules(package.__path__):
         if not module.name.startswith("_"):
-            yield module.name, EntryPoint(module.name, f"{entry.value}.{module.name}", GROUP)
+            yield module.name, EntryPoint(module.name, f"{package.__name__}.{module.name}", GROUP)
+
+
+def _package(name: str) -> ModuleType:
+    """A package of nodes. Ours is found even where a user's nodes.py has its name."""
+    package = importlib.import_module(name)
+    if hasattr(package, "__path__"):
+        return package
+    place = Path(__file__).parent.parent / name / "__init__.py"
+    if not place.is_file():
+        raise NotFound("bad-node", f"the package {name} is hidden by {package.__file__}")
+    alias = f"_byoc_{name}"
+    if alias not in sys.modules:
+        spec = importlib.util.spec_from_file_location(
+            alias, place, submodule_search_locations=[str(place.parent)]
+        )
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[alias] = module
+        spec.loader.exec_module(module)
+    return sys.modules[alias]
 
 
 def _load(type_: str, entry: EntryPoint) -> type[Node]:

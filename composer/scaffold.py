@@ -14,7 +14,7 @@ params:
 
 nodes:
   source: {{type: test_source, width: 640, height: 360, duration: 3}}
-  tint:   {{type: ./my_nodes.py:Sepia, strength: 0.8}}
+  tint:   {{type: ./nodes.py:Sepia, strength: 0.8}}
   out:    {{type: encode, codec: h264}}
 """
 
@@ -46,7 +46,7 @@ TEST: Final = '''\
 """Try the node without a pipeline: `pytest`."""
 
 import numpy as np
-from my_nodes import Sepia
+from nodes import Sepia
 
 from composer.testing import gradient, run_node
 
@@ -90,8 +90,8 @@ def create(folder: Path) -> list[Path]:
     texts = {
         "README.md": README.format(capability=name),
         "pipeline.yaml": PIPELINE.format(capability=name),
-        "my_nodes.py": NODES,
-        "test_my_nodes.py": TEST,
+        "nodes.py": NODES,
+        "test_nodes.py": TEST,
     }
     for file, text in texts.items():
         (folder / file).write_text(text, encoding="utf-8")

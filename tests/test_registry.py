@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -132,3 +134,45 @@ def test_a_missing_file_and_a_missing_class_have_suggestions(tmp_path: Path) -> 
     (tmp_path / "mine.py").write_text(GOOD.replace("import helper_of_mine\n", ""), encoding="utf-8")
     assert "mine.py" in refused("./mien.py:Mine", tmp_path).hint
     assert "Mine" in refused("./mine.py:Mien", tmp_path).hint
+
+
+HIDING = '''
+from composer import YUV, Node
+
+
+class Mine(Node):
+    """Pass the picture on."""
+
+    def process(self, image: YUV) -> YUV:
+        return image
+'''
+
+HIDDEN = """\
+version: 1
+nodes:
+  source: {type: test_source, width: 32, height: 32, duration: 0.1}
+  mine: {type: ./nodes.py:Mine}
+  out: {type: encode}
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [sys.executable, "-m", "composer", "check", "pipeline.yaml"],
+        [str(Path(sys.executable).with_name("byoc")), "check", "pipeline.yaml"],
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.path.insert(0, ''); from nodes import Mine\n"
+            "from composer.cli import app\n"
+            "app(['check', 'pipeline.yaml'])",
+        ],
+    ],
+    ids=["module", "script", "imported before"],
+)
+def test_a_file_called_nodes_hides_nothing(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "nodes.py").write_text(HIDING)
+    (tmp_path / "pipeline.yaml").write_text(HIDDEN)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("pipeline.yaml: fine", "")

