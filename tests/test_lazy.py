@@ -175,3 +175,49 @@ def test_deferring_ends_with_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     with lazy.deferred(), pytest.raises(ZeroDivisionError):
         1 / 0  # noqa: B018
     assert lazy._finder.depth == 0
+
+
+def test_a_deferred_load_and_an_import_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """One thread loads torch, which imports plain.sub; another one is importing plain.sub."""
+    (tmp_path / "torch.py").write_text(
+        "import events\nevents.loading.set()\nevents.inside.wait(9)\nimport plain.sub\nvalue = 7\n"
+    )
+    (tmp_path / "events.py").write_text(
+        "import threading\nloading, inside = threading.Event(), threading.Event()\n"
+    )
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "__init__.py").write_text("")
+    (tmp_path / "plain" / "sub.py").write_text("")
+    said = in_a_process(
+        """
+        import importlib, os, sys, threading
+        from composer import lazy
+        import events, plain
+        with lazy.deferred():
+            import torch
+
+        class Spy:
+            def find_spec(self, name, path, target=None):
+                if name == "plain.sub":
+                    events.inside.set()  # its import lock is held from here on
+
+        sys.meta_path.insert(0, Spy())
+
+        def imports():
+            events.loading.wait(9)
+            importlib.import_module("plain.sub")
+
+        threads = [
+            threading.Thread(target=lambda: torch.value, daemon=True),
+            threading.Thread(target=imports, daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5)
+        print([thread.is_alive() for thread in threads], flush=True)
+        os._exit(0)
+        """,
+        tmp_path,
+    )
+    assert said.strip() == "[False, False]"
