@@ -171,7 +171,7 @@ class PictureEncoder:
         self._step = 0  # ticks between the last two pictures
         self._due = self._begin = 0
         self._first: av.VideoFrame | None = None
-        self._resized = False
+        self._resized = self._refused = False
 
     def encode(self, image: av.VideoFrame, at: Moment) -> list[Any]:
         """Packets that are ready; the first picture waits for the second, which tells the rate."""
@@ -201,7 +201,7 @@ class PictureEncoder:
 
     def finish(self) -> list[Any]:
         """The packets that are still held. Nothing can be encoded afterwards."""
-        if not self._layout:
+        if not self._layout or self._refused:
             return []
         packets = [] if self.context.is_open else self._begun(None)
         return packets + self._encoded(None)
@@ -271,6 +271,7 @@ class PictureEncoder:
         try:
             context.open()
         except (av.FFmpegError, ValueError) as exc:
+            self._refused = True  # libavcodec 62 crashes when such a context is opened again
             width, height = self._cut
             raise MediaError(
                 f"{settings.codec} cannot be encoded with these settings"
@@ -476,29 +477,23 @@ class SoundEncoder:
 
     def encode(self, block: av.AudioFrame) -> list[Any]:
         """Packets that are ready. The block is taken at its own pts; without one, it follows."""
-        source = (block.format.name, block.layout.name, block.sample_rate)
         if not block.samples:
             return []
         begin = self._next
         if block.pts is not None and block.time_base is not None:
             begin = block.pts * Fraction(block.time_base)
-        packets = []
         if not self._source:
             self._open(block)
             self._next = begin
             self._pts = round(begin * self.context.sample_rate)
-        if source != self._source:
-            packets += self._encoded(self._resampled(None))
-            self._resampler, self._source = None, source
         gap = begin - self._next
         if abs(gap) <= TOLERANCE_SECONDS or gap > LONGEST_SILENCE_SECONDS:
-            return packets + self._taken(block)
+            return self._taken(block)
         if gap > 0:
-            for quiet in _silence(block, round(gap * block.sample_rate)):
-                packets += self._taken(quiet)
-            return packets + self._taken(block)
+            silence = _silence(block, round(gap * block.sample_rate))
+            return [packet for each in (*silence, block) for packet in self._taken(each)]
         rest = _without_start(block, round(-gap * block.sample_rate))
-        return packets + (self._taken(rest) if rest is not None else [])
+        return self._taken(rest) if rest is not None else []
 
     def finish(self) -> list[Any]:
         """The packets that are still held. Nothing can be encoded afterwards."""
@@ -529,9 +524,13 @@ class SoundEncoder:
             ) from exc
 
     def _taken(self, block: av.AudioFrame) -> list[Any]:
+        packets: list[Any] = []
+        source = (block.format.name, block.layout.name, block.sample_rate)
+        if source != self._source:
+            packets = self._encoded(self._resampled(None))
+            self._resampler, self._source = None, source
         self._next += Fraction(block.samples, block.sample_rate)
-        self._source = (block.format.name, block.layout.name, block.sample_rate)
-        return self._encoded(self._resampled(block))
+        return packets + self._encoded(self._resampled(block))
 
     def _resampled(self, block: av.AudioFrame | None) -> list[av.AudioFrame]:
         """Blocks of the encoder's size, layout and rate. Its own times are not used: we count."""
@@ -564,12 +563,11 @@ class SoundEncoder:
 def _silence(like: av.AudioFrame, samples: int) -> Iterator[av.AudioFrame]:
     """Blocks of silence of the same kind, at most a second each."""
     level = b"\x80" if like.format.name.startswith("u8") else b"\x00"
-    channels = like.layout.nb_channels if like.format.is_planar else 1
+    packed = like.format.packed.name  # PyAV miscounts eight planes, 18 and 19 each in its way
     while samples > 0:
-        block = av.AudioFrame(like.format.name, like.layout.name, min(samples, like.sample_rate))
+        block = av.AudioFrame(packed, like.layout.name, min(samples, like.sample_rate))
         block.sample_rate, block.time_base, block.pts = like.sample_rate, like.time_base, like.pts
-        for plane in block.planes[:channels]:  # PyAV 18 shows one too many where there are 8
-            plane.update(level * plane.buffer_size)
+        block.planes[0].update(level * block.planes[0].buffer_size)
         samples -= block.samples
         yield block
 
