@@ -55,6 +55,10 @@ MATRICES: Final = {
 }
 """AVColorSpace -> its name in libavutil."""
 
+SMALLEST: Final = {"gblur": 34}
+"""Sides below which a plane of 4:2:0 has 16 samples or fewer, beyond which gblur then writes
+(libavfilter/x86/vf_gblur.asm)."""
+
 RESERVED: Final = (0, 3)
 """Colour tags without a meaning (ISO/IEC 23091-2)."""
 
@@ -177,6 +181,7 @@ class Running:
         last: str,
         threads: int,
     ) -> None:
+        _dare(steps, image)
         self._ended = False
         self._steps = steps
         self._graph = av.filter.Graph()
@@ -235,6 +240,19 @@ class Running:
             raise ValueError(f"{name} has no {option!r} that can change while it runs") from exc
         except av.FFmpegError as exc:
             raise ValueError(f"{name}.{option} cannot be {value!r}: {exc.strerror}") from exc
+
+
+def _dare(steps: Sequence[Step], image: av.VideoFrame) -> None:
+    """Raises ValueError for pictures that would crash a filter, if they reach it unscaled."""
+    for step in steps:
+        if step.name in RESIZING:
+            return
+        least = SMALLEST.get(step.name, 0)
+        if min(image.width, image.height) < least:
+            raise ValueError(
+                f"filter {step.name!r} needs pictures of {least}x{least} at least,"
+                f" got {image.width}x{image.height}; put a scale before it, or use a blur node"
+            )
 
 
 def steps_of(graph: str) -> tuple[Step, ...]:

@@ -299,3 +299,10 @@ def test_the_input_is_not_changed() -> None:
     before = [plane.copy() for plane in pixels.planes(image)]
     run_node(Filter(graph="negate, drawbox=c=red:t=fill"), image=image)
     assert all((a == b).all() for a, b in zip(before, pixels.planes(image), strict=True))
+
+
+def test_pictures_that_would_crash_a_filter_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"'gblur' needs pictures of 34x34 at least, got 16x48"):
+        run_node(Filter(graph="gblur=sigma=2"), image=picture(gradient(16, 48)))
+    (given,) = run_node(Filter(graph="scale=64:64,gblur"), image=picture(gradient(16, 48)))
+    assert (given.width, given.height) == (64, 64)
