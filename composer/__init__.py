@@ -3,7 +3,7 @@
 The names below are what an author of nodes needs; everything else is the engine.
 """
 
-from composer.anchor import Position, place
+from composer.anchor import Position, PositionX, PositionY, place
 from composer.formats import (
     RGB,
     YUV,
@@ -43,6 +43,8 @@ __all__ = [
     "Paint",
     "Picture",
     "Position",
+    "PositionX",
+    "PositionY",
     "ReadFile",
     "Record",
     "Sound",

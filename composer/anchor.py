@@ -49,6 +49,27 @@ def _checked(value: Any) -> Any:
     return shift if text.strip().lstrip("+-").isdigit() else value
 
 
+def _along(*words: str) -> BeforeValidator:
+    """The same for one direction: no `bottom` where pixels are counted from the left."""
+
+    def checked(value: Any) -> Any:
+        word = re.match(r"\s*([a-z]+)", value) if isinstance(value, str) else None
+        if word is not None and word[1] in _HALVES and word[1] not in words:
+            first, middle, last = words
+            raise ValueError(
+                f"counts along the other side; write pixels, {first!r}, {middle!r} or '{last}-24'"
+            )
+        return _checked(value)
+
+    return BeforeValidator(checked)
+
+
+PositionX: TypeAlias = Annotated[int | str, _along("left", "center", "right")]
+"""A Position from left to right."""
+
+PositionY: TypeAlias = Annotated[int | str, _along("top", "center", "bottom")]
+"""A Position from top to bottom."""
+
 Position: TypeAlias = Annotated[int | str, BeforeValidator(_checked)]
 """Pixels from the left or top edge; `right-24`, `bottom-24`: from the far edge; `center`.
 

@@ -15,7 +15,7 @@ from composer import condition, spec
 from composer.condition import Condition
 from composer.conversions import convertible
 from composer.errors import Problem, Span
-from composer.node import Node, Port, change_of, reads_file
+from composer.node import Node, Port, change_of, opens_addresses, reads_file
 from composer.params import Param, Target
 from composer.registry import NotFound, Registry, locate
 from composer.source import Document, Keys, did_you_mean, dotted
@@ -322,11 +322,17 @@ class _Scope:
         for name in cls.model_fields:
             value = getattr(settings, name)
             if reads_file(cls, name) and isinstance(value, str) and value:
-                self._check_file(value, place.below(name))
+                self._check_file(value, place.below(name), address=opens_addresses(cls, name))
         return settings
 
-    def _check_file(self, value: str, place: Place) -> None:
+    def _check_file(self, value: str, place: Place, *, address: bool = False) -> None:
         if "://" in value:
+            if not address:
+                said = place.told(
+                    f"{dotted(place.path)} is an address; only files are read here", value
+                )
+                hint = "fetch it, and put it beside the pipeline"
+                self._report(place.problem("bad-path", said, hint=hint))
             return
         try:
             locate(self.folder, value)

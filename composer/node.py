@@ -39,9 +39,13 @@ def Fixed(default: Any = ..., **kwargs: Any) -> Any:
     return Field(default, json_schema_extra={"change": "fixed"}, **kwargs)
 
 
-def ReadFile(default: Any = ..., **kwargs: Any) -> Any:
-    """A fixed field that names a file to read, found below the pipeline's folder."""
-    return Field(default, json_schema_extra={"change": "fixed", "file": "read"}, **kwargs)
+def ReadFile(default: Any = ..., *, address: bool = False, **kwargs: Any) -> Any:
+    """A fixed field that names a file to read, found below the pipeline's folder.
+
+    address: it may be one of the network, too (rtsp://...).
+    """
+    extra: Any = {"change": "fixed", "file": "address" if address else "read"}
+    return Field(default, json_schema_extra=extra, **kwargs)
 
 
 class Declared(ValueError):
@@ -170,8 +174,17 @@ def change_of(cls: type[Node], field: str) -> str:
 
 
 def reads_file(cls: type[Node], field: str) -> bool:
+    return _file_of(cls, field) in ("read", "address")
+
+
+def opens_addresses(cls: type[Node], field: str) -> bool:
+    """Whether a field that names a file may name one of the network."""
+    return _file_of(cls, field) == "address"
+
+
+def _file_of(cls: type[Node], field: str) -> object:
     extra = cls.model_fields[field].json_schema_extra
-    return isinstance(extra, dict) and extra.get("file") == "read"
+    return extra.get("file") if isinstance(extra, dict) else None
 
 
 def type_name(cls: type[Node]) -> str:

@@ -312,7 +312,7 @@ def _problem(
 ) -> Problem:
     name, error = dotted(path), errors[0]
     if error["type"] == "extra_forbidden":
-        hint = did_you_mean(str(path[-1]), known)
+        hint = did_you_mean(str(path[-1]), known) or _fields(known)
         return doc.problem("unknown-field", f"{name} is not a field", path, on="key", hint=hint)
     if error["type"] == "missing":
         return doc.problem("missing-field", f"{name} is required", path[:-1], on="key")
@@ -321,6 +321,12 @@ def _problem(
         # What a validator of the whole node says; `got a mapping` would explain nothing.
         return doc.problem("bad-value", f"{name}{said}", path, on="key")
     return doc.problem("bad-value", f"{name}{said}{got(doc, path, error['input'])}", path)
+
+
+def _fields(known: tuple[str, ...]) -> str:
+    """What there is instead, where nothing has a name like it."""
+    own = [name for name in known if name not in OPTIONS]
+    return f"it has {', '.join(own)}" if own else ""
 
 
 def _written(doc: Document, path: Keys) -> Keys:

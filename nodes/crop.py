@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, PrivateAttr
 
-from composer import YUV, Context, Live, Node, OwnYUV, Position, place
+from composer import YUV, Context, Live, Node, OwnYUV, PositionX, PositionY, place
 from composer.media import boxes, pixels
 
 
@@ -22,8 +22,8 @@ class Crop(Node):
 
     stateless = True
 
-    x: Position = Live(0, description="left edge: pixels from the left, right-24 or center")
-    y: Position = Live(0, description="upper edge: pixels from the top, bottom-24 or center")
+    x: PositionX = Live(0, description="left edge: pixels from the left, right-24 or center")
+    y: PositionY = Live(0, description="upper edge: pixels from the top, bottom-24 or center")
     width: int = Field(0, ge=0, le=16384, description="pixels; 0 is the rest")
     height: int = Field(0, ge=0, le=16384, description="pixels; 0 is the rest")
 

@@ -43,7 +43,9 @@ class Decode(Node):
     """
 
     path: str = ReadFile(
-        "", description="file below the pipeline's folder; empty for the input of the run"
+        "",
+        address=True,
+        description="file below the pipeline's folder; empty for the input of the run",
     )
     max_fps: float = Fixed(
         0,

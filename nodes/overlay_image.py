@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 from pydantic import PrivateAttr
 
-from composer import Context, Live, Node, OwnYUV, Position, ReadFile, place
+from composer import Context, Live, Node, OwnYUV, PositionX, PositionY, ReadFile, place
 from composer.media import sprite
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class OverlayImage(Node):
     """
 
     path: str = ReadFile(description="PNG, JPEG or WebP file of at most 64 megapixels")
-    x: Position = Live(24, description="pixels from the left, right-24 or center")
-    y: Position = Live(24, description="pixels from the top, bottom-24 or center")
+    x: PositionX = Live(24, description="pixels from the left, right-24 or center")
+    y: PositionY = Live(24, description="pixels from the top, bottom-24 or center")
     opacity: float = Live(1.0, ge=0, le=1, description="0 is gone, 1 as opaque as the file")
     scale: float = Live(1.0, ge=0.01, le=10, description="times its own size; 0.5 is half")
     width: int | None = Live(None, ge=1, le=16_384, description="pixels; empty follows the file")

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import PrivateAttr
 
-from composer import Context, Live, Moment, Node, OwnYUV, Paint, Position, ReadFile, place, rgba
+from composer import (
+    Context,
+    Live,
+    Moment,
+    Node,
+    OwnYUV,
+    Paint,
+    PositionX,
+    PositionY,
+    ReadFile,
+    place,
+    rgba,
+)
 from composer.media import sprite
 from composer.media import text as letters
 
@@ -46,8 +58,8 @@ class OverlayText(Node):
     font: str = ReadFile("", description="TTF or OTF file; empty is a plain sans serif (Latin)")
     size: int = Live(36, ge=1, le=1000, description="height of the letters' em square, in pixels")
     color: Paint = Live("white", description="#rrggbb, #rrggbbaa or a CSS name")
-    x: Position = Live(24, description="pixels from the left, right-24 or center")
-    y: Position = Live(24, description="pixels from the top, bottom-24 or center")
+    x: PositionX = Live(24, description="pixels from the left, right-24 or center")
+    y: PositionY = Live(24, description="pixels from the top, bottom-24 or center")
     opacity: float = Live(1.0, ge=0, le=1, description="of all of it: 0 is gone, 1 as its colours")
     outline: int = Live(0, ge=0, le=100, description="pixels around each letter")
     outline_color: Paint = Live("black", description="#rrggbb, #rrggbbaa or a CSS name")

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from composer.anchor import Position, place
+from composer.anchor import Position, PositionX, PositionY, place
 
 POSITION: TypeAdapter[int | str] = TypeAdapter(Position)
 
@@ -72,3 +72,16 @@ def test_numbers_become_pixels_and_words_stay() -> None:
 def test_an_editor_is_offered_a_number_or_a_text() -> None:
     kinds = [each["type"] for each in POSITION.json_schema()["anyOf"]]
     assert kinds == ["integer", "string"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [(PositionX, "bottom-24"), (PositionX, " top"), (PositionY, "right+3")]
+)
+def test_a_direction_has_its_own_words(kind: Any, value: str) -> None:
+    with pytest.raises(ValidationError, match="counts along the other side"):
+        TypeAdapter(kind).validate_python(value)
+
+
+def test_both_directions_know_the_center() -> None:
+    assert TypeAdapter(PositionX).validate_python("right-24") == "right-24"
+    assert TypeAdapter(PositionY).validate_python("center") == "center"
