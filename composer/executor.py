@@ -702,6 +702,7 @@ class Run:
         A session does not wait for a slow one: frames go by it until it is ready.
         """
         self._first = self.params.at(0.0)  # what was set before counts for setup(), too
+        self.params.running = True
         patience = self._patience() if self.plan.mode is Mode.LIVE else None
         prepare(self.plan)
         self._began = self._now()

@@ -168,6 +168,9 @@ class Params:
         nodes: Mapping[str, Node],
         applied: Callable[[float], None] = lambda seconds: None,
     ) -> None:
+        self.running = False
+        """Sources have begun: what their setup() reads cannot change any more."""
+
         self._applied = applied
         self._params = {param.name: param for param in params}
         self._lock = threading.Lock()
@@ -188,7 +191,7 @@ class Params:
         with self._lock:
             if len(self._pending) >= PENDING and self._newest(at) is None:
                 raise ParamRejected([Problem("too-many", f"{PENDING} changes wait already")])
-            accepted = self._accept(values)
+            accepted = self._accept(values, late=self.running or at > 0)
             self._version += 1
             if waiting := self._newest(at):
                 waiting.values.update(accepted)
@@ -225,7 +228,7 @@ class Params:
         """Every param's value, as of the newest frame."""
         return dict(self._now.params)
 
-    def _accept(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def _accept(self, values: Mapping[str, Any], *, late: bool) -> dict[str, Any]:
         problems: list[Problem] = []
         accepted: dict[str, Any] = {}
         for name, value in values.items():
@@ -236,6 +239,10 @@ class Params:
                 said = f"there is no param {str(name)[:100]!r}"
                 problems.append(Problem("unknown-param", said, str(name)[:100], hint=hint))
                 continue
+            if late and self._begins(param) and value != self._values[name]:
+                said = f"{name} says how a source begins; it can only be set before the start"
+                problems.append(Problem("too-late", said, name))
+                continue
             try:
                 accepted[name] = param.checked(value)
             except ValueError as exc:
@@ -244,6 +251,13 @@ class Params:
         if problems:
             raise ParamRejected(problems)
         return accepted
+
+    def _begins(self, param: Param) -> bool:
+        """Whether it sets what a source reads in setup(): a source is never built anew."""
+        return any(
+            not target.cls.inputs and change_of(target.cls, target.field) == "rebuild"
+            for target in param.targets
+        )
 
     def _whole(self, accepted: Mapping[str, Any]) -> list[Problem]:
         """What the nodes' own validators say of all new values together."""

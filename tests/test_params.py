@@ -273,3 +273,19 @@ def test_many_callers_at_once() -> None:
         thread.join(WAIT)
     assert sorted(versions) == list(range(1, 121))
     assert here.at(0).params["level"] == 19
+
+
+def test_how_a_source_begins_can_only_be_set_before_the_start() -> None:
+    graph = good_graph(
+        "params: {step: s.step, count: s.count}\nnodes: {s: {type: count}, o: {type: collect}}"
+    )
+    here = Params(graph.params.values(), {"s": graph.nodes["s"].settings})
+    here.patch({"step": 2})
+    with pytest.raises(ParamRejected, match="step says how a source begins"):
+        here.patch({"step": 3}, at=1)
+    assert here.at(0).params["step"] == 2
+    here.running = True
+    with pytest.raises(ParamRejected, match="it can only be set before the start"):
+        here.patch({"step": 3, "count": 4})
+    here.patch({"step": 2, "count": 4})
+    assert here.at(0).params == {"step": 2, "count": 4}
