@@ -188,7 +188,7 @@ def run(
 ) -> None:
     """Run a pipeline on a file. Ctrl-C ends it properly: what was made is playable."""
     made = _plan(file)
-    media = executor.Media(_ends(inputs, made), _ends(outputs, made))
+    media = executor.Media(_ends(inputs, made), _outputs(outputs, made))
     started = executor.Run(made, media)
     _set_params(started, settings or [], params)
     try:
@@ -258,6 +258,21 @@ def _ends(given: Sequence[str] | None, made: Plan) -> dict[str, str]:
             ends[node] = path
         else:
             ends[""] = each
+    return ends
+
+
+def _outputs(given: Sequence[str] | None, made: Plan) -> dict[str, str]:
+    """The same for what is written: an output without a node goes to the one that has no path."""
+    ends = _ends(given, made)
+    if "" not in ends:
+        return ends
+    writers = [name for name, step in made.steps.items() if step.type == "encode"]
+    free = [name for name in writers if not getattr(made.steps[name].settings, "path", "")]
+    free = [name for name in free or writers if name not in ends]
+    if len(free) != 1:
+        known = ", ".join(writers) or "none"
+        _cannot(f"--output: say which node writes it, as {(writers or ['node'])[0]}=FILE ({known})")
+    ends[free[0]] = ends.pop("")
     return ends
 
 

@@ -141,3 +141,26 @@ def test_version_is_in_one_place() -> None:
 
     assert "dynamic" in (ROOT / "pyproject.toml").read_text()
     assert __version__.count(".") == 2
+
+
+TWO_OUTPUTS = """\
+version: 1
+nodes:
+  source: {type: test_source, width: 64, height: 48, duration: 0.2}
+  out: {type: encode}
+  small: {type: resize, in: source, width: 32, height: 24}
+  second: {type: encode, in: small, path: second.mp4}
+"""
+
+
+def test_an_output_goes_to_the_encoder_that_names_no_file(tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(TWO_OUTPUTS)
+    done = byoc("run", "two.yaml", "--output", "first.mp4", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name, width in (("first.mp4", 64), ("second.mp4", 32)):
+        with av.open(str(tmp_path / name)) as film:
+            assert film.streams.video[0].width == width
+    (tmp_path / "both.yaml").write_text(TWO_OUTPUTS.replace(", path: second.mp4", ""))
+    done = byoc("run", "both.yaml", "--output", "first.mp4", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "say which node writes it, as out=FILE (out, second)" in done.stderr
