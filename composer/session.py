@@ -296,7 +296,7 @@ class Session:
 
     async def _until_gone(self, channel: Publisher) -> None:
         await channel.wait_ended()
-        self.end(Reason.OUTPUT_CLOSED)
+        self.end(Reason.LOST if channel.gave_up else Reason.OUTPUT_CLOSED)
 
     def _first_sent(self) -> bool:
         self.events.put("send_first_processed_segment")

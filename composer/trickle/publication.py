@@ -14,6 +14,9 @@ from composer.trickle import wire
 FIRST_WAIT_SECONDS: Final = 0.1
 LONGEST_WAIT_SECONDS: Final = 2.0
 
+LOST_SECONDS: Final = 30.0
+"""How long nothing may get out before a channel that does not last is given up."""
+
 MOST_FAILURES: Final = 10
 """Segments lost in a row after which a channel that does not last is given up."""
 
@@ -42,6 +45,7 @@ class Publication:
     ) -> None:
         self._next, self._lasting, self._chance = start, lasting, chance
         self._failures = self._lost = 0
+        self._failing_since: float | None = None
 
     def take(self) -> int:
         """The number of the next segment."""
@@ -49,22 +53,26 @@ class Publication:
         return seq
 
     def replied(
-        self, status: int, headers: Mapping[str, str], *, sent: bool, ended: bool
+        self, status: int, headers: Mapping[str, str], now: float, *, sent: bool, ended: bool
     ) -> Outcome | Retry:
         """What the answer to a POST means. sent: bytes of it went out; ended: all of them did."""
         if status == 404 or wire.CLOSED in headers:
             return Outcome.OVER
         if status < 300:
             if ended:
-                self._failures = self._lost = 0
+                self._failures, self._lost, self._failing_since = 0, 0, None
                 return Outcome.DONE
             return self._broken()  # closed by somebody else while we were writing
         if 300 <= status < 400:
             return Outcome.GIVE_UP
-        return self.failed(sent=sent)
+        return self.failed(now, sent=sent)
 
-    def failed(self, *, sent: bool) -> Outcome | Retry:
+    def failed(self, now: float, *, sent: bool) -> Outcome | Retry:
         """What a broken connection, or a fault of the server, means."""
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since >= LOST_SECONDS and not self._lasting:
+            return Outcome.GIVE_UP
         if sent:
             return self._broken()
         wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(self._failures, 10))

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import aiohttp
 
-from composer.errors import ChannelEnded, SegmentLost, TrickleError
+from composer.errors import ChannelEnded, ChannelLost, SegmentLost, TrickleError
 from composer.trickle import wire
 from composer.trickle.publication import Outcome, Publication, Retry
 
@@ -20,6 +21,9 @@ STALL_SECONDS: Final = 5.0
 
 HELD_BYTES: Final = 1024 * 1024
 """Most bytes of a segment that wait for the network."""
+
+MOST_OPEN: Final = 6
+"""Most segments whose requests are on their way; the oldest is given up for the next one."""
 
 DELETE_SECONDS: Final = 5.0
 
@@ -55,9 +59,7 @@ class Segment:
             async with asyncio.timeout(self._stall):
                 await self._drained.wait()
         except TimeoutError:
-            self.fail(SegmentLost(f"segment {self.seq} could not be sent in time"))
-            if self._posting is not None:
-                self._posting.cancel()
+            self.give_up(SegmentLost(f"segment {self.seq} could not be sent in time"))
         if self._failure is not None:
             raise self._failure
 
@@ -74,14 +76,20 @@ class Segment:
             raise self._failure
 
     @property
-    def over(self) -> bool:
-        """Whether nothing can be written any more."""
-        return self._ended or self._failure is not None
+    def done_or_failed(self) -> bool:
+        """Whether its request is over."""
+        return self._failure is not None or (self._posting is not None and self._posting.done())
 
     @property
     def finished(self) -> bool:
         """Whether every byte was handed to the network."""
         return self._ended and not self._held
+
+    def give_up(self, failure: TrickleError) -> None:
+        """Fail, and break its request off."""
+        self.fail(failure)
+        if self._posting is not None:
+            self._posting.cancel()
 
     def fail(self, failure: TrickleError) -> None:
         if self._failure is None:
@@ -122,17 +130,21 @@ class Publisher:
         lasting: bool = False,
         ahead: bool = False,
         stall: float = STALL_SECONDS,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lost = 0
-        """Segments that were broken off."""
+        """Segments that were broken off, or never got out."""
+        self.gave_up = False
+        """Whether it ended because nothing got through, not because the channel did."""
 
         self._http, self._url, self._type = http, url.rstrip("/"), content_type
         self._name = self._url.rsplit("/", 1)[-1]
-        self._lasting, self._ahead, self._stall = lasting, ahead, stall
+        self._lasting, self._ahead, self._stall, self._now = lasting, ahead, stall, now
         self._mind = Publication(lasting=lasting)
         self._over = asyncio.Event()
         self._reset = False
         self._idle: Segment | None = None
+        self._begun = -1
         self._requests: set[asyncio.Future[None]] = set()
         self._open: list[Segment] = []
 
@@ -147,18 +159,25 @@ class Publisher:
     async def resume(self) -> None:
         """Go on in a channel that somebody wrote to before; what they left open is closed.
 
-        Raises ChannelEnded, and aiohttp.ClientError when the server cannot be reached.
+        Raises ChannelEnded, and ChannelLost when the server cannot be reached.
         """
-        async with self._http.get(f"{self._url}/next", allow_redirects=False) as response:
-            if response.status == 404 or wire.CLOSED in response.headers:
-                raise ChannelEnded(f"channel {self._name} has ended")
-            latest = response.headers.get(wire.LATEST, "")
+        try:
+            async with self._http.get(f"{self._url}/next", allow_redirects=False) as response:
+                status, headers = response.status, response.headers
+        except (aiohttp.ClientError, OSError):
+            raise ChannelLost(f"channel {self._name} cannot be reached") from None
+        if status == 404 or wire.CLOSED in headers:
+            raise ChannelEnded(f"channel {self._name} has ended")
+        latest = headers.get(wire.LATEST, "")
         self._mind = Publication(int(latest) if latest.isdigit() else 0, lasting=self._lasting)
         self._reset = True
 
     def begin(self) -> Segment:
         """The next segment; its request is on its way. Nothing is waited for."""
         segment, self._idle = self._idle or self._opened(), None
+        self._begun = segment.seq
+        for late in self._open[:-MOST_OPEN]:
+            late.give_up(SegmentLost(f"segment {late.seq} of {self._name} never got out"))
         if self._ahead:
             self._idle = self._opened()
         return segment
@@ -193,24 +212,31 @@ class Publisher:
         reset, self._reset = self._reset, False
         request = asyncio.ensure_future(self._post(segment, reset=reset))
         segment._posting = request
-        self._open = [each for each in self._open if not each.over] + [segment]
+        self._open = [each for each in self._open if not each.done_or_failed] + [segment]
         self._requests.add(request)
         request.add_done_callback(self._requests.discard)
         return segment
 
     async def _post(self, segment: Segment, *, reset: bool) -> None:
         headers = {"Content-Type": self._type, **({wire.RESET: "1"} if reset else {})}
-        while True:
-            try:
-                step = await self._once(segment, headers)
-            except asyncio.CancelledError:
-                await self._delete(segment)
-                raise
-            if isinstance(step, Retry) and not self.ended:
-                await asyncio.sleep(step.after)
-                continue
-            await self._settle(segment, step)
-            return
+        try:
+            await self._settle(segment, await self._tried(segment, headers))
+        except asyncio.CancelledError:  # it was given up
+            self.lost += 1
+            if self._mind.failed(self._now(), sent=True) is Outcome.GIVE_UP:
+                self._give_up()
+            await self._delete(segment)
+            raise
+
+    async def _tried(self, segment: Segment, headers: dict[str, str]) -> Outcome:
+        """Send it, again and again while nothing of it got out and no newer one is written."""
+        while isinstance(step := await self._once(segment, headers), Retry):
+            if self.ended:
+                return Outcome.OVER
+            await asyncio.sleep(step.after)
+            if segment.seq < self._begun:
+                return Outcome.LOST
+        return step
 
     async def _once(self, segment: Segment, headers: dict[str, str]) -> Outcome | Retry:
         try:
@@ -223,14 +249,15 @@ class Publisher:
                 return self._mind.replied(
                     response.status,
                     response.headers,
+                    self._now(),
                     sent=segment.sent > 0,
                     ended=segment.finished,
                 )
         except (aiohttp.ClientError, OSError) as exc:
             log.debug("channel %s: %s", self._name, type(exc).__name__)
-            return self._mind.failed(sent=segment.sent > 0)
+            return self._mind.failed(self._now(), sent=segment.sent > 0)
 
-    async def _settle(self, segment: Segment, step: Outcome | Retry) -> None:
+    async def _settle(self, segment: Segment, step: Outcome) -> None:
         if step is Outcome.DONE:
             return
         if step is Outcome.LOST:
@@ -239,10 +266,18 @@ class Publisher:
             await self._delete(segment)
             return
         segment.fail(ChannelEnded(f"channel {self._name} has ended"))
+        if step is Outcome.GIVE_UP:
+            self._give_up()
+        self._over.set()
+
+    def _give_up(self) -> None:
+        self.gave_up = True
         self._over.set()
 
     async def _delete(self, segment: Segment) -> None:
         """Close a segment that was left open, so that its readers go on."""
+        if self._http.closed:
+            return
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with asyncio.timeout(DELETE_SECONDS):
                 address = f"{self._url}/{segment.seq}"

@@ -12,7 +12,7 @@ import aiohttp
 
 from composer.errors import ChannelLost
 from composer.trickle import wire
-from composer.trickle.subscription import Ask, GiveUp, Over, Subscription, Take
+from composer.trickle.subscription import Ask, GiveUp, Over, Step, Subscription, Take
 
 log: Final = logging.getLogger(__name__)
 
@@ -113,11 +113,12 @@ class Subscriber:
             try:
                 async with asyncio.timeout(REFRESH_SECONDS):
                     response = await self._http.get(f"{self._url}/{ask.seq}", allow_redirects=False)
+            except aiohttp.ClientError as exc:  # first: to connect in vain is a TimeoutError, too
+                step = self._failed(exc)
             except TimeoutError:
                 continue
-            except (aiohttp.ClientError, OSError) as exc:
-                log.debug("channel %s: %s", self._name, type(exc).__name__)
-                step = self._mind.failed(self._now())
+            except OSError as exc:
+                step = self._failed(exc)
             else:
                 step = self._mind.replied(response.status, response.headers, self._now())
             if isinstance(step, Take):
@@ -130,6 +131,10 @@ class Subscriber:
             if isinstance(step, GiveUp):
                 raise ChannelLost(f"channel {self._name}: {step.why}")
             ask = step
+
+    def _failed(self, exc: Exception) -> Step:
+        log.debug("channel %s: %s", self._name, type(exc).__name__)
+        return self._mind.failed(self._now())
 
     async def _body(
         self, response: aiohttp.ClientResponse, coming: "asyncio.Future[Any]"

@@ -71,7 +71,7 @@ class Subscription:
         self._failing_since: float | None = None
         self._failures = self._strange = self._missed = 0
         self._last: int | None = None
-        self._found = False
+        self._found = self._torn = False
 
     def first(self) -> Ask:
         return Ask(self._wanted)
@@ -127,9 +127,10 @@ class Subscription:
         if latest is None:
             self._wanted = wire.NEXT
             return Ask(self._wanted, AHEAD_SECONDS)
-        if latest <= self._wanted:
+        if self._wanted - wire.WINDOW <= latest <= self._wanted:
             return Ask(self._wanted, AHEAD_SECONDS)
-        self._wanted = latest
+        # Far behind its window, or far ahead of it: then the server has begun to count anew.
+        self._torn, self._last, self._wanted = True, None, latest
         return Ask(latest, wait)
 
     def _arrived(self, headers: Mapping[str, str]) -> Step:
@@ -144,8 +145,8 @@ class Subscription:
                 return GiveUp("the server does not say which segment it sends")
             return Ask(self._wanted, AHEAD_SECONDS)
         self._strange = 0
-        gap = self._last is not None and seq != self._last + 1
-        self._last, self._wanted = seq, seq + 1
+        gap = self._torn or (self._last is not None and seq != self._last + 1)
+        self._torn, self._last, self._wanted = False, seq, seq + 1
         return Take(seq, gap)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -22,7 +23,7 @@ from tests.trickle import wire_stub
 from tests.trickle.wire_stub import Stub
 
 
-def publisher(http: aiohttp.ClientSession, url: str, **options: bool) -> Publisher:
+def publisher(http: aiohttp.ClientSession, url: str, **options: Any) -> Publisher:
     return Publisher(http, url, content_type="video/MP2T", **options)
 
 

@@ -23,6 +23,9 @@ class Seen:
     body: bytearray = field(default_factory=bytearray)
 
 
+SEEN: Final = web.RequestKey("seen", Seen)
+
+
 class Stub:
     """Answers the requests of each method by a script; the last answer stays."""
 
@@ -32,11 +35,11 @@ class Stub:
         self._scripts = {method: list(answers) for method, answers in scripts.items()}
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[str]:
+    async def serving(self, port: int = 0) -> AsyncIterator[str]:
         runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=0.1)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
+            site = web.TCPSite(runner, "127.0.0.1", port)
             await site.start()
             yield f"http://127.0.0.1:{runner.addresses[0][1]}/ch"
         finally:
@@ -54,7 +57,7 @@ class Stub:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         seen = Seen(request.method, request.path, dict(request.headers))
-        request["seen"] = seen
+        request[SEEN] = seen
         self.seen.append(seen)
         self.came.set()
         script = self._scripts.get(request.method, [status(200)])
@@ -67,7 +70,7 @@ def status(code: int, *, body: bytes = b"", **headers: str) -> Answer:
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         async for data in request.content.iter_any():
-            request["seen"].body.extend(data)
+            request[SEEN].body.extend(data)
         named = {_NAMES[key]: value for key, value in headers.items()}
         return web.Response(status=code, body=body, headers=named)
 
@@ -90,8 +93,8 @@ def reset(*, after: int = 0) -> Answer:
     """Read so many bytes of the request, then break the connection."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        while len(request["seen"].body) < after:
-            request["seen"].body.extend(await request.content.readany())
+        while len(request[SEEN].body) < after:
+            request[SEEN].body.extend(await request.content.readany())
         assert request.transport is not None
         request.transport.abort()
         return web.Response()

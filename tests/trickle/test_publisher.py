@@ -1,0 +1,156 @@
+"""A publisher on a socket, where the other side is not as it should be."""
+
+import asyncio
+import socket
+
+import pytest
+from aiohttp import web
+
+from composer.errors import ChannelEnded, ChannelLost, SegmentLost
+from composer.trickle import wire
+from composer.trickle.http import open_http
+from composer.trickle.publisher import MOST_OPEN, Publisher
+from composer.trickle.server import TrickleServer
+from tests.server.streams import ran
+from tests.trickle import wire_stub
+from tests.trickle.wire_stub import Stub
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        return int(opened.getsockname()[1])
+
+
+def test_segments_do_not_pile_up_while_the_server_is_away_and_come_in_order_after() -> None:
+    async def test() -> None:
+        port = free_port()
+        async with open_http() as http:
+            address = f"http://127.0.0.1:{port}/ch"
+            out = Publisher(http, address, content_type="x", ahead=True, lasting=True)
+            for number in range(30):
+                segment = out.begin()
+                await segment.write(b"%d" % number)
+                await segment.end()
+                await asyncio.sleep(0.001)
+            assert len(out._requests) <= MOST_OPEN + 2
+            stub = Stub(POST=[wire_stub.status(200)])
+            async with stub.serving(port):
+                last = out.begin()
+                await last.write(b"last")
+                await last.end()
+                await last.done()
+                await out.close()
+            written = [each for each in stub.seen if each.method == "POST" and each.body]
+            seqs = [int(each.path.rsplit("/", 1)[1]) for each in written]
+            assert seqs == sorted(seqs)
+            assert bytes(written[-1].body) == b"last"
+            assert out.lost >= 30 - MOST_OPEN
+
+    ran(test)
+
+
+def test_a_write_that_nobody_takes_loses_its_segment_and_the_next_goes_on() -> None:
+    async def stands(request: web.BaseRequest) -> web.StreamResponse:
+        request.protocol.pause_reading()
+        await asyncio.Event().wait()
+        return web.Response()
+
+    async def test() -> None:
+        stub = Stub(POST=[stands, wire_stub.status(200)])
+        async with stub.serving() as url, open_http() as http:
+            out = Publisher(http, url, content_type="x", stall=0.1)
+            segment = out.begin()
+
+            async def write_for_ever() -> None:
+                while True:
+                    await segment.write(b"x" * 100_000)
+
+            with pytest.raises(SegmentLost):
+                await write_for_ever()
+            await out.send(b"next")
+            assert b"next" in [bytes(each.body) for each in stub.seen]
+            assert out.lost == 1
+            await out.close()
+
+    ran(test)
+
+
+def test_it_gives_up_when_nothing_gets_out() -> None:
+    times = iter(range(0, 1000, 10))
+
+    async def test() -> None:
+        async with open_http() as http:
+            out = Publisher(
+                http,
+                f"http://127.0.0.1:{free_port()}/ch",
+                content_type="x",
+                now=lambda: float(next(times)),
+            )
+            out.begin()
+            await out.wait_ended()
+            assert out.gave_up
+            await out.close()
+
+    ran(test)
+
+
+def test_it_resumes_where_somebody_else_was() -> None:
+    async def test() -> None:
+        server = TrickleServer()
+        async with server.serving() as base, open_http() as http:
+            url = f"{base}/ch"
+            for number in range(3):
+                async with http.post(f"{url}/{number}", data=b"old"):
+                    pass
+            out = Publisher(http, url, content_type="x")
+            await out.resume()
+            await out.send(b"new")
+            async with http.get(f"{url}/3") as answer:
+                assert await answer.read() == b"new"
+            await out.close()
+            gone = Publisher(http, f"{base}/none", content_type="x")
+            with pytest.raises(ChannelEnded):
+                await gone.resume()
+            away = Publisher(http, f"http://127.0.0.1:{free_port()}/ch", content_type="x")
+            with pytest.raises(ChannelLost, match="channel ch cannot be reached"):
+                await away.resume()
+
+    ran(test)
+
+
+def test_the_first_segment_after_a_restart_resets_what_was_left_open() -> None:
+    async def test() -> None:
+        stub = Stub(
+            GET=[wire_stub.status(200, body=b"4", latest="4")], POST=[wire_stub.status(200)]
+        )
+        async with stub.serving() as url, open_http() as http:
+            out = Publisher(http, url, content_type="x")
+            await out.resume()
+            await out.send(b"a")
+            await out.send(b"b")
+            posts = [each for each in stub.seen if each.method == "POST"]
+            assert [wire.RESET in each.headers for each in posts] == [True, False]
+            assert [each.path for each in posts] == ["/ch/4", "/ch/5"]
+            await out.close()
+
+    ran(test)
+
+
+def test_a_hole_is_closed_with_an_empty_segment_where_delete_knows_nothing() -> None:
+    async def test() -> None:
+        stub = Stub(
+            POST=[wire_stub.reset(after=1), wire_stub.status(200)],
+            DELETE=[wire_stub.status(400)],
+        )
+        async with stub.serving() as url, open_http() as http:
+            out = Publisher(http, url, content_type="x")
+            segment = out.begin()
+            await segment.write(b"x")
+            with pytest.raises(SegmentLost):
+                await segment.done()
+            await stub.until(lambda: len(stub.requests("POST")) == 2)
+            assert stub.requests("POST") == ["/ch/0", "/ch/0"]
+            assert bytes(stub.seen[-1].body) == b""
+            await out.close()
+
+    ran(test)
