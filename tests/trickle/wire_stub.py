@@ -120,6 +120,7 @@ def broken(data: bytes, seq: int) -> Answer:
         response.enable_chunked_encoding()
         await response.prepare(request)
         await response.write(data)
+        await asyncio.sleep(0.02)  # what is in flight when a connection breaks may be lost
         assert request.transport is not None
         request.transport.abort()
         return response
