@@ -34,6 +34,10 @@ MOST_BODY: Final = 12 * 1024 * 1024
 """Largest body of a start or a change: a gateway lets 10 MiB through, and adds its own keys."""
 
 
+FORCED: Final = 128 + signal.SIGTERM
+"""Exit code when a second signal came."""
+
+
 @dataclass(frozen=True)
 class Offer:
     """One pipeline to serve: its capability's name, and below which path.
@@ -280,7 +284,12 @@ def offers(plans: Sequence[tuple[Path, Plan]], settings: Settings) -> list[Offer
 
 def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> int:
     """Serve until SIGTERM or SIGINT; gives the exit code. Raises OSError where a port is taken."""
-    asyncio.run(_serve(offers, settings, say))
+    try:
+        asyncio.run(_serve(offers, settings, say))
+    except BaseExceptionGroup as group:  # of the worker's task group
+        if len(group.exceptions) == 1 and isinstance(group.exceptions[0], OSError):
+            raise group.exceptions[0] from None
+        raise
     left = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
     if any(name.startswith(("stage ", "setup ")) for name in left):
         log.error("nodes that do not end are left behind: %s", ", ".join(left))
@@ -306,24 +315,27 @@ async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str
         orch_secret=settings.orch_secret.get_secret_value(),
     )
 
+    asked = _signals()
+
     async def listening(here: Worker) -> None:
         for offer in offers:
             say(f"{offer.name} at {here.address}{offer.path}")
-        await until_signalled(here)
+        await asked.wait()
 
     await worker.run(listening)
 
 
-async def until_signalled(worker: Worker) -> None:
-    """Return at the first SIGINT or SIGTERM; the second one ends the process at once."""
+def _signals() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; the second one ends the process at once."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _signalled, asked)
-    await asked.wait()
+    return asked
 
 
 def _signalled(asked: asyncio.Event) -> None:
     if asked.is_set():
-        raise SystemExit(128 + signal.SIGTERM)
+        logging.shutdown()
+        os._exit(FORCED)
     asked.set()

@@ -1,0 +1,216 @@
+"""The worker as a whole: several pipelines, what it says about itself, and its end."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from composer.server.manifest import manifest
+from composer.server.worker import Offer, Worker
+from composer.session import Reason
+from composer.testing.orchestrator import Orchestrator
+from composer.trickle.http import open_http
+from tests.server.streams import QUICK, live_plan, numbers, pieces, ran, serving
+
+BRIGHT = """
+capability: bright
+description: Change the brightness
+params: {brightness: light.brightness}
+nodes:
+  source: {type: decode}
+  light: {type: color, brightness: 0}
+  out: {type: encode, keyframe_s: 0.4}
+"""
+
+
+def test_several_pipelines_have_their_own_paths_and_share_the_room() -> None:
+    async def test() -> None:
+        offers = []
+        for name, text in (
+            ("pass", "nodes: {s: {type: decode}, o: {type: encode}}"),
+            ("b", BRIGHT),
+        ):
+            plan = live_plan(text)
+            offers.append(Offer(name, plan, manifest(name, plan), f"/{name}"))
+        async with Orchestrator().serving() as orchestrator, open_http() as http:
+            worker = Worker(offers, port=0, capacity=2, timing=QUICK)
+
+            async def drive(here: Worker) -> None:
+                one = await orchestrator.start("pass", url=f"{here.address}/pass")
+                two = await orchestrator.start(
+                    "b", url=f"{here.address}/b", params={"brightness": 0.2}
+                )
+                three = await orchestrator.start("b", url=f"{here.address}/b")
+                assert [each.status for each in (one, two, three)] == [200, 200, 503]
+                assert list(here.capabilities["pass"].sessions) == [one.name]
+                assert list(here.capabilities["b"].sessions) == [two.name]
+                async with http.get(f"{here.address}/health") as answer:
+                    assert await answer.json() == {"status": "OK"}
+                async with http.get(f"{here.address}/pass/version") as answer:
+                    assert (await answer.json())["model_id"] == "pass"
+                async with http.get(f"{here.address}/capability") as answer:
+                    known = [each["capability"] for each in (await answer.json())["capabilities"]]
+                    assert known == ["pass", "b"]
+                async with http.post(f"{here.address}/stream/start", json={}) as answer:
+                    assert answer.status == 404
+                for each in (one, two):
+                    await each.publish(pieces(10), speed=4)
+                    await each.until(lambda each=each: len(numbers(each.output)) == 10)  # type: ignore[misc]
+                    assert (await each.stop())[0] == 200
+
+            await worker.run(drive)
+
+    ran(test)
+
+
+def test_the_manifest_says_what_a_caller_needs_and_its_example_starts() -> None:
+    async def test() -> None:
+        async with serving(BRIGHT) as stage:
+            _, said = await stage.get("/capability")
+            both = ["audio", "picture"]
+            assert said["modalities"] == {"input": both, "output": both}
+            assert said["description"] == "Change the brightness"
+            brightness = said["params"]["properties"]["brightness"]
+            assert (brightness["type"], brightness["default"], brightness["x-change"]) == (
+                *("number", 0.0),
+                "live",
+            )
+            body = said["example"]
+            assert set(body) >= {"gateway_request_id", "subscribe_url", "publish_url", "params"}
+            stream = await stage.start(params=body["params"])
+            assert stream.status == 200
+
+    ran(test)
+
+
+def test_metrics_account_for_every_frame() -> None:
+    async def test() -> None:
+        async with serving(BRIGHT) as stage:
+            stream = await stage.start()
+            await stream.publish(pieces(20), speed=4)
+            await stream.until(lambda: len(numbers(stream.output)) == 20)
+            async with stage.http.get(stage.worker.address + "/metrics") as answer:
+                assert answer.headers["Content-Type"].startswith("text/plain")
+                text = await answer.text()
+            found = {
+                (sample.name, sample.labels.get("node") or sample.labels.get("edge", "")): sample
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+                if "le" not in sample.labels
+            }
+            assert found["byoc_sessions", ""].value == 1
+            assert found["byoc_capacity", ""].value == 4
+            assert found["byoc_node_frames_out_total", "out"].value == 20
+            assert found["byoc_node_frames_in_total", "light"].value == 20
+            assert found["byoc_edge_queue", "source.image -> light.image"].value == 0
+            assert found["byoc_latency_seconds_count", "out"].value == 20
+            assert found["byoc_node_seconds_count", "light"].value == 20
+            await stream.stop()
+            async with stage.http.get(stage.worker.address + "/metrics") as answer:
+                ended = [line for line in (await answer.text()).splitlines() if "stopped" in line]
+            assert ended == ['byoc_sessions_ended_total{capability="cap",reason="stopped"} 1.0']
+
+    ran(test)
+
+
+def test_the_openapi_document_describes_every_route() -> None:
+    async def test() -> None:
+        async with serving(BRIGHT, tokens=("t",)) as stage:
+            _, document = await stage.get("/openapi.json")
+            assert document["openapi"].startswith("3.1")
+            assert document["security"] == [{"token": []}]
+            assert "brightness" in json.dumps(document["components"]["schemas"]["Params-cap"])
+            for path, calls in document["paths"].items():
+                for method in calls:
+                    async with stage.http.request(method, stage.worker.address + path) as answer:
+                        assert answer.status not in (404, 405), f"{method} {path}"
+            for reference in _references(document):
+                assert reference.rsplit("/", 1)[1] in document["components"]["schemas"]
+
+    ran(test)
+
+
+def _references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [each for inner in value.values() for each in _references(inner)]
+    if isinstance(value, list):
+        return [each for inner in value for each in _references(inner)]
+    return []
+
+
+def test_the_end_of_the_worker_ends_its_streams_in_order() -> None:
+    async def test() -> None:
+        async with serving(BRIGHT) as stage:
+            streams = [await stage.start() for _ in range(3)]
+            for each in streams:
+                await each.publish(pieces(10), speed=4)
+            sessions = list(stage.sessions.values())
+        assert [session.reason for session in sessions] == [Reason.SHUTDOWN] * 3
+        for each in streams:
+            assert numbers(each.output) == list(range(10))
+            assert each.kinds()[-2:] == ["stream_stopped", "status"]
+
+    ran(test)
+
+
+def test_sigterm_ends_with_0_and_a_second_one_at_once(tmp_path: Path) -> None:
+    (tmp_path / "bright.yaml").write_text("version: 1" + BRIGHT)
+    byoc = str(Path(sys.executable).with_name("byoc"))
+    command = [byoc, "serve", "bright.yaml", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline().startswith("bright at http://127.0.0.1:")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0
+
+
+def test_what_cannot_be_served_is_said_before_anything_starts(tmp_path: Path) -> None:
+    byoc = str(Path(sys.executable).with_name("byoc"))
+    (tmp_path / "a.yaml").write_text("version: 1" + BRIGHT)
+    (tmp_path / "b.yaml").write_text("version: 1" + BRIGHT)
+    (tmp_path / "broken.yaml").write_text("version: 1\nnodes: {a: {type: bluor}}\n")
+
+    def said(*words: str, **environment: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [byoc, "serve", *words],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        return done.returncode, done.stderr
+
+    assert said("a.yaml", "b.yaml")[0] == 2
+    assert "two pipelines are called 'bright'" in said("a.yaml", "b.yaml")[1]
+    assert said("broken.yaml")[0] == 1
+    code, text = said("a.yaml", "--port", "99999")
+    assert (code, "--port (BYOC_PORT) should be less than" in text) == (2, True)
+    code, text = said("a.yaml", CAPABILITY_CAPACITY="many")
+    assert (code, "--capacity (CAPABILITY_CAPACITY)" in text) == (2, True)
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(BRIGHT) as stage:
+            port = stage.worker.address.rsplit(":", 1)[1]
+            (tmp_path / "a.yaml").write_text("version: 1" + BRIGHT)
+            process = await asyncio.create_subprocess_exec(
+                *(str(Path(sys.executable).with_name("byoc")), "serve", "a.yaml"),
+                *("--port", port),
+                cwd=tmp_path,
+                stderr=subprocess.PIPE,
+            )
+            _, error = await process.communicate()
+            assert process.returncode == 2
+            assert b"address already in use" in error
+
+    ran(test)
