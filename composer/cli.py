@@ -23,6 +23,7 @@ with lazy.deferred():
         draw,
         executor,
         flags,
+        logs,
         outline,
         progress,
         reference,
@@ -223,6 +224,7 @@ def _serve(
     """
     try:
         chosen = settings.load(given)
+        logs.configure(chosen.log)
         plans_made = [(file, _plan(file, plans.Mode.LIVE)) for file in files]
         offers = worker.offers(plans_made, chosen)
         code = worker.serve(offers, chosen, lambda said: print(said, flush=True))

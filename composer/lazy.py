@@ -24,6 +24,7 @@ OWN: Final = (
     "composer.draw",
     "composer.executor",
     "composer.flags",
+    "composer.logs",
     "composer.media.",
     "composer.outline",
     "composer.progress",

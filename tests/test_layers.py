@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS = (
-    ("errors", "values", "paint", "anchor", "draw", "lazy", "datalines", "events"),
+    ("errors", "values", "paint", "anchor", "draw", "lazy", "datalines", "events", "logs"),
     ("formats", "source", "control"),
     ("frames",),
     ("media",),
