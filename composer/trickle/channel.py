@@ -124,8 +124,11 @@ class Channel:
         held = self._ring[seq % wire.WINDOW]
         if held is not None and held.seq == seq:
             return None if held.closed else held
-        if self.closed or (held is not None and held.seq > seq):
+        if self.closed:
             return None
+        if held is not None and held.seq > seq:
+            # Older than all that is kept: a publisher that starts again, usually at 0.
+            self.next_write = seq
         return self._make(seq)
 
     def segment(self, seq: int) -> Segment | None:
@@ -135,7 +138,7 @@ class Channel:
 
     def began(self, seq: int, now: float) -> None:
         """The first byte of a segment is there, or it ended without one."""
-        # Never back: whoever asks for the newest would be given an old one.
+        # Not back: whoever asks for the newest would be given one that is over.
         self.next_write = max(self.next_write, seq + 1)
         self.written_at = now
 

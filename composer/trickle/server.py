@@ -62,6 +62,7 @@ class TrickleServer:
         self.directory: Final = Directory(limits, clock, changefeed=changefeed)
         self._base: Final = "/" + base_path.strip("/") + "/" if base_path.strip("/") else "/"
         self._autocreate: Final = autocreate
+        self._changefeed: Final = changefeed
         self._limits: Final = limits
         self._clock: Final = clock
         self._interim_s: Final = interim_s
@@ -92,12 +93,17 @@ class TrickleServer:
         name, slash, seq = path.removeprefix(self._base).partition("/")
         if not NAME.fullmatch(name):
             return _plain(404 if not name else 400, "Invalid stream")
+        if self._feeds(name) and request.method in ("DELETE", "POST"):
+            return _plain(403, "The server alone writes this stream", close=True)
         try:
             if not slash:
                 return self._channel(request, name)
             return await self._segment(request, name, seq)
         except Full as exc:
             return _plain(503, str(exc), close=True)
+
+    def _feeds(self, name: str) -> bool:
+        return self._changefeed and name == wire.CHANGES
 
     def _channel(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
         if request.method == "POST":
