@@ -1,9 +1,12 @@
 """The trickle server on a socket: refusals, limits, peers that leave."""
 
+import subprocess
+import sys
+
 import pytest
 
 from composer.trickle.directory import Limits
-from tests.trickle.raw import ran, wired
+from tests.trickle.raw import WAIT, ran, wired
 
 
 @pytest.mark.parametrize("framed", ["length", "chunked"])
@@ -194,3 +197,12 @@ def test_base_path_and_no_autocreate() -> None:
                 assert (refused.status, refused.headers["connection"]) == (404, "close")
 
     ran(play())
+
+
+def test_the_command_ends_in_good_order() -> None:
+    command = [sys.executable, "-m", "composer", "trickle", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("trickle at http://127.0.0.1:")
+        process.terminate()
+        assert process.wait(WAIT) == 0
