@@ -1,0 +1,147 @@
+"""Units of a live stream as pictures and sound, whatever happens to the stream."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+
+import av
+import pytest
+
+from composer.ingress import Gap
+from composer.media.live import LiveReader
+from composer.media.mpegts import CLOCK, Unit
+from tests.media.transport import stream, units_of
+
+KEYED = {"preset": "ultrafast", "g": "10", "sc_threshold": "0"}
+
+
+def read(
+    units: Iterable[object], **options: float | str | bool
+) -> tuple[list[av.VideoFrame], list[av.AudioFrame]]:
+    reader = LiveReader(units, **{"layout": "yuv420p", "sound": True, **options})  # type: ignore[arg-type]
+    pictures, sound = [], []
+    for item in reader.read():
+        if isinstance(item, av.VideoFrame):
+            pictures.append(item)
+        else:
+            sound.append(item)
+    return pictures, sound
+
+
+def pts(frames: Iterable[av.VideoFrame | av.AudioFrame]) -> list[int]:
+    return [frame.pts or 0 for frame in frames]
+
+
+def moved(units: Iterable[Unit], ticks: int) -> list[Unit]:
+    """The same units at other times, as a clock of 33 bits writes them."""
+    return [
+        replace(
+            unit,
+            pts=None if unit.pts is None else (unit.pts + ticks) % (1 << 33),
+            dts=None if unit.dts is None else (unit.dts + ticks) % (1 << 33),
+        )
+        for unit in units
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"preset": "ultrafast"},
+        {"preset": "superfast", "bf": "3"},
+        {"video": "libx265", "preset": "ultrafast", "x265-params": "log-level=error"},
+    ],
+)
+def test_every_picture_comes_out_in_order_at_its_own_time(options: dict[str, str]) -> None:
+    units = units_of(stream(**options))
+    pictures, _ = read(units)
+    assert pts(pictures) == sorted(unit.pts or 0 for unit in units)
+    assert {(image.format.name, image.width) for image in pictures} == {("yuv420p", 320)}
+
+
+@pytest.mark.parametrize("codec", ["aac", "libopus"])
+def test_sound_comes_as_samples_that_follow_each_other(codec: str) -> None:
+    units = units_of(stream(audio=codec, preset="ultrafast"))
+    _, sound = read(units)
+    assert len(sound) >= len([unit for unit in units if unit.track.kind == "audio"]) - 1
+    for before, after in pairwise(sound):
+        length = before.samples * CLOCK / before.sample_rate
+        assert abs((after.pts or 0) - (before.pts or 0) - length) <= 2
+
+
+def test_a_picture_comes_out_of_the_unit_that_holds_it() -> None:
+    units = units_of(stream(preset="ultrafast", tune="zerolatency"))
+    taken = 0
+
+    def counting() -> Iterable[Unit]:
+        nonlocal taken
+        for unit in units:
+            taken += 1
+            yield unit
+
+    for number, _ in enumerate(LiveReader(counting(), layout="yuv420p").read(), 1):
+        assert taken == number
+
+
+def test_nothing_comes_before_the_first_key_picture() -> None:
+    units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
+    pictures, _ = read(units[3:])
+    assert pts(pictures) == [unit.pts for unit in units[10:]]
+
+
+def test_behind_a_gap_it_begins_anew_at_a_key_picture() -> None:
+    units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
+    pictures, _ = read([*units[:15], Gap(), *units[17:]])
+    assert pts(pictures) == [unit.pts for unit in (*units[:15], *units[20:])]
+
+
+def test_units_that_cannot_be_decoded_are_counted_and_left_out() -> None:
+    units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
+    units[12] = replace(units[12], data=b"\x00\x00\x00\x01\x65" + b"\xff" * 50)
+    reader = LiveReader(units, layout="yuv420p")
+    pictures = list(reader.read())
+    assert reader.damaged >= 1
+    assert pts(pictures)[-20:] == [unit.pts for unit in units[20:]]
+
+
+def test_another_size_and_another_codec_go_on() -> None:
+    first = units_of(stream(**KEYED))
+    second = units_of(stream("libx265", preset="ultrafast", **{"x265-params": "log-level=error"}))
+    pictures, _ = read([*first, *moved(second, 2 * CLOCK)])
+    assert len(pictures) == 80
+    assert pts(pictures) == sorted(pts(pictures))
+
+
+@pytest.mark.parametrize("audio", ["", "aac"])
+def test_a_clock_that_wraps_goes_on(audio: str) -> None:
+    units = units_of(stream(audio=audio, preset="ultrafast"))
+    start = (1 << 33) - CLOCK
+    pictures, sound = read(moved(units, start))
+    straight, heard = read(units)
+    shift = (pictures[0].pts or 0) - (straight[0].pts or 0)
+    assert [each - shift for each in pts(pictures)] == pts(straight)
+    assert all(abs(a - shift - b) <= 1 for a, b in zip(pts(sound), pts(heard), strict=True))
+
+
+@pytest.mark.parametrize("jump", [3600 * CLOCK, -CLOCK * 20, CLOCK * 3600 * 20])
+def test_a_clock_that_jumps_goes_on_and_keeps_sound_with_its_picture(jump: int) -> None:
+    units = moved(units_of(stream(audio="aac", preset="ultrafast", g="10")), 100 * CLOCK)
+    again = moved(units, jump)
+    pictures, sound = read([*units, *again])
+    assert len(pictures) == 80
+    assert pts(pictures) == sorted(set(pts(pictures)))
+    before, behind = read(units)
+    seen = (pictures[-1].pts or 0) - (before[-1].pts or 0)
+    heard = (sound[-1].pts or 0) - (behind[-1].pts or 0)
+    assert abs(seen - heard) < 0.04 * CLOCK
+
+
+def test_at_most_so_many_pictures_a_second() -> None:
+    pictures, _ = read(units_of(stream(preset="ultrafast")), max_fps=12.5)
+    assert len(pictures) == 20
+
+
+def test_a_picture_that_is_too_large_is_not_decoded() -> None:
+    reader = LiveReader(units_of(stream(preset="ultrafast")), layout="yuv420p", max_pixels=1000)
+    assert list(reader.read()) == []
+    assert reader.damaged == 40

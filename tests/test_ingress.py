@@ -1,0 +1,108 @@
+"""The input of a session: bounded, in order, and every unit accounted for."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from composer.ingress import Gap, Ingress
+from composer.media.mpegts import PACKET, Unit
+from tests import stubs
+from tests.media.transport import stream, units_of
+
+
+def drained(ingress: Ingress) -> list[Unit | Gap]:
+    ingress.end()
+    return list(ingress)
+
+
+def test_units_come_out_as_they_came_in() -> None:
+    data = stream(audio="aac", preset="ultrafast")
+    ingress = Ingress()
+    assert ingress.has_audio is None
+    for at in range(0, len(data), 1000):
+        ingress.put(data[at : at + 1000])
+    assert ingress.has_audio is True
+    units = drained(ingress)
+    assert units == units_of(data)
+    assert ingress.counts.bytes == len(data)
+    assert sum(ingress.counts.units.values()) == len(units)
+
+
+def test_too_many_leave_the_newest_key_picture_and_what_follows_it() -> None:
+    data = stream(preset="ultrafast", g="10", sc_threshold="0")
+    ingress = Ingress(most_units=25)
+    ingress.put(data)
+    items = drained(ingress)
+    units = [item for item in items if isinstance(item, Unit)]
+    assert isinstance(items[0], Gap)
+    assert items.count(Gap()) == 1
+    assert units[0].key
+    assert units == units_of(data)[-len(units) :]
+    assert ingress.counts.dropped["full"] + len(units) == 40
+
+
+def test_too_many_bytes_are_too_many_as_well() -> None:
+    data = stream(preset="ultrafast", g="10", sc_threshold="0")
+    ingress = Ingress(most_bytes=len(data) // 3)
+    ingress.put(data)
+    units = [item for item in drained(ingress) if isinstance(item, Unit)]
+    assert 0 < sum(len(unit.data) for unit in units) <= len(data) // 3
+    assert ingress.counts.dropped["full"] + len(units) == 40
+
+
+def test_without_a_key_picture_nothing_is_kept() -> None:
+    ingress = Ingress(most_units=5)
+    ingress.put(stream(preset="ultrafast", g="1000", sc_threshold="0"))
+    items = drained(ingress)
+    units = [item for item in items if isinstance(item, Unit)]
+    assert not any(unit.key for unit in units)
+    assert ingress.counts.dropped["full"] + len(units) == 40
+
+
+def test_a_gap_is_told_once_and_ends_what_was_begun() -> None:
+    data = stream(preset="ultrafast")
+    ingress = Ingress()
+    ingress.put(data[: 50 * PACKET])
+    ingress.gap()
+    ingress.gap()
+    items = drained(ingress)
+    assert items.count(Gap()) == 1
+    assert items[-1] == Gap()
+    assert ingress.counts.gaps == 2
+
+
+@pytest.mark.parametrize("end", [Ingress.end, Ingress.abandon])
+def test_its_end_wakes_whoever_waits(end: Callable[[Ingress], None]) -> None:
+    ingress = Ingress()
+    got: list[object] = []
+    began = threading.Event()
+
+    def read() -> None:
+        began.set()
+        got.extend(ingress)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    stubs.reach(began)
+    end(ingress)
+    thread.join(stubs.WAIT)
+    assert not thread.is_alive()
+    assert got == []
+
+
+def test_what_is_abandoned_is_counted() -> None:
+    ingress = Ingress()
+    ingress.put(stream(preset="ultrafast"))
+    ingress.abandon()
+    assert list(ingress) == []
+    assert ingress.counts.dropped["stopped"] == ingress.counts.units["video"]
+
+
+def test_it_knows_when_bytes_came_last() -> None:
+    times = iter((3.0, 5.0))
+    ingress = Ingress(now=lambda: next(times))
+    assert ingress.last_at == 0.0
+    ingress.put(b"x")
+    ingress.put(b"x")
+    assert ingress.last_at == 5.0
