@@ -22,6 +22,9 @@ TIME_BASE: Final = Fraction(1, CLOCK)
 MOST_PIXELS: Final = 4096 * 2176
 """Largest picture of a live stream: a few bytes can ask for gigabytes."""
 
+BACK_SECONDS: Final = 0.3
+"""A live clock that goes back further has begun anew: nobody waits until it has caught up."""
+
 _WRAP: Final = 1 << 33
 """Ticks after which a clock of MPEG-TS begins again at 0."""
 
@@ -49,7 +52,7 @@ class LiveReader:
         self._units, self._layout, self._sound = units, layout, sound
         self._threads, self._max_pixels = threads, max_pixels
         self._pace = Pace(max_fps) if max_fps else None
-        timeline = Timeline(Fraction(0), wraps=True)
+        timeline = Timeline(Fraction(0), wraps=True, back=BACK_SECONDS)
         self._clocks = {
             "video": timeline.track(TIME_BASE, CLOCK // 25, "the input"),
             "audio": timeline.track(TIME_BASE, 1, "the input"),

@@ -271,11 +271,12 @@ class Timeline:
     """What to add to the times of a file. A jump of its clock begins a new stretch for all tracks.
 
     start: seconds that become 0. wraps: a jump ahead counts too; else long pauses are believed.
+    back: seconds from which on a step back is a jump; items of a smaller one are left out.
     """
 
-    def __init__(self, start: Fraction, *, wraps: bool) -> None:
+    def __init__(self, start: Fraction, *, wraps: bool, back: float = JUMP_SECONDS) -> None:
         self.shifts = [-start]
-        self.wraps = wraps
+        self.wraps, self.back = wraps, back
         self._tracks: list[Track] = []
 
     def track(self, time_base: Fraction, step: int, name: str = "") -> "Track":
@@ -303,6 +304,7 @@ class Track:
         self._stretch = 0
         self._shift = self._ticks(timeline.shifts[0])
         self._jump = round(JUMP_SECONDS / time_base)
+        self._back = round(Fraction(timeline.back) / time_base)
         self._step = step
         self._last: int | None = None
 
@@ -317,7 +319,7 @@ class Track:
         else:
             new = written + self._shift
             ahead = new - last
-            if ahead < -self._jump or (self._timeline.wraps and ahead > self._jump + self._step):
+            if ahead < -self._back or (self._timeline.wraps and ahead > self._jump + self._step):
                 new = self._rebase(written, last + self._step)
             if new <= last:
                 self._count_repeated()
