@@ -225,9 +225,10 @@ def _serve(
     try:
         chosen = settings.load(given)
         logs.configure(chosen.log)
-        plans_made = [(file, _plan(file, plans.Mode.LIVE)) for file in files]
-        offers = worker.offers(plans_made, chosen)
+        offers = worker.offers([(file, _compiled(file)) for file in files], chosen)
         code = worker.serve(offers, chosen, lambda said: print(said, flush=True))
+    except PipelineInvalid as exc:
+        _show(exc, {})
     except (SettingsInvalid, OSError) as exc:
         _cannot(str(exc))
     raise typer.Exit(code)
@@ -330,14 +331,22 @@ def _ended_by_signals(started: "executor.Run") -> Iterator[None]:
 
 
 def _plan(file: Path, mode: plans.Mode = plans.Mode.FILE) -> Plan:
-    try:
-        compiled = compiler.compile_file(file, _registry())
-    except OSError as exc:
-        _cannot(f"{file}: {exc.strerror or exc}")
+    compiled = _compiled(file)
     try:
         return compiler.plan_of(compiled, mode)
     except PipelineInvalid as exc:
         _show(exc, compiled.lines)
+
+
+def _compiled(file: Path) -> compiler.Compiled:
+    """A file that can be planned; what is wrong with it ends the command."""
+    try:
+        compiled = compiler.compile_file(file, _registry())
+    except OSError as exc:
+        _cannot(f"{file}: {exc.strerror or exc}")
+    if compiled.problems:
+        _show(PipelineInvalid(compiled.problems), compiled.lines)
+    return compiled
 
 
 def _registry() -> Registry:

@@ -105,11 +105,13 @@ class Report:
 class Media:
     """What a run reads and writes: by node name, "" for every end that names nothing itself.
 
-    ingress, egress, data: the ends of a session (see node.Context).
+    ingress, egress, data: the ends of a session (see node.Context). seconds: where every source
+    ends at the latest, 0 for nowhere.
     """
 
     sources: Mapping[str, str] = field(default_factory=dict)
     sinks: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
     ingress: "Ingress | None" = None
     egress: "Egress | None" = None
     data: Callable[[str], None] | None = None
@@ -794,6 +796,10 @@ class Run:
     def saw(self, micros: int) -> None:
         self._media_micros = max(self._media_micros, micros)
 
+    def is_over(self, frame: Frame[Any]) -> bool:
+        """Whether a source has come to where it ends at the latest."""
+        return 0 < self._media.seconds <= frame.seconds
+
     def context(self, step: Step) -> Context:
         return Context(
             node=step.name,
@@ -981,6 +987,8 @@ class _StageRun:
         for port, frame in self._rows[0][0].produce(
             self._run.params, self._run.now, self._run.stopping
         ):
+            if self._run.is_over(frame):
+                return
             self._last = frame
             self._run.saw(frame.micros)
             self._deliver(port, frame)

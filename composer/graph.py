@@ -64,6 +64,7 @@ class GraphNode:
     """One node with its class, its checked settings and its options.
 
     when: the condition, its params by their full names. folder: where its files are found.
+    layouts: port -> the pixel layouts that a run leaves to it, where it knows more than the node.
     """
 
     name: str
@@ -74,6 +75,7 @@ class GraphNode:
     place: Place
     when: Condition | None = None
     scope: str = ""
+    layouts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ class _Formats:
                 _join(pairs, one, other, [[0.5 * each for each in row] for row in rows])
             elif main is None and port.kind == "picture" and len(port.formats) > 1:
                 native = Format(Kind.PICTURE, "yuv420p", Carrier.FRAME)
-                for index, each in enumerate(port.formats):
+                for index, each in enumerate(self.domains[self.variable[end]]):
                     unary[self.variable[end]][index] += cost(native, each)
 
     def _variable(
@@ -269,7 +269,7 @@ def _narrowed(node: GraphNode, port: Port, mode: Mode) -> tuple[Format, ...]:
 
     The units of a live stream have no track that a copy could be made of: its sound is samples.
     """
-    names = node.settings.port_layouts(port.name)
+    names = node.layouts.get(port.name) or node.settings.port_layouts(port.name)
     if not names:
         samples = tuple(each for each in port.formats if each.carrier is not Carrier.PACKET)
         return samples or port.formats if mode is Mode.LIVE else port.formats

@@ -33,6 +33,10 @@ from composer.trickle.subscriber import Ended, Opened, Subscriber
 log: Final = logging.getLogger(__name__)
 
 
+LINGERS: Final = 5
+"""How often a session that is stopped looks whether more of its input comes."""
+
+
 class State(StrEnum):
     """Where a session is in its life, as its gateway reads it (contract 6.2)."""
 
@@ -78,6 +82,7 @@ class Timing:
     data_keepalive: float = 20.0
     lease: float = 60.0
     quiet: float = 2.0
+    linger: float = 0.1
     drain: float = 4.0
     flush: float = 3.0
 
@@ -199,6 +204,8 @@ class Session:
         if self.data is not None:
             writers.append(group.create_task(self._say(self.data)))
         await self._ending.wait()
+        if self.reason is Reason.STOPPED and self.ingress is not None:
+            await self._linger(self.ingress)
         for task in readers:
             task.cancel()
         await self._drain()
@@ -212,6 +219,14 @@ class Session:
         for task in late:
             log.warning("session %s: something could not be sent in time", self.name)
             task.cancel()
+
+    async def _linger(self, ingress: Ingress) -> None:
+        """A stop can overtake the last bytes of the input: read on while some come."""
+        for _ in range(LINGERS):
+            before = ingress.last_at
+            await asyncio.sleep(self._timing.linger)
+            if ingress.last_at == before:
+                return
 
     async def _drain(self) -> None:
         """Let what was taken in come out; what takes too long is given up."""

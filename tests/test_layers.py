@@ -23,6 +23,7 @@ LAYERS = (
     ("join",),
     ("executor",),
     ("compile", "schedule", "scaffold", "progress", "session", "flags", "registration"),
+    ("oneshot",),
     ("server",),
     ("cli",),
 )

@@ -42,7 +42,7 @@ def document(
     for name, path, params in offers:
         components["schemas"][f"Params-{name}"] = dict(params)
         paths |= _streams(name, path, _ref(f"Params-{name}"))
-    paths |= _process()
+    paths |= _jobs() | _process()
     made: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -92,6 +92,35 @@ def _streams(name: str, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
     found[f"{path}/health"] = {"get": _open("Whether it is ready, and busy", "Health")}
     found[f"{path}/version"] = {"get": _open("Which software this is", "Version")}
     return found
+
+
+def _jobs() -> dict[str, Any]:
+    """One-shot jobs: what goes in and comes out is a file of one of many kinds."""
+    answers = {400: "Refusal", 404: "Refusal", 415: "Refusal", 422: "Refusal"}
+    call = _call(
+        "Run a pipeline once on a picture, on packed RGB24, or on a short clip",
+        {"required": False, "content": {"*/*": {}}},
+        answers,
+        {500: "Refusal", 503: "Refusal"},
+        headers=[
+            {
+                "name": "format",
+                "in": "query",
+                "required": False,
+                "schema": {"type": "string"},
+                "description": "kind of the answer; as the input where it is left away",
+            }
+        ],
+    )
+    given = {
+        "description": "the result; X-Metadata says what it is",
+        "headers": {"X-Metadata": {"schema": {"type": "string"}}},
+        "content": {"*/*": {}},
+    }
+    call["responses"]["200"] = given
+    pipeline = {"name": "pipeline", "in": "path", "required": True, "schema": {"type": "string"}}
+    named = call | {"parameters": [*call["parameters"], pipeline]}
+    return {"/process": {"post": call}, "/process/{pipeline}": {"post": named}}
 
 
 def _process() -> dict[str, Any]:
@@ -144,6 +173,7 @@ _SAID: Final = {
     404: "no such stream runs",
     409: "the stream runs already",
     413: "the body is too large",
+    415: "the body is of no kind that is known",
     422: "a value is wrong: one problem per field",
     500: "a node could not be set up",
     503: "no room, or not ready; Retry-After says when to ask again",

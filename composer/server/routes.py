@@ -272,6 +272,19 @@ def guarded(tokens: Sequence[str], refused: Callable[[], None]) -> Callable[[Han
     return guard
 
 
+def kept(handler: Handler) -> Handler:
+    """Goes on when its caller leaves: a session that was begun is begun, and not half of one."""
+    running: set[asyncio.Future[web.StreamResponse]] = set()
+
+    async def going(request: web.Request) -> web.StreamResponse:
+        work = asyncio.ensure_future(handler(request))
+        running.add(work)
+        work.add_done_callback(running.discard)
+        return await asyncio.shield(work)
+
+    return going
+
+
 @web.middleware
 async def said_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refusals of aiohttp in our shape; a bug of ours as 500 that tells nothing of its inside."""

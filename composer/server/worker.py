@@ -15,13 +15,14 @@ from typing import Any, Final
 from aiohttp import web
 
 from composer import executor
+from composer.compile import Compiled, plan_of
 from composer.errors import SettingsInvalid
-from composer.plan import Plan
+from composer.plan import Mode, Plan
 from composer.registration import Offered, Registration
-from composer.server import bodies, hardware, metrics, openapi
+from composer.server import bodies, hardware, metrics, openapi, process
 from composer.server.capability import Capability, Slots
 from composer.server.manifest import manifest
-from composer.server.routes import Handler, Streams, answer, guarded, lenient, said_as_json
+from composer.server.routes import Handler, Streams, answer, guarded, kept, lenient, said_as_json
 from composer.session import Reason, Timing
 from composer.settings import Settings
 from composer.trickle.http import Http, open_http
@@ -42,7 +43,7 @@ FORCED: Final = 128 + signal.SIGTERM
 class Offer:
     """One pipeline to serve: its capability's name, and below which path.
 
-    offered: what orchestrators are told about it.
+    offered: what orchestrators are told about it. compiled: what one-shot jobs run.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Offer:
     manifest: Mapping[str, Any]
     path: str = ""
     offered: Offered | None = None
+    compiled: Compiled | None = None
 
 
 class Worker:
@@ -102,6 +104,7 @@ class Worker:
                 runner = web.AppRunner(
                     self._application(http, group),
                     handle_signals=False,
+                    handler_cancellation=True,
                     access_log=None,
                     shutdown_timeout=1.0,
                 )
@@ -179,6 +182,7 @@ class Worker:
             )
             self.capabilities[offer.name], self._streams[offer.name] = capability, streams
             self._add(app, offer, streams)
+        self._add_jobs(app)
         self._add_common(app)
         return app
 
@@ -192,8 +196,12 @@ class Worker:
         )
         for method, path, handler in calls:
             for prefix in ("", "/api"):
-                app.router.add_route(method, lenient(offer.path + prefix + path), guard(handler))
-        app.router.add_post(lenient(offer.path + "/live-video-to-video"), guard(streams.start))
+                app.router.add_route(
+                    method, lenient(offer.path + prefix + path), guard(kept(handler))
+                )
+        app.router.add_post(
+            lenient(offer.path + "/live-video-to-video"), guard(kept(streams.start))
+        )
 
         async def capability(request: web.Request) -> web.Response:
             return web.json_response(offer.manifest)
@@ -210,6 +218,13 @@ class Worker:
             app.router.add_get(offer.path + "/capability", capability)
             app.router.add_get(offer.path + "/version", version)
             app.router.add_get(offer.path + "/health", health)
+
+    def _add_jobs(self, app: web.Application) -> None:
+        """One-shot jobs: each pipeline by its name, the first one without."""
+        compiled = {each.name: each.compiled for each in self.offers if each.compiled is not None}
+        if compiled:
+            jobs = process.Jobs(compiled, self.slots, default=next(iter(compiled)))
+            app.add_routes(process.routes(jobs, guarded(self._tokens, self._refused)))
 
     def _add_common(self, app: web.Application) -> None:
         """What a process has once, however many pipelines it serves."""
@@ -258,17 +273,20 @@ class Worker:
         return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
-def offers(plans: Sequence[tuple[Path, Plan]], settings: Settings) -> list[Offer]:
-    """One offer per pipeline file. Raises SettingsInvalid when two have the same name."""
+def offers(files: Sequence[tuple[Path, Compiled]], settings: Settings) -> list[Offer]:
+    """One offer per pipeline file. Raises SettingsInvalid when two have the same name, and
+    PipelineInvalid.
+    """
     made: list[Offer] = []
-    for file, plan in plans:
-        alone = settings.name if len(plans) == 1 else ""
+    for file, compiled in files:
+        plan = plan_of(compiled, Mode.LIVE)
+        alone = settings.name if len(files) == 1 else ""
         name = alone or plan.graph.capability or file.stem
         if any(name == each.name for each in made):
             raise SettingsInvalid(
                 f"{file}: two pipelines are called {name!r}; give each its own `capability:`"
             )
-        path = f"/{name}" if len(plans) > 1 else ""
+        path = f"/{name}" if len(files) > 1 else ""
         offered = Offered(
             name,
             settings.url + path,
@@ -278,7 +296,7 @@ def offers(plans: Sequence[tuple[Path, Plan]], settings: Settings) -> list[Offer
             settings.currency,
             next(iter(settings.tokens), ""),
         )
-        made.append(Offer(name, plan, manifest(name, plan), path, offered))
+        made.append(Offer(name, plan, manifest(name, plan), path, offered, compiled))
     return made
 
 

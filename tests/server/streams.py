@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from composer import Node
+from composer.compile import Compiled, plan_of
 from composer.media import barcode, clip, pixels
 from composer.media.clip import Piece
 from composer.plan import Mode, Plan
@@ -118,9 +119,14 @@ class Stage:
 
 def live_plan(text: str, **nodes: type[Node]) -> Plan:
     """The plan of a session, of the installed nodes and of types of one's own."""
+    return plan_of(compiled_of(text, **nodes), Mode.LIVE)
+
+
+def compiled_of(text: str, **nodes: type[Node]) -> Compiled:
+    """The graph of a pipeline, of the installed nodes and of types of one's own."""
     installed = Registry.installed()
     known = {name: installed.find(name, Path()) for name in installed.names()}
-    return stubs.plan_of(text, Mode.LIVE, Path.cwd(), **{**known, **nodes})
+    return Compiled(stubs.good_graph(text, Path.cwd(), **{**known, **nodes}), (), {})
 
 
 @asynccontextmanager
@@ -128,9 +134,10 @@ async def serving(
     text: str = PASS, /, nodes: dict[str, type[Node]] | None = None, **options: Any
 ) -> AsyncIterator[Stage]:
     """A worker of one pipeline called "cap"; nodes: types of one's own."""
-    plan = live_plan(text, **(nodes or {}))
+    compiled = compiled_of(text, **(nodes or {}))
+    plan = plan_of(compiled, Mode.LIVE)
     offered = Offered("cap", "http://worker.test")
-    offer = Offer("cap", plan, manifest("cap", plan), offered=offered)
+    offer = Offer("cap", plan, manifest("cap", plan), offered=offered, compiled=compiled)
     async with Orchestrator().serving() as orchestrator, open_http() as http:
         settings = {"capacity": 4, "timing": QUICK, "port": 0, **options}
         worker = Worker([offer], **settings)
