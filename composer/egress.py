@@ -38,10 +38,10 @@ CUT: Final = Cut()
 
 @dataclass
 class EgressCount:
-    """What went out. dropped: packets and pictures by reason."""
+    """What went out. packets: by kind. dropped: packets and pictures by reason."""
 
     bytes: int = 0
-    packets: int = 0
+    packets: Counter[str] = field(default_factory=Counter)
     segments: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
@@ -136,7 +136,7 @@ class Egress:
             parts.append(self._muxer.video(data, shown, ticks, key=key))
         else:
             parts.append(self._muxer.audio(data, ticks))
-        self.counts.packets += 1
+        self.counts.packets[kind] += 1
         self._put(parts)
 
     def dropped(self, reason: str) -> None:

@@ -93,6 +93,7 @@ class Registration:
         rhythm: Rhythm | None = None,
     ) -> None:
         self.registered = False
+        self._tried = False
         self.error = ""
         """Why the last attempt did not go well."""
 
@@ -119,7 +120,7 @@ class Registration:
 
     async def close(self) -> None:
         """Unregister, if that is possible within two seconds."""
-        if not self.registered:
+        if not self._tried:
             return
         self.registered = False
         try:
@@ -129,15 +130,19 @@ class Registration:
             log.warning("%s was not told of the end: %s", self._url, _why(exc))
 
     async def _register(self) -> Answer:
+        self._tried = True
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 # The orchestrator counts from 0 again at each registration (contract 7.2).
                 status, text = await self._call(
                     "register", json=self._offered.body(max(0, self._free()))
                 )
-        except aiohttp.ServerDisconnectedError as exc:
-            hint = "; it may not know the currency" if self._offered.currency else ""
-            return self._failed(f"it hung up{hint}", exc)
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError) as exc:
+            return self._hung_up(exc)
+        except aiohttp.ClientOSError as exc:
+            if isinstance(exc, aiohttp.ClientConnectorError):
+                return self._failed(_why(exc), exc)
+            return self._hung_up(exc)
         except (TimeoutError, aiohttp.ClientError, OSError) as exc:
             return self._failed(_why(exc), exc)
         if status == 200:
@@ -160,6 +165,13 @@ class Registration:
         ) as response:
             data = await response.content.read(4096)
             return response.status, data.decode(errors="replace").strip()
+
+    def _hung_up(self, exc: Exception) -> Answer:
+        """A currency that an orchestrator does not know ends its connection (contract 7.1)."""
+        if self._offered.currency:
+            self._note(f"it hung up; it may not know the currency {self._offered.currency!r}")
+            return Answer.REFUSED
+        return self._failed("it hung up", exc)
 
     def _failed(self, said: str, cause: BaseException | None) -> Answer:
         self._note(said)

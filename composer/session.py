@@ -82,6 +82,8 @@ class Timing:
     data_keepalive: float = 20.0
     lease: float = 60.0
     quiet: float = 2.0
+    stall: float = 20.0
+    lost: float = 30.0
     linger: float = 0.1
     drain: float = 4.0
     flush: float = 3.0
@@ -92,6 +94,7 @@ class _Seen:
     """When something last happened, in monotonic seconds; 0 for never."""
 
     control: float = 0.0
+    input: float = 0.0
     params: float = 0.0
     error: float = 0.0
     said: str = ""
@@ -245,7 +248,7 @@ class Session:
     # what comes in
 
     async def _obey(self) -> None:
-        channel = Subscriber(self._http, self.channels.control, start=-1)
+        channel = Subscriber(self._http, self.channels.control, start=-1, lost=self._timing.lost)
         try:
             async for body in channel.messages():
                 self._seen.control = self._now()
@@ -259,7 +262,7 @@ class Session:
             self.end(Reason.CONTROL_CLOSED)
 
     async def _read(self, ingress: Ingress) -> None:
-        channel = Subscriber(self._http, self.channels.subscribe, start=-2)
+        channel = Subscriber(self._http, self.channels.subscribe, start=-2, lost=self._timing.lost)
         first = True
         try:
             async for item in channel:
@@ -364,6 +367,11 @@ class Session:
         Where there is no input to miss, a caller that never sent a word is not missed either.
         """
         while self.reason is None:
+            if self._stands():
+                failure = f"nothing came out for {self._timing.stall:g} s, though input came in"
+                self.events.put("error", error=failure)
+                self.end(Reason.FAILED, failure)
+                return
             fed = self.ingress if self.channels.subscribe else None
             heard = fed.last_at if fed is not None else self._now()
             if fed is None and self._seen.control > self._began:
@@ -371,7 +379,21 @@ class Session:
             left = max(self._seen.control, heard) + self._timing.lease - self._now()
             if left <= 0:
                 self.end(Reason.IDLE, "no control message and no input")
-            await _within(self._ending.wait(), left)
+            await _within(self._ending.wait(), min(left, self._timing.stall / 4))
+
+    def _stands(self) -> bool:
+        """Whether pictures come in and nothing goes out: a node hangs. A gateway waits for 30 s."""
+        if self.ingress is None or not (self.channels.publish and self.channels.subscribe):
+            return False
+        now, stall = self._now(), self._timing.stall
+        fed = self.ingress.counts.units["video"] > 0 and now - self.ingress.last_at < stall / 2
+        return fed and now - max(self.egress.last_at, self._fed_since()) > stall
+
+    def _fed_since(self) -> float:
+        """When the first bytes of the input came."""
+        if not self._seen.input and self.ingress is not None and self.ingress.last_at:
+            self._seen.input = self._now()
+        return self._seen.input or self._now()
 
     # what happened
 
@@ -491,14 +513,14 @@ class Session:
         return {"input": came, "output": self.egress.counts.bytes}
 
     def rates(self) -> dict[str, float]:
-        """Items per second, by the names of contract 2.6."""
-        report = self.run_of_plan.report()
-        into, out = self._rate(report, inputs=True), self._rate(report, inputs=False)
+        """Units that came in and packets that went out per second, by the names of contract 2.6."""
+        came = self.ingress.counts.units if self.ingress is not None else Counter[str]()
+        went = self.egress.counts.packets
+        each = max(self.age, 0.001)
         return {
-            "ingress_video_fps": into,
-            "ingress_audio_fps": 0.0,
-            "egress_video_fps": out,
-            "egress_audio_fps": 0.0,
+            f"{way}_{kind}_fps": round(count[kind] / each, 2)
+            for way, count in (("ingress", came), ("egress", went))
+            for kind in ("video", "audio")
         }
 
     def _rate(self, report: Any, *, inputs: bool) -> float:

@@ -10,7 +10,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS = (
-    ("errors", "values", "paint", "anchor", "draw", "lazy", "datalines", "events", "logs"),
+    (
+        "errors",
+        "values",
+        "paint",
+        "anchor",
+        "draw",
+        "lazy",
+        "datalines",
+        "events",
+        "logs",
+        "memory",
+    ),
     ("formats", "source", "control"),
     ("frames",),
     ("media",),

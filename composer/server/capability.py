@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
+from composer import memory
 from composer.errors import NodeFailed
 from composer.plan import Plan
 from composer.session import Channels, Reason, Session, Timing
@@ -101,6 +102,7 @@ class Capability:
             session.end(Reason.FAILED, "internal error")
         finally:
             self._forget(session)
+            await asyncio.to_thread(memory.give_back)
 
     def _forget(self, session: Session) -> None:
         del self.sessions[session.name], self._asked[session.name]

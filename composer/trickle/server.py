@@ -165,11 +165,11 @@ class TrickleServer:
     ) -> web.StreamResponse:
         if seq == wire.NEXT:
             seq = channel.next_write
+        if request.headers.get(wire.RESET):
+            channel.reset(seq)
         segment = channel.to_write(seq)
         if segment is None:
             return self._over(channel, seq)
-        if request.headers.get(wire.RESET):
-            channel.reset(seq)
         if request.headers.get("Expect", "").lower() == "100-continue":
             _go_on(request)
         try:

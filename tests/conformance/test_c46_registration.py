@@ -13,6 +13,8 @@ from composer.registration import Answer, Offered, Registration, Rhythm
 from composer.testing.orchestrator import Orchestrator
 from composer.trickle.http import open_http
 from tests.server.streams import PASS, ran, serving
+from tests.trickle import wire_stub
+from tests.trickle.wire_stub import Stub
 
 
 class Quick(Rhythm):
@@ -120,5 +122,16 @@ def test_c46_a_worker_registers_when_it_is_ready_and_unregisters_at_its_end(
                 assert status == 401
                 await there.has("cap")
             assert there.capabilities == {}
+
+    ran(test)
+
+
+def test_c46_a_currency_that_ends_the_connection_is_suspected() -> None:
+    async def test() -> None:
+        stub = Stub(POST=[wire_stub.reset()])
+        rhythm = Quick()
+        async with stub.serving() as url, registering(url, rhythm=rhythm, currency="XYZ") as made:
+            await rhythm.asked.wait()
+            assert made.error == "it hung up; it may not know the currency 'XYZ'"
 
     ran(test)

@@ -1,6 +1,18 @@
 """Streams through a whole worker: pictures in, pictures out, and every way to end."""
 
-from tests.server.streams import numbers, pictures, pieces, ran, serving
+import io
+import threading
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import av
+import pytest
+
+from composer import YUV, Node
+from composer.session import Timing
+from composer.trickle.server import TrickleServer
+from tests import stubs
+from tests.server.streams import QUICK, numbers, pictures, pieces, ran, serving
 
 
 def test_every_picture_comes_back_in_order_with_its_time() -> None:
@@ -16,5 +28,133 @@ def test_every_picture_comes_back_in_order_with_its_time() -> None:
             times = [image.pts for image in pictures(stream.output)]
             assert times == [3600 * number for number in range(50)]
             assert stage.sessions == {}
+
+    ran(test)
+
+
+def test_a_node_that_fails_is_gone_by_and_told() -> None:
+    class Fails(Node):
+        """Never works."""
+
+        def process(self, image: YUV) -> YUV:
+            raise RuntimeError("no weights")
+
+    text = "nodes: {s: {type: decode}, f: {type: fails}, o: {type: encode, keyframe_s: 0.4}}"
+
+    async def test() -> None:
+        async with serving(text, {"fails": Fails}) as stage:
+            stream = await stage.start()
+            await stream.publish(pieces(20), speed=4)
+            await stream.until(lambda: len(numbers(stream.output)) == 20)
+            await stream.until(lambda: stream.kinds().count("node_error") == 2)
+            _, said = await stage.get("/stream/status")
+            status = said["streams"][stream.name]
+            assert status["state"] == "DEGRADED_INFERENCE"
+            assert status["inference_status"]["errors"] == {"f": 20}
+            await stream.stop()
+
+    ran(test)
+
+
+def test_a_node_that_hangs_ends_its_session_and_no_other() -> None:
+    class Hangs(Node):
+        """Stands at its first picture."""
+
+        go: ClassVar[threading.Event] = threading.Event()
+
+        def process(self, image: YUV) -> YUV:
+            stubs.reach(self.go)
+            return image
+
+    text = "nodes: {s: {type: decode}, h: {type: hangs}, o: {type: encode}}"
+    timing = replace(QUICK, stall=0.4, drain=0.2)
+
+    async def test() -> None:
+        async with serving(text, {"hangs": Hangs}, timing=timing) as stage:
+            stream, other = await stage.start(), await stage.start()
+            session = stage.sessions[stream.name]
+            await stream.publish(pieces(50), speed=1)
+            await session.over.wait()
+            assert session.reason == "failed"
+            assert session.failure.startswith("nothing came out")
+            assert set(stage.sessions) == {other.name}
+            assert stage.worker.slots.used == 1
+            Hangs.go.set()
+
+    ran(test)
+
+
+@pytest.mark.parametrize("suffix", ["", "-out", "-control"])
+def test_a_channel_that_is_closed_ends_the_session_once(suffix: str) -> None:
+    async def test() -> None:
+        async with serving() as stage:
+            stream = await stage.start()
+            await stream.publish(pieces(20), speed=4)
+            session = stage.sessions[stream.name]
+            await stream.delete(suffix)
+            if suffix == "-out":
+                await stream.publish(pieces(30), speed=4)
+            await session.over.wait()
+            closed = {"": "input_closed", "-out": "output_closed", "-control": "control_closed"}
+            assert session.reason == closed[suffix]
+            assert stage.worker.slots.used == 0
+            assert await stage.get("/health") == (200, {"status": "IDLE"})
+
+    ran(test)
+
+
+def test_a_server_of_channels_that_is_gone_ends_the_session() -> None:
+    async def test() -> None:
+        async with serving(timing=replace(QUICK, lost=0.3)) as stage:
+            other = TrickleServer()
+            async with other.serving() as address:
+                for suffix in ("", "-out", "-control", "-events"):
+                    other.directory.create("x" + suffix, "video/MP2T")
+                body = {
+                    "gateway_request_id": "x",
+                    "control_url": f"{address}/x-control",
+                    "events_url": f"{address}/x-events",
+                    "subscribe_url": f"{address}/x",
+                    "publish_url": f"{address}/x-out",
+                }
+                assert (await stage.post("/stream/start", body))[0] == 200
+                session = stage.sessions["x"]
+            await session.over.wait()
+            assert stage.worker.slots.used == 0
+
+    ran(test)
+
+
+def test_a_caller_who_says_nothing_and_sends_nothing_is_not_waited_for() -> None:
+    timing = replace(QUICK, lease=0.3)
+
+    async def test() -> None:
+        async with serving(timing=timing) as stage:
+            stream = await stage.start()
+            session = stage.sessions[stream.name]
+            await session.over.wait()
+            assert session.reason == "idle"
+
+    assert Timing().lease == 60
+    ran(test)
+
+
+def test_sound_comes_out_beside_its_pictures() -> None:
+    text = (
+        "nodes: {source: {type: test_source, width: 64, height: 48, fps: 25, tone: 440},"
+        " out: {type: encode, keyframe_s: 0.4}}"
+    )
+
+    async def test() -> None:
+        async with serving(text) as stage:
+            stream = await stage.start(ingress=False)
+            await stream.until(lambda: len(stream.output) >= 3)
+            _, said = await stage.get("/stream/status")
+            assert said["fps"]["egress_audio_fps"] > 0
+            await stream.stop()
+            opened: Any
+            with av.open(io.BytesIO(b"".join(stream.output)), format="mpegts") as opened:
+                kinds = {each.type: each.codec_context.name for each in opened.streams}
+                assert kinds == {"video": "h264", "audio": "opus"}
 
     ran(test)
