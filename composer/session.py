@@ -234,9 +234,10 @@ class Session:
     async def _drain(self) -> None:
         """Let what was taken in come out; what takes too long is given up."""
         run = self.run_of_plan
-        run.stop()
         if self.ingress is not None:
             self.ingress.end()
+        if self._makes_pictures():
+            run.stop()  # else the end of the input is the end, and decoders give what they hold
         if not await _within(self._run_over.wait(), self._timing.drain):
             log.warning("session %s: its nodes did not end in time", self.name)
             if self.ingress is not None:
@@ -244,6 +245,11 @@ class Session:
             run.abort()
             await _within(self._run_over.wait(), 1.0)
         self.egress.end()
+
+    def _makes_pictures(self) -> bool:
+        """Whether a source does not end with the input."""
+        sources = [step for step in self.plan.steps.values() if not step.inputs]
+        return any(step.type != "decode" or getattr(step.settings, "path", "") for step in sources)
 
     # what comes in
 

@@ -5,7 +5,7 @@ Every segment has its own PAT and PMT and continuity counters, and times go on o
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO, Final
@@ -57,9 +57,7 @@ class _Segments:
             used = [each for each in (_picture(source), _sound(source)) if each is not None]
             began: Fraction | None = None
             first: Fraction | None = None
-            for packet in source.demux(used):
-                if not packet.size or packet.dts is None:
-                    continue
+            for packet in _timed(source.demux(used)):
                 if first is None:
                     first = packet.dts * packet.time_base
                 at = packet.dts * packet.time_base - first + self._shift
@@ -100,6 +98,24 @@ class _Segments:
             self._out.close()
             if data := self._taken():
                 yield Piece(float(at), data, begins=False)
+
+
+def _timed(packets: Iterable[Any]) -> Iterator[Any]:
+    """Packets that all have a dts: some containers leave out the first ones of a track."""
+    waiting: dict[int, list[Any]] = {}
+    for packet in packets:
+        if not packet.size:
+            continue
+        early = waiting.setdefault(packet.stream.index, [])
+        if packet.dts is None:
+            early.append(packet)
+            continue
+        step = packet.duration or round(1 / (25 * packet.time_base))
+        for back, each in enumerate(reversed(early), 1):
+            each.dts = packet.dts - back * step
+        yield from early
+        early.clear()
+        yield packet
 
 
 def _picture(source: Any) -> Any:

@@ -1,4 +1,8 @@
-"""Subscriber: the segments of a channel as they are written. The wire around a Subscription."""
+"""Subscriber: the segments of a channel as they are written. The wire around a Subscription.
+
+A segment of media may be endless, and is never gathered: 128 KiB wait in the socket's buffer, and
+whoever reads bounds the rest. Messages are gathered, up to LONGEST_MESSAGE.
+"""
 
 import asyncio
 import contextlib

@@ -1,5 +1,6 @@
 """Streams through a whole worker: pictures in, pictures out, and every way to end."""
 
+import asyncio
 import io
 import threading
 from dataclasses import replace
@@ -12,6 +13,7 @@ from composer import YUV, Node
 from composer.session import Timing
 from composer.trickle.server import TrickleServer
 from tests import stubs
+from tests.media import transport
 from tests.server.streams import QUICK, numbers, pictures, pieces, ran, serving
 
 
@@ -156,5 +158,22 @@ def test_sound_comes_out_beside_its_pictures() -> None:
             with av.open(io.BytesIO(b"".join(stream.output)), format="mpegts") as opened:
                 kinds = {each.type: each.codec_context.name for each in opened.streams}
                 assert kinds == {"video": "h264", "audio": "opus"}
+
+    ran(test)
+
+
+def test_the_pictures_that_a_decoder_holds_come_out_at_a_stop() -> None:
+    """With B-frames the last pictures are only complete when nothing more comes."""
+
+    async def test() -> None:
+        async with serving() as stage:
+            stream = await stage.start()
+            data = transport.stream(preset="superfast", bf="3", g="10")
+            for at in range(0, len(data), 188 * 20):
+                await stream.send(data[at : at + 188 * 20], begins=at == 0)
+                await asyncio.sleep(0.005)
+            await stream.cut()
+            await stream.stop()
+            assert len(list(pictures(stream.output))) == 40
 
     ran(test)
