@@ -98,8 +98,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _reachable(self) -> "Settings":
-        if self.orchestrators and not (self.url and self.orch_secret.get_secret_value()):
-            raise ValueError("to register, CAPABILITY_URL and ORCH_SECRET are needed, too")
+        if not self.orchestrators:
+            return self
+        needed = {"url": self.url, "orch_secret": self.orch_secret.get_secret_value()}
+        missing = [each for each, value in needed.items() if not value]
+        if missing:
+            said = " and ".join(f"{flag(n)} ({Settings.model_fields[n].alias})" for n in missing)
+            raise ValueError(f"to register at an orchestrator, {said} is needed, too")
         return self
 
     @property
@@ -130,8 +135,9 @@ def load(flags: Mapping[str, Any]) -> Settings:
         made = Settings(**given)
     except ValidationError as exc:
         raise SettingsInvalid(_said(exc)) from None
-    for name in _KEPT_SECRET:
-        os.environ.pop(name, None)
+    finally:
+        for name in _KEPT_SECRET:
+            os.environ.pop(name, None)
     return made
 
 

@@ -157,7 +157,11 @@ class Orchestrator:
         try:
             body = json.loads(await request.read())
             numbers = ("capacity", "price_per_unit", "price_scaling")
-            good = all(type(body.get(each, 0)) is int for each in numbers) and body["name"]
+            good = (
+                all(type(body.get(each, 0)) is int for each in numbers)
+                and body["name"]
+                and body["url"]
+            )
         except (ValueError, KeyError, TypeError):
             good = False
             body = {}
@@ -175,8 +179,8 @@ class Orchestrator:
         return web.Response(body=b"ok")
 
     def _drop(self, name: str) -> None:
-        self.capabilities.pop(name, None)
-        self.removed.append(name)
+        if self.capabilities.pop(name, None) is not None:
+            self.removed.append(name)
         self._changed.set()
 
 
