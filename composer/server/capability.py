@@ -101,8 +101,10 @@ class Capability:
             log.exception("session %s broke", session.name)
             session.end(Reason.FAILED, "internal error")
         finally:
-            self._forget(session)
-            await asyncio.to_thread(memory.give_back)
+            try:
+                await asyncio.to_thread(memory.give_back)
+            finally:
+                self._forget(session)
 
     def _forget(self, session: Session) -> None:
         del self.sessions[session.name], self._asked[session.name]

@@ -13,7 +13,8 @@ from tests.server.streams import Stage, numbers, pieces, ran, serving
 
 LEVEL = (
     "params: {level: dim.level, depth: dim.depth}\n"
-    "nodes: {source: {type: decode}, dim: {type: dim}, out: {type: encode, keyframe_s: 0.4}}"
+    "nodes: {source: {type: decode}, dim: {type: dim, queue: 300, on_full: wait},"
+    " out: {type: encode, keyframe_s: 0.4, queue: 300, on_full: wait}}"
 )
 
 

@@ -9,12 +9,6 @@ from tests.server.streams import numbers, pictures, pieces, ran, serving
 
 GOP = 10
 
-ALL = (
-    "nodes: {source: {type: decode},"
-    " out: {type: encode, keyframe_s: 0.4, queue: 300, on_full: wait}}"
-)
-"""Nothing is dropped here: what is missing was lost by the input."""
-
 
 def segments(found: Iterable[Piece]) -> list[bytes]:
     made: list[bytes] = []
@@ -52,7 +46,7 @@ def test_c28_broken_input_goes_on_within_a_gop(case: object) -> None:
     given, expected = case()  # type: ignore[operator]
 
     async def test() -> None:
-        async with serving(ALL) as stage:
+        async with serving() as stage:
             stream = await stage.start()
             for data in given:
                 await stream.send(data, begins=True)
@@ -70,7 +64,7 @@ def test_c28_broken_input_goes_on_within_a_gop(case: object) -> None:
 
 def test_c28_another_resolution_goes_on_at_its_first_key_picture() -> None:
     async def test() -> None:
-        async with serving(ALL) as stage:
+        async with serving() as stage:
             stream = await stage.start()
             await stream.publish(pieces(20), speed=4)
             await stream.until(lambda: len(numbers(stream.output)) == 20)

@@ -17,7 +17,8 @@ from tests.server.streams import QUICK, Stage, numbers, pieces, ran, serving
 
 LEVEL = (
     "params: {level: dim.level, note: dim.note}\n"
-    "nodes: {source: {type: decode}, dim: {type: dim}, out: {type: encode, keyframe_s: 0.4}}"
+    "nodes: {source: {type: decode}, dim: {type: dim, queue: 300, on_full: wait},"
+    " out: {type: encode, keyframe_s: 0.4, queue: 300, on_full: wait}}"
 )
 
 
@@ -113,7 +114,8 @@ class Count(Node):
 def test_c37_data_comes_in_short_lines_in_small_bursts_in_order(size: int) -> None:
     text = (
         "nodes:\n  source: {type: decode}\n"
-        f"  count: {{type: count, size: {size}}}\n  save: {{type: record}}\n"
+        f"  count: {{type: count, size: {size}, queue: 300, on_full: wait}}\n"
+        "  save: {type: record}\n"
     )
 
     async def test() -> None:

@@ -29,7 +29,11 @@ from tests import stubs
 WAIT: Final = 20.0
 """Seconds after which a wait is a deadlock."""
 
-PASS: Final = "nodes: {source: {type: decode}, out: {type: encode, keyframe_s: 0.4}}"
+PASS: Final = (
+    "nodes: {source: {type: decode},"
+    " out: {type: encode, keyframe_s: 0.4, queue: 300, on_full: wait}}"
+)
+"""Drops nothing, however busy the machine is: these tests count pictures."""
 
 QUICK: Final = Timing(status=0.2, data=0.02, data_keepalive=0.3, quiet=1.0)
 """The same order of things in less time."""

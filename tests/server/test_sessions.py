@@ -41,7 +41,10 @@ def test_a_node_that_fails_is_gone_by_and_told() -> None:
         def process(self, image: YUV) -> YUV:
             raise RuntimeError("no weights")
 
-    text = "nodes: {s: {type: decode}, f: {type: fails}, o: {type: encode, keyframe_s: 0.4}}"
+    text = (
+        "nodes: {s: {type: decode}, f: {type: fails, queue: 300, on_full: wait},"
+        " o: {type: encode, keyframe_s: 0.4, queue: 300, on_full: wait}}"
+    )
 
     async def test() -> None:
         async with serving(text, {"fails": Fails}) as stage:

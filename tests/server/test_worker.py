@@ -24,8 +24,8 @@ description: Change the brightness
 params: {brightness: light.brightness}
 nodes:
   source: {type: decode}
-  light: {type: color, brightness: 0}
-  out: {type: encode, keyframe_s: 0.4}
+  light: {type: color, brightness: 0, queue: 300, on_full: wait}
+  out: {type: encode, keyframe_s: 0.4, queue: 300, on_full: wait}
 """
 
 
