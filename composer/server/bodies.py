@@ -13,7 +13,10 @@ class Start(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     gateway_request_id: str = Field(
-        min_length=1, max_length=256, description="id of the stream, as in X-Stream-Id"
+        min_length=1,
+        max_length=256,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="id of the stream, as in X-Stream-Id",
     )
     control_url: str = Field(max_length=2048, description="trickle channel to obey")
     events_url: str = Field(max_length=2048, description="trickle channel for events")

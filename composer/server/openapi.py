@@ -140,7 +140,7 @@ def _call(
     more: Mapping[int, str] | None = None,
     headers: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    known = {**answers, **(more or {}), 401: "Refusal", 413: "Refusal"}
+    known = {**answers, **(more or {}), 401: "Refusal", 408: "Refusal", 413: "Refusal"}
     made: dict[str, Any] = {
         "summary": said,
         "responses": {str(status): _answer(status, model) for status, model in known.items()},
@@ -172,6 +172,7 @@ _SAID: Final = {
     401: "the token is wrong",
     404: "no such stream runs",
     409: "the stream runs already",
+    408: "the body did not come",
     413: "the body is too large",
     415: "the body is of no kind that is known",
     422: "a value is wrong: one problem per field",

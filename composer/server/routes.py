@@ -29,6 +29,9 @@ APPLY_SECONDS: Final = 0.25
 STOP_SECONDS: Final = 8.5
 """How long the answer to a stop waits for the end; a gateway gives up after 10 (contract 2.5)."""
 
+BODY_SECONDS: Final = 20.0
+"""How long a body may take to come."""
+
 RETRY_SECONDS: Final = 5
 """What a caller is told to wait when there is no room."""
 
@@ -69,7 +72,7 @@ class Streams:
 
     async def start(self, request: web.Request) -> web.Response:
         try:
-            asked = bodies.Start.model_validate(control.decoded(await request.read()))
+            asked = bodies.Start.model_validate(control.decoded(await _body(request)))
         except ValidationError as exc:
             return _unreadable(exc)
         except ValueError as exc:
@@ -108,7 +111,7 @@ class Streams:
         if isinstance(session, web.Response):
             return session
         try:
-            asked = control.decoded(await request.read() or b"{}")
+            asked = control.decoded(await _body(request) or b"{}")
         except ValueError as exc:
             return refusal(400, str(exc))
         try:
@@ -127,7 +130,7 @@ class Streams:
         )
 
     async def stop(self, request: web.Request) -> web.Response:
-        await request.read()  # it may hold anything, and no one needs it
+        await _body(request)  # it may hold anything, and no one needs it
         name = request.headers.get("X-Stream-Id", "")
         sessions = self._capability.sessions
         if not name and len(sessions) > 1:
@@ -211,6 +214,15 @@ class Streams:
             if said:
                 problems.append(Problem("bad-url", f"{name}_url {said}", f"{name}_url"))
         return problems
+
+
+async def _body(request: web.Request) -> bytes:
+    """The whole body. Raises HTTPRequestTimeout for one that does not come."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
 
 
 def _wrong_with(url: str, hosts: frozenset[str]) -> str:

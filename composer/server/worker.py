@@ -35,6 +35,9 @@ MOST_BODY: Final = 12 * 1024 * 1024
 """Largest body of a start or a change: a gateway lets 10 MiB through, and adds its own keys."""
 
 
+HEAD_SECONDS: Final = 20.0
+"""How long the head of a request may take to come, and a connection may be idle."""
+
 FORCED: Final = 128 + signal.SIGTERM
 """Exit code when a second signal came."""
 
@@ -106,6 +109,7 @@ class Worker:
                     handle_signals=False,
                     handler_cancellation=True,
                     access_log=None,
+                    keepalive_timeout=HEAD_SECONDS,
                     shutdown_timeout=1.0,
                 )
                 await runner.setup()

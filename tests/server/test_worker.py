@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from composer.server import routes
+from composer.server import worker as workers
 from composer.server.manifest import manifest
 from composer.server.worker import Offer, Worker
 from composer.session import Reason
@@ -213,5 +216,68 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
             _, error = await process.communicate()
             assert process.returncode == 2
             assert b"address already in use" in error
+
+    ran(test)
+
+
+def test_heads_and_bodies_that_do_not_come_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(routes, "BODY_SECONDS", 0.2)
+
+    async def test() -> None:
+        async with serving(BRIGHT) as stage:
+            host, port = stage.worker.address.removeprefix("http://").split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"POST /stream/start HTTP/1.1\r\nHost:")
+            assert await reader.read() == b""
+            writer.close()
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"POST /stream/start HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408")
+            writer.close()
+            assert (await stage.get("/health"))[0] == 200
+
+    ran(test)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x00", "x" * 257, ""])
+def test_names_that_would_spoil_a_log_are_refused(name: str) -> None:
+    async def test() -> None:
+        async with serving(BRIGHT) as stage:
+            channel = "http://127.0.0.1:9/x"
+            body = {"gateway_request_id": name, "control_url": channel, "events_url": channel}
+            status, answer = await stage.post("/stream/start", body)
+            assert (status, answer["problems"][0]["field"]) == (400, "gateway_request_id")
+
+    ran(test)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://h/x",
+        "http://user:pass@h/x",
+        "http://h/x#y",
+        "http://",
+        "//h/x",
+        "http://elsewhere/x",
+        "http://allowed:99/x",
+    ],
+)
+def test_channels_are_only_where_they_may_be(url: str) -> None:
+    async def test() -> None:
+        async with serving(BRIGHT, trickle_hosts=("allowed:80", "127.0.0.1")) as stage:
+            body = {
+                "gateway_request_id": "x",
+                "control_url": url,
+                "events_url": "http://127.0.0.1:9/x-events",
+            }
+            status, answer = await stage.post("/stream/start", body)
+            assert status == 422
+            assert [each["field"] for each in answer["problems"]] == ["control_url"]
+            assert "passwd" not in answer["message"]
 
     ran(test)
