@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test format docs clean
+.PHONY: help install demo bench check test format docs clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,10 @@ demo: $(STAMP)   ## serve a pipeline, stream a real clip through it, change it o
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/byoc check pipelines/lower_third.yaml
 	$(BIN)/python scripts/demo.py
+
+bench: $(STAMP)  ## measure the worker beside FFmpeg on this machine, about five minutes
+	$(BIN)/python scripts/fetch_clips.py
+	$(BIN)/python -m bench
 
 check: $(STAMP)  ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -74,7 +74,9 @@ class Encode(Node):
     tune: str = Fixed(
         "", pattern="^[a-z,]*$", max_length=64, description="what h264 and hevc are tuned for"
     )
-    threads: int = Fixed(0, ge=0, le=64, description="threads of the encoder; 0: as many as suit")
+    threads: int = Fixed(
+        0, ge=0, le=64, description="threads of the encoder; 0: as many as suit, one in a session"
+    )
     options: dict[str, str | int | float] = Fixed(
         {}, max_length=64, description="more options of the codec, by FFmpeg's names"
     )

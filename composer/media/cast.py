@@ -69,7 +69,10 @@ class LiveWriter:
             raise MediaError(f"a session cannot send `audio: {sound.codec}`; write `audio: opus`")
         if sound.codec == "aac":
             log.warning("viewers by WebRTC do not hear aac; `audio: opus` reaches all")
-        self._egress, self._settings = egress, dataclasses.replace(pictures, codec=codec)
+        # Sessions share the cores: slices on several threads would only cost more each.
+        threads = pictures.threads or 1
+        self._egress = egress
+        self._settings = dataclasses.replace(pictures, codec=codec, threads=threads)
         self._audio = "opus" if sound.codec == "auto" else sound.codec.replace("none", "")
         self._bitrate, self._audio_expected = sound.bitrate, audio_expected
         self._pictures: PictureEncoder | None = None

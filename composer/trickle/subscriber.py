@@ -150,28 +150,44 @@ class Subscriber:
         told = "Content-Length" in response.headers or response.headers.get(
             "Transfer-Encoding", ""
         ).endswith("chunked")
-        reading = asyncio.ensure_future(response.content.readany())
+        patience = _Patience(coming)
         try:
-            while True:
-                if not reading.done():
-                    await asyncio.wait({reading, coming}, return_when=asyncio.FIRST_COMPLETED)
-                if not reading.done():
-                    await asyncio.wait({reading}, timeout=GRACE_SECONDS)
-                if not reading.done():
-                    log.info("channel %s: a segment was left open by its publisher", self._name)
-                    return
-                data = reading.result()
-                if not data:
-                    if told:
-                        yield None
-                    return
+            while data := await patience.read(response.content):
                 yield data
-                reading = asyncio.ensure_future(response.content.readany())
+            if told:
+                yield None
+        except TimeoutError:
+            log.info("channel %s: a segment was left open by its publisher", self._name)
         except (aiohttp.ClientError, OSError) as exc:
             log.info("channel %s: a segment broke off (%s)", self._name, type(exc).__name__)
         finally:
-            await _dropped(reading)
             response.close()
+
+
+class _Patience:
+    """Reads a segment for as long as it takes, but once the next has begun only so long.
+
+    A read costs no task of its own: the arrival of the next segment moves the limit of the read
+    that goes on just then.
+    """
+
+    def __init__(self, coming: "asyncio.Future[Any]") -> None:
+        self._coming, self._loop = coming, asyncio.get_running_loop()
+        self._limit: asyncio.Timeout | None = None
+        coming.add_done_callback(self._begun)
+
+    async def read(self, content: aiohttp.StreamReader) -> bytes:
+        """What is there, b"" at the end. Raises TimeoutError."""
+        due = self._loop.time() + GRACE_SECONDS if self._coming.done() else None
+        try:
+            async with asyncio.timeout_at(due) as self._limit:
+                return await content.readany()
+        finally:
+            self._limit = None
+
+    def _begun(self, coming: "asyncio.Future[Any]") -> None:
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(self._loop.time() + GRACE_SECONDS)
 
 
 async def _dropped(task: "asyncio.Future[Any]") -> None:
