@@ -114,14 +114,15 @@ class Ingress:
             self._changed.notify()
 
     def _make_room(self) -> None:
-        """Drop what is older than the newest key picture; where there is none, everything."""
-        kept = len(self._waiting)
-        for place in range(len(self._waiting) - 1, 0, -1):
-            item = self._waiting[place]
-            if isinstance(item, Unit) and item.key and item.track.kind == "video":
-                kept = place
-                break
-        self._drop(kept, "full")
+        """Drop what is older than the newest key picture; where that helps nothing, everything."""
+        everything = len(self._waiting)
+        newest = next(
+            (place for place in range(everything - 1, 0, -1) if _begins(self._waiting[place])),
+            everything,
+        )
+        # Behind a gap alone there is nothing older: then what follows the key is too much.
+        behind_a_gap = newest == 1 and isinstance(self._waiting[0], Gap)
+        self._drop(everything if behind_a_gap else newest, "full")
         self._waiting.appendleft(Gap())
 
     def _drop(self, count: int, reason: str) -> None:
@@ -134,3 +135,8 @@ class Ingress:
     def _mark(self) -> None:
         if not self._waiting or not isinstance(self._waiting[-1], Gap):
             self._waiting.append(Gap())
+
+
+def _begins(item: Unit | Gap) -> bool:
+    """Whether decoding of pictures may begin here."""
+    return isinstance(item, Unit) and item.key and item.track.kind == "video"

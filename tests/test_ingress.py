@@ -106,3 +106,17 @@ def test_it_knows_when_bytes_came_last() -> None:
     ingress.put(b"x")
     ingress.put(b"x")
     assert ingress.last_at == 5.0
+
+
+@pytest.mark.parametrize("first", ["gap", "sound"])
+def test_a_group_of_pictures_that_is_too_long_is_dropped_as_a_whole(first: str) -> None:
+    data = stream(preset="ultrafast", g="1000", sc_threshold="0", audio="aac")
+    ingress = Ingress(most_units=10)
+    if first == "gap":
+        ingress.gap()
+    ingress.put(data)
+    items = drained(ingress)
+    units = [item for item in items if isinstance(item, Unit)]
+    assert len(items) <= 10
+    given = sum(ingress.counts.units.values())
+    assert ingress.counts.dropped["full"] + len(units) == given

@@ -83,21 +83,27 @@ class Demuxer:
                 self._table(pid, data[at : at + PACKET], units)
             at += PACKET
         self._rest = data[at:] if at < len(data) else b""
-        self.damaged += sum(unit.damaged for unit in units)
-        return units
+        return self._counted(units)
 
     def flush(self) -> list[Unit]:
         """The units that only the end of the stream ends."""
         units: list[Unit] = []
         for assembler in self._assembling.values():
             assembler.finish(units)
-        return units
+        return self._counted(units)
 
     def reset(self) -> None:
         """Bytes are missing here: what was begun is forgotten."""
         self._rest = b""
         for assembler in self._assembling.values():
             assembler.forget()
+
+    def _counted(self, units: list[Unit]) -> list[Unit]:
+        self.damaged += sum(unit.damaged for unit in units)
+        for assembler in self._assembling.values():
+            self.damaged += assembler.lost
+            assembler.lost = 0
+        return units
 
     def _table(self, pid: int, packet: bytes, units: list[Unit]) -> None:
         sections = self._pat if pid == 0 else self._pmt
@@ -117,7 +123,7 @@ class Demuxer:
     def _map(self, section: bytes, units: list[Unit]) -> None:
         tracks = tuple(_tracks(section))[:MOST_TRACKS]
         if not tracks:
-            self._pmt_pid = self._next_program()
+            self._try_next_program()
             return
         if tracks == self.tracks:
             return
@@ -132,10 +138,14 @@ class Demuxer:
             for track in tracks
         }
 
-    def _next_program(self) -> int:
-        """The program after the one that holds nothing for us."""
-        here = self._programs.index(self._pmt_pid) if self._pmt_pid in self._programs else -1
-        return self._programs[here + 1] if here + 1 < len(self._programs) else -1
+    def _try_next_program(self) -> None:
+        """Look at the program after the one that holds nothing for us; stay with an only one, since
+        its next map may hold more.
+        """
+        if len(self._programs) > 1:
+            here = self._programs.index(self._pmt_pid) if self._pmt_pid in self._programs else -1
+            self._pmt_pid = self._programs[(here + 1) % len(self._programs)]
+            self._pmt = _Sections()
 
 
 def _synced(data: bytes, at: int) -> int:
@@ -154,6 +164,10 @@ class _Assembler:
     def __init__(self, track: Track) -> None:
         self.track: Final = track
         self.counter: int | None = None
+        self.lost = 0
+        """Units of which not even the beginning came, or that never ended."""
+
+        self._previous = b""
         self._parts: list[bytes] = []
         self._size = self._expected = 0
         self._open = self._damaged = False
@@ -172,20 +186,20 @@ class _Assembler:
             body += 1 + length
             if body >= at + PACKET:
                 return
-        begins = data[at + 1] & 0x40
+        begins, part = data[at + 1] & 0x40, data[body : at + PACKET]
         counter, self.counter = self.counter, control & 0x0F
-        if counter is not None and self.counter != (counter + 1) & 0x0F:
-            if self.counter == counter and not begins and self._repeats(data[body : at + PACKET]):
-                return
-            self._damaged = True
-        if data[at + 1] & 0x80:
-            self._damaged = True
+        continuous = counter is None or self.counter == (counter + 1) & 0x0F
+        if not continuous and self.counter == counter and part == self._previous:
+            return  # a packet may come twice (2.4.3.3)
+        self._previous = part
+        if not continuous or data[at + 1] & 0x80:
+            self.lost += not self._open and not begins
+            self._damaged, self._ended_by_stuffing = True, False
         if begins:
             self._begin(units)
         elif not self._open:
             self._late()
             return
-        part = data[body : at + PACKET]
         self._parts.append(part)
         self._size += len(part)
         if begins and len(part) >= 6:
@@ -198,7 +212,8 @@ class _Assembler:
             self.finish(units)
             self._ended_by_stuffing = True
         elif self._size > LONGEST_UNIT:
-            self.forget()
+            self.lost += 1
+            self._clear()
 
     def finish(self, units: list[Unit]) -> None:
         """What was begun is complete."""
@@ -215,28 +230,23 @@ class _Assembler:
         """What was begun will never be complete."""
         self._clear()
         self._split = _SPLITTERS.get(self.track.codec, _Whole)()
-        self.counter = None
+        self.counter, self._previous = None, b""
 
     def _clear(self) -> None:
         self._parts, self._size, self._expected = [], 0, 0
         self._open = self._damaged = self._ended_by_stuffing = False
 
     def _begin(self, units: list[Unit]) -> None:
-        lost = self._damaged
         self.finish(units)
-        self._open = True
-        # The break lies before this packet where something was open, else inside nothing of ours.
-        self._damaged = False
-        if lost and not self._parts:
-            self._damaged = False
+        self._open, self._damaged = True, False
 
     def _late(self) -> None:
-        """A packet behind the one whose stuffing looked like the end: it stuffs anywhere."""
+        """A packet behind the one whose stuffing looked like the end: this muxer stuffs anywhere.
+
+        Where packets are missing, it is only the rest of a unit whose beginning is.
+        """
         if self._ended_by_stuffing:
             self._trusts_stuffing = False
-
-    def _repeats(self, part: bytes) -> bool:
-        return bool(self._parts) and self._parts[-1] == part
 
     def _units(self, data: bytes, *, damaged: bool) -> Iterator[Unit]:
         if len(data) < 9 or data[:3] != b"\x00\x00\x01":

@@ -175,3 +175,58 @@ def test_the_check_sum_of_a_section_is_0_over_itself() -> None:
 
 def test_tracks_are_values() -> None:
     assert Track(256, "video", "h264") == Track(256, "video", "h264")
+
+
+def given_at_once(found: list[bytes]) -> int:
+    """How many units come before the packet that begins the next one of their track."""
+    demuxer, count = Demuxer(), 0
+    for packet in found:
+        begins = pid(packet) == 256 and packet[1] & 0x40
+        units = demuxer.feed(packet)
+        count += 0 if begins and len(units) == 1 and packet[3] & 0x20 == 0 else len(units)
+    return count
+
+
+@pytest.mark.parametrize("what", ["start missing", "start twice", "end twice"])
+def test_units_go_on_at_once_behind_a_packet_that_is_missing_or_came_twice(what: str) -> None:
+    found = [each for each in packets(stream(preset="ultrafast")) if pid(each) in (0, 4096, 256)]
+    starts = [at for at, each in enumerate(found) if pid(each) == 256 and each[1] & 0x40]
+    start, end = starts[10], starts[11] - 1
+    end -= next(back for back in range(9) if pid(found[end - back]) == 256)
+    before = given_at_once(found)
+    if what == "start missing":
+        del found[start]
+    else:
+        at = start if what == "start twice" else end
+        found.insert(at, found[at])
+    demuxer = Demuxer()
+    units = [unit for each in found for unit in demuxer.feed(each)] + demuxer.flush()
+    lost = what == "start missing"
+    assert len(units) == 40 - lost
+    assert demuxer.damaged == lost
+    assert given_at_once(found) >= before - 2
+
+
+def test_a_map_that_holds_nothing_known_is_looked_at_again() -> None:
+    found = packets(stream(preset="ultrafast"))
+    table = next(at for at, packet in enumerate(found) if pid(packet) == 4096)
+    empty = map_of(0x06)
+    units = units_of(b"".join([*found[:table], empty, *found[table:]]))
+    assert len(units) == 40
+
+
+def map_of(kind: int) -> bytes:
+    """A packet with a program map of one track."""
+    body = bytes([0x02, 0xB0, 18, 0, 1, 0xC1 | 2, 0, 0, 0xE1, 0, 0xF0, 0, kind, 0xE1, 0, 0xF0, 0])
+    section = body + crc(body).to_bytes(4, "big")
+    return (b"\x47\x50\x00\x10\x00" + section).ljust(PACKET, b"\xff")
+
+
+def test_what_only_the_end_ends_is_counted_too() -> None:
+    found = [each for each in packets(stream(preset="ultrafast")) if pid(each) in (0, 4096, 256)]
+    starts = [at for at, each in enumerate(found) if each[1] & 0x40 and pid(each) == 256]
+    del found[starts[0] + 2]
+    demuxer = Demuxer()
+    demuxer.feed(b"".join(found[: starts[0] + 6]))
+    (unit,) = demuxer.flush()
+    assert (unit.damaged, demuxer.damaged) == (True, 1)
