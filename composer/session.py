@@ -22,13 +22,14 @@ from composer.datalines import NOTHING, DataLines
 from composer.egress import Cut, Egress
 from composer.errors import ChannelEnded, ChannelLost, ComposerError, ParamRejected, SegmentLost
 from composer.events import Events
-from composer.executor import Happened, Media, Notice, Run
+from composer.executor import Media, Run
 from composer.ingress import Ingress
 from composer.params import Patch
 from composer.plan import Plan
 from composer.trickle.http import Http
 from composer.trickle.publisher import Publisher, Segment
 from composer.trickle.subscriber import Ended, Opened, Subscriber
+from composer.worker import Happened, Notice
 
 log: Final = logging.getLogger(__name__)
 

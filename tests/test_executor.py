@@ -10,9 +10,10 @@ from pydantic import PrivateAttr
 
 from composer import RGB, YUV, Context, Frame, Live, Moment, Node, OwnYUV
 from composer.errors import NodeFailed, Stalled
-from composer.executor import Happened, Notice, Report, Run
+from composer.executor import Report, Run
 from composer.media import pixels
 from composer.plan import Mode, Plan
+from composer.worker import Happened, Notice
 from tests import stubs
 from tests.stubs import TICK, calling, finished, luma, picture, plan_of, ran, reach, sink
 
@@ -615,7 +616,7 @@ def test_a_bug_of_the_engine_is_told_and_not_taken_for_the_end(
     def broken(self: Any, taken: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("composer.executor._Worker.run", broken)
+    monkeypatch.setattr("composer.worker.Worker.run", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         ran("nodes: {source: {type: count}, out: {type: collect}}")
 

@@ -31,7 +31,7 @@ LAYERS = (
     ("graph", "settings"),
     ("plan",),
     ("outline", "reference", "inbox"),
-    ("join",),
+    ("join", "worker"),
     ("executor",),
     ("compile", "schedule", "scaffold", "progress", "session", "flags", "registration"),
     ("oneshot",),

@@ -1,0 +1,621 @@
+"""Worker: one node (or converter) at work on one thread: its gates, its account, its output."""
+
+import logging
+import threading
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, Final
+
+from composer import lazy
+from composer.conversions import Conversion, conversion, same
+from composer.errors import NodeFailed
+from composer.formats import Carrier, Format, Kind
+from composer.frames import Bound, Color, Frame, Item, Moment, Snapshot
+from composer.inbox import Aborted, Taken
+from composer.node import Context, Node, change_of
+from composer.params import Params
+from composer.plan import Step
+from composer.values import Detections
+
+with lazy.deferred():
+    from composer.media import pixels
+
+log: Final = logging.getLogger(__name__)
+
+Out = list[tuple[str, Item]]
+"""What a step gives for one frame: (output port, item)."""
+
+
+BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Upper bounds of the histograms, in seconds: from a cheap node to a stream that stands."""
+
+
+@dataclass
+class Histogram:
+    """How often which duration was seen. counts: one per bucket, and one above the last."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    total: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
+
+    def include(self, other: "Histogram") -> None:
+        self.counts = [
+            mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)
+        ]
+        self.total += other.total
+
+
+@dataclass
+class NodeCount:
+    """What one node did: frames taken and given, dropped by reason, errors, seconds at work.
+
+    work: how long a frame took it. age: of a sink's frames in a session, from their entry into this
+    process until the sink was done with them.
+    """
+
+    taken: int = 0
+    given: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    errors: int = 0
+    seconds: float = 0.0
+    work: Histogram = field(default_factory=Histogram)
+    age: Histogram = field(default_factory=Histogram)
+
+
+def sum_of(counts: Iterable[NodeCount]) -> NodeCount:
+    """The account of a node that several threads work for, each with a count of its own."""
+    total = NodeCount()
+    for each in counts:
+        total.taken += each.taken
+        total.given += each.given
+        total.dropped.update(dict(each.dropped))
+        total.errors += each.errors
+        total.seconds += each.seconds
+        total.work.include(each.work)
+        total.age.include(each.age)
+    return total
+
+
+class Happened(Enum):
+    """What a run tells whoever watches it."""
+
+    ERROR = "error"  # a frame failed in a node
+    LOADING = "loading"  # a node's setup() takes longer than a start may
+    READY = "ready"  # it is done
+    KEPT = "kept"  # a node could not be rebuilt and goes on as it was
+    APPLIED = "applied"  # a change of params holds from here on
+    ENDED = "ended"  # nothing more will happen
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that happened while a run went on: to which node, and at which frame's time."""
+
+    kind: Happened
+    node: str = ""
+    said: str = ""
+    seconds: float | None = None
+
+
+Notify = Callable[[Notice], None]
+
+
+def unheard(notice: Notice) -> None:
+    """Takes notices that nobody asked for."""
+
+
+@dataclass
+class Sequel:
+    """What one frame of a step leaves to the next; shared by the workers of the step."""
+
+    turn: int = 0
+    due: float | None = None
+    last: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A frame that was not worked on: what comes out instead, and why."""
+
+    fallback: str
+    reason: str
+
+
+class _Opening:
+    """A node that is set up in a thread of its own, because that may take long."""
+
+    def __init__(self, name: str, node: Node, context: Context) -> None:
+        self.name, self.node, self._context = name, node, context
+        self.failure: NodeFailed | None = None
+        self.done = threading.Event()
+        self._lock = threading.Lock()
+        self._abandoned = False
+        threading.Thread(target=self._main, name=f"setup {name}", daemon=True).start()
+
+    def abandon(self) -> None:
+        """Nobody wants the node any more: it is closed when setup() returns."""
+        with self._lock:
+            self._abandoned = True
+            if not self.done.is_set():
+                return
+        if self.failure is None:
+            _closed_quietly(self.name, self.node)
+
+    def _main(self) -> None:
+        try:
+            self.node.setup(self._context)
+        except Exception as exc:  # noqa: BLE001 - a node is anybody's code
+            self.failure = NodeFailed(self.name, "setup()", exc, None)
+        with self._lock:
+            self.done.set()
+            unwanted = self._abandoned
+        if unwanted and self.failure is None:
+            _closed_quietly(self.name, self.node)
+
+
+def _closed_quietly(name: str, node: Node) -> None:
+    try:
+        node.close()
+    except Exception as exc:  # noqa: BLE001 - a node is anybody's code
+        log.debug("node %r while closing: %s", name, exc)
+
+
+class Worker:
+    """One node (or converter) at work on one thread: its instance, its gates, its last output."""
+
+    def __init__(
+        self,
+        step: Step,
+        context: Context | None,
+        count: NodeCount,
+        sequel: Sequel,
+        notify: Notify = unheard,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._now = now
+        self.step, self._context, self.count, self._sequel = step, context, count, sequel
+        self._notify = notify
+        self._opening: _Opening | None = None
+        self._loading = False
+        self.node: Node | None = None
+        if step.settings is not None:
+            self.node = fresh(step.settings)
+        self._cls = type(step.settings) if step.settings is not None else None
+        self._is_open = False
+        self._timed = self._cls.timed if self._cls else ""
+        self._outs = tuple(port.name for port in self._cls.outputs) if self._cls else ("out",)
+        self._checks = {port: _check_of(wanted) for port, wanted in step.outputs.items()}
+        self._ways = _ways(step)
+        self._bypass = "pass" if self._ways.keys() == self._checks.keys() else "hold_last"
+        self._seen = Snapshot()
+        self._refused: Mapping[str, Any] | None = None
+        self._gated = step.when is not None or step.every > 1 or step.rate is not None
+        self._holds = self._gated and step.fallback == "hold_last"
+        self._holds = self._holds or step.on_error == "hold_last"
+
+    def open(self) -> None:
+        """Raises NodeFailed."""
+        if self.node is None or self._context is None:
+            return
+        self._is_open = True
+        try:
+            self.node.setup(self._context)
+        except Exception as exc:  # a node is anybody's code
+            raise NodeFailed(self.step.name, "setup()", exc, None) from exc
+
+    def open_aside(self, patience: float) -> None:
+        """The same in a thread; frames are let by until it is done. Waits `patience` seconds.
+
+        Raises NodeFailed if that is known by then.
+        """
+        if self.node is None or self._context is None:
+            return
+        self._opening, self._loading = _Opening(self.step.name, self.node, self._context), True
+        if self._opening.done.wait(patience):
+            self._adopt()
+            return
+        log.info("node %r is loading; frames go by it", self.step.name)
+        self._notify(Notice(Happened.LOADING, self.step.name))
+
+    def _adopt(self) -> bool:
+        """Take over the node that was set up aside; False when that failed and the old one stays.
+
+        Raises NodeFailed when there is no old one.
+        """
+        opening, self._opening = self._opening, None
+        assert opening is not None
+        if opening.failure is not None:
+            if self._loading:
+                raise opening.failure
+            self._refused = self._seen.fields.get(self.step.name)
+            log.warning("%s; it goes on as it was", opening.failure)
+            self._notify(Notice(Happened.KEPT, self.step.name, str(opening.failure)))
+            return False
+        if not self._loading:
+            self.close()
+        self.node, self._is_open, self._loading = opening.node, True, False
+        self._seen = Snapshot()  # it has not met what changed while it was set up
+        return True
+
+    def close(self) -> None:
+        """Give back what open() took; nothing where it was not called. Raises NodeFailed."""
+        if self._opening is not None:
+            self._opening.abandon()
+            self._opening = None
+        if self.node is None or not self._is_open:
+            return
+        self._is_open = False
+        try:
+            self.node.close()
+        except Exception as exc:  # a node is anybody's code
+            raise NodeFailed(self.step.name, "close()", exc, None) from exc
+
+    # one frame
+
+    def run(self, taken: Taken) -> Out:
+        """What comes out for one frame: one item at least, be it a Bound. Raises NodeFailed."""
+        missed = self.admit(taken.frame)
+        return self.settle(taken.frame, missed or self.work(taken))
+
+    def admit(self, frame: Frame[Any]) -> Missed | None:
+        """Count a frame, and say whether it is let by. Called in the order of the frames."""
+        self.count.taken += 1
+        if self._opening is not None and self._opening.done.is_set():
+            if self._adopt():
+                self._notify(Notice(Happened.READY, self.step.name))
+        if self._loading:
+            return Missed(self._bypass, "loading")
+        reason = self._skipped(frame) if self._gated else ""
+        return Missed(self.step.fallback, reason) if reason else None
+
+    def work(self, taken: Taken) -> Out | Missed:
+        """Run the node on a frame; the workers of a step do this side by side."""
+        frame = taken.frame
+        if self.step.convert is not None:
+            return self._convert(frame)
+        if frame.settings is not self._seen:
+            self._meet(frame.settings)
+        started = time.perf_counter()
+        try:
+            return self._process(taken)
+        except Exception as exc:  # noqa: BLE001 - a node is anybody's code
+            return self._failed(exc, frame)
+        finally:
+            took = time.perf_counter() - started
+            self.count.seconds += took
+            self.count.work.add(took)
+
+    def settle(self, frame: Frame[Any], made: Out | Missed) -> Out:
+        """What comes out of a frame in the end. Called in the order of the frames."""
+        if isinstance(made, Missed):
+            return self._instead(made, frame)
+        if self._holds:
+            self._sequel.last.update((port, o.value) for port, o in made if isinstance(o, Frame))
+        return made
+
+    def _convert(self, frame: Frame[Any]) -> Out:
+        assert self.step.convert is not None
+        started = time.perf_counter()
+        try:
+            value = self.step.convert.run(frame, self.step.outputs["out"])
+        except Exception as exc:  # swscale says what it cannot do
+            raise NodeFailed(self.step.name, "conversion", exc, frame.seconds) from exc
+        self.count.seconds += time.perf_counter() - started
+        self.count.given += 1
+        return [("out", frame.carry(value))]
+
+    def _process(self, taken: Taken) -> Out:
+        assert self.node is not None
+        assert self._cls is not None
+        frame = taken.frame
+        values = dict(taken.others)
+        values[taken.port] = frame.value
+        if self.step.copies:
+            for port in self.step.copies:
+                if port in values:
+                    values[port] = pixels.copy(values[port])
+        if self._cls.many:
+            values = {port: _at_its_time(value, frame) for port, value in values.items()}
+        if self._timed:
+            values[self._timed] = Moment(frame.pts, frame.time_base, frame.color)
+        given = self.node.process(**values)
+        if self._cls.many:
+            return [out for each in given for out in self._given(each, frame)]
+        return self._given(given, frame) or self._nothing(frame)
+
+    def _given(self, given: Any, frame: Frame[Any]) -> Out:
+        """Outputs of one call, checked against the plan and put in envelopes."""
+        if not self._outs:
+            self.count.given += 1
+            self.count.age.add(self._now() - frame.born)
+            return []
+        if not (isinstance(given, tuple) and hasattr(given, "_fields")):
+            given = (given,)
+        out: Out = []
+        for port, value in zip(self._outs, given, strict=True):
+            if value is None or port not in self._checks:
+                continue
+            envelope = self._envelope(value, frame)
+            self._checks[port](envelope.value)
+            out.append((port, envelope))
+        if out:
+            self.count.given += 1
+        return out
+
+    def _envelope(self, value: Any, frame: Frame[Any]) -> Frame[Any]:
+        assert self._cls is not None
+        if isinstance(value, Frame):
+            return replace(value, born=frame.born, settings=frame.settings, color=frame.color)
+        pts = getattr(value, "pts", None)
+        if pts is None:
+            _stamp(value, frame)
+            return frame.carry(value)
+        if self._cls.many and value.time_base is not None:
+            return Frame(value, pts, value.time_base, frame.color, frame.born, frame.settings)
+        if pts != frame.pts:
+            _stamp(value, frame)
+        return frame.carry(value)
+
+    def _nothing(self, frame: Frame[Any]) -> Out:
+        """A node that gave nothing for a frame dropped it; a sink took it."""
+        if not self._outs:
+            return []
+        self.count.dropped["node"] += 1
+        return self._bounds(frame)
+
+    def _bounds(self, frame: Frame[Any]) -> Out:
+        return [(port, Bound(frame.micros)) for port in self._checks]
+
+    def flush(self, frame: Frame[Any] | None) -> Out:
+        """What the node still held. `frame`: the last one that came. Raises NodeFailed."""
+        if self.node is None:
+            return []
+        started = time.perf_counter()
+        try:
+            held = list(self.node.flush())
+            return [] if frame is None else [o for each in held for o in self._given(each, frame)]
+        except Exception as exc:  # a node is anybody's code
+            raise NodeFailed(self.step.name, "flush()", exc, None) from exc
+        finally:
+            self.count.seconds += time.perf_counter() - started
+
+    # gates and failures
+
+    def _skipped(self, frame: Frame[Any]) -> str:
+        """Why this frame is not worked on, "" when it is."""
+        step, sequel = self.step, self._sequel
+        if step.when is not None and not step.when.holds(frame.settings.params):
+            return "when"
+        turn, sequel.turn = sequel.turn, sequel.turn + 1
+        if turn % step.every:
+            return "every"
+        if step.rate is None:
+            return ""
+        if sequel.due is not None and frame.seconds < sequel.due - 1e-6:
+            return "rate"
+        base = frame.seconds
+        if sequel.due is not None:
+            base = max(sequel.due, frame.seconds - 1 / step.rate)
+        sequel.due = base + 1 / step.rate
+        return ""
+
+    def _instead(self, missed: Missed, frame: Frame[Any]) -> Out:
+        """What comes out of a frame that was not worked on."""
+        out: Out = []
+        if missed.fallback == "pass":
+            out = self._passed(frame)
+        elif missed.fallback == "hold_last":
+            out = self._held(frame)
+        if out or (missed.fallback == "pass" and not self._checks):
+            self.count.given += 1
+            return out
+        self.count.dropped[missed.reason] += 1
+        return self._bounds(frame)
+
+    def _passed(self, frame: Frame[Any]) -> Out:
+        """The frame as it came, or turned into what the plan has behind this node."""
+        out: Out = []
+        for port, way in self._ways.items():
+            value = frame.value
+            if way is not None:
+                try:
+                    value = way.run(frame, self.step.outputs[port])
+                except Exception as exc:  # swscale says what it cannot do
+                    raise NodeFailed(self.step.name, "conversion", exc, frame.seconds) from exc
+            out.append((port, frame.carry(value)))
+        return out
+
+    def _held(self, frame: Frame[Any]) -> Out:
+        held: Out = []
+        for port in self._checks:
+            if port in self._sequel.last:
+                held.append((port, frame.carry(self._sequel.last[port])))
+            elif self.step.outputs[port].kind is Kind.DETECTIONS:
+                held.append((port, frame.carry(Detections())))
+        return held
+
+    def _failed(self, exc: Exception, frame: Frame[Any]) -> Missed:
+        self.count.errors += 1
+        failure = NodeFailed(self.step.name, "process()", exc, frame.seconds)
+        if self.step.on_error == "fail":
+            raise failure from exc
+        if self.count.errors == 1:
+            log.warning("%s; on_error: %s", failure, self.step.on_error)
+        self._notify(Notice(Happened.ERROR, self.step.name, str(failure), frame.seconds))
+        return Missed(self.step.on_error, "error")
+
+    # params
+
+    def _meet(self, settings: Snapshot) -> None:
+        """Take over what changed since the last frame: patched in place, or built anew."""
+        self._seen = settings
+        values = settings.fields.get(self.step.name)
+        if values is None or self.node is None:
+            return
+        cls = type(self.node)
+        live = {name: value for name, value in values.items() if change_of(cls, name) == "live"}
+        self.node.__dict__.update(live)
+        coming = self._opening.node if self._opening is not None else self.node
+        now = coming.__dict__
+        changed = {n: v for n, v in values.items() if n not in live and now[n] != v}
+        if changed and values != self._refused:
+            self._rebuild(fresh(self.node, {n: v for n, v in values.items() if n not in live}))
+
+    def _rebuild(self, new: Node) -> None:
+        """A session goes on with the old instance until the new one is there; a file waits."""
+        if self._context is not None and self._context.live:
+            if self._opening is not None:
+                self._opening.abandon()
+            self._opening = _Opening(self.step.name, new, self._context)
+            return
+        self.close()
+        self.node = new
+        self.open()
+
+    # sources
+
+    def produce(
+        self, params: Params, now: Callable[[], float], stopping: threading.Event
+    ) -> Iterator[tuple[str, Frame[Any]]]:
+        """The frames of a source, until it ends or is stopped. Raises NodeFailed."""
+        assert self.node is not None
+        seconds: float | None = None
+        made = iter(())
+        try:
+            made = self.node.process()
+            while not stopping.is_set():
+                started = time.perf_counter()
+                given = next(made, _END)
+                self.count.seconds += time.perf_counter() - started
+                if given is _END:
+                    return
+                for port, value in self._named(given):
+                    frame = value if isinstance(value, Frame) else _enveloped(value)
+                    seconds = frame.seconds
+                    settings = params.at(seconds)
+                    if settings is not self._seen:
+                        self._meet_source(settings)
+                    self._checks[port](frame.value)
+                    self.count.given += 1
+                    yield port, replace(frame, born=now(), settings=settings)
+        except (Aborted, NodeFailed):
+            raise
+        except Exception as exc:  # a node is anybody's code
+            raise NodeFailed(self.step.name, "process()", exc, seconds) from exc
+        finally:
+            if close := getattr(made, "close", None):
+                close()
+
+    def _meet_source(self, settings: Snapshot) -> None:
+        """A source keeps its generator: only live fields change under it."""
+        self._seen = settings
+        values = settings.fields.get(self.step.name, {})
+        if self.node is not None:
+            self.node.__dict__.update(values)
+
+    def _named(self, given: Any) -> Iterator[tuple[str, Any]]:
+        if not (isinstance(given, tuple) and hasattr(given, "_fields")):
+            given = (given,)
+        for port, value in zip(self._outs, given, strict=True):
+            if value is not None and port in self._checks:
+                yield port, value
+
+
+_END: Final = object()
+
+
+def fresh(settings: Node, changed: Mapping[str, Any] = MappingProxyType({})) -> Node:
+    """A node of the same settings that has not been set up."""
+    return type(settings).model_validate({**settings.__dict__, **changed})
+
+
+def _ways(step: Step) -> dict[str, Conversion | None]:
+    """For each output that a frame can reach by going past the node: how it gets its Format."""
+    if step.settings is None or not step.inputs:
+        return {}
+    first = next(port.name for port in type(step.settings).inputs if port.name in step.inputs)
+    given = step.inputs[first]
+    found = {port: conversion(given, wanted) for port, wanted in step.outputs.items()}
+    return {
+        port: None if same(given, step.outputs[port]) else way
+        for port, way in found.items()
+        if way is not None or same(given, step.outputs[port])
+    }
+
+
+def _at_its_time(value: Any, frame: Frame[Any]) -> Any:
+    """A picture that says the time of its frame, for nodes that give pictures of their own time.
+
+    One that was held from an earlier frame says another, and may not be written to.
+    """
+    if not hasattr(value, "planes") or not hasattr(value, "colorspace") or value.pts == frame.pts:
+        return value
+    value = pixels.copy(value)
+    _stamp(value, frame)
+    return value
+
+
+def _enveloped(value: Any) -> Frame[Any]:
+    """The envelope of a value that a source made: its time is its own."""
+    pts, time_base = getattr(value, "pts", None), getattr(value, "time_base", None)
+    if pts is None or time_base is None:
+        kind = type(value).__name__
+        raise TypeError(f"a source gave a {kind} without pts; give Frame(value, pts, time_base)")
+    color = pixels.tags(value) if hasattr(value, "colorspace") else Color()
+    return Frame(value, pts, time_base, color)
+
+
+def _stamp(value: Any, frame: Frame[Any]) -> None:
+    """Give a picture or a block of sound that a node made the time of its frame."""
+    if hasattr(value, "pts") and hasattr(value, "time_base"):
+        value.pts, value.time_base = frame.pts, frame.time_base
+
+
+def _check_of(wanted: Format) -> Callable[[Any], None]:
+    """A cheap look at what a node gave: the shape of it, never the pixels."""
+    if wanted.kind is Kind.PICTURE and wanted.carrier is Carrier.FRAME:
+        layout = wanted.layout
+
+        def check_picture(value: Any) -> None:
+            given = getattr(getattr(value, "format", None), "name", type(value).__name__)
+            if given != layout:
+                raise TypeError(
+                    f"gave a {given} picture where the plan has {layout};"
+                    f' say which with Annotated[Picture, Layouts("{given}")]'
+                )
+
+        return check_picture
+    if wanted.carrier is Carrier.ARRAY:
+        rank = 3 if wanted.kind is Kind.PICTURE else 2
+
+        def check_array(value: Any) -> None:
+            shape, dtype = getattr(value, "shape", None), str(getattr(value, "dtype", "no dtype"))
+            good = shape is not None and len(shape) == rank and dtype == "uint8"
+            if not good or (rank == 3 and shape is not None and shape[2] != 3):
+                form = "(H, W, 3)" if rank == 3 else "(H, W)"
+                raise TypeError(
+                    f"gave {type(value).__name__} {shape} of {dtype}; it should be {form} uint8"
+                )
+
+        return check_array
+    if wanted.kind is Kind.DETECTIONS:
+        return _check_type(Detections)
+    if wanted.kind is Kind.RECORD:
+        return _check_type(dict)
+    return lambda value: None
+
+
+def _check_type(cls: type) -> Callable[[Any], None]:
+    def check(value: Any) -> None:
+        if not isinstance(value, cls):
+            raise TypeError(f"gave {type(value).__name__}; it should be {cls.__name__}")
+
+    return check
