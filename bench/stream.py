@@ -184,7 +184,7 @@ def peak_of(pid: int) -> int:
 def ffmpeg(clip: Clip, filters: str, folder: Path, *, paced: bool = False) -> float:
     """Seconds of CPU that FFmpeg needs for the same work, without any wire.
 
-    paced: in real time, as the worker does it; a core that sleeps in between needs more per picture.
+    paced: in real time, as the worker does it: a core that sleeps in between needs more for each.
     """
     path = folder / f"{clip.name}.ts"
     path.write_bytes(clip.data)
