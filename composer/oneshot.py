@@ -12,19 +12,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from composer import lazy
 from composer.compile import Compiled, plan_of
 from composer.errors import ComposerError, MediaError, NodeFailed, ParamRejected, Problem
 from composer.executor import Media, Run
 from composer.graph import Graph, GraphNode
-from composer.media import probe, stills
 from composer.node import type_name
 from composer.source import did_you_mean
 
+with lazy.deferred():  # a worker of streams needs no Pillow
+    from composer.media import probe, stills
+
+PICTURES: Final = ("png", "jpeg", "webp")
 CLIPS: Final = ("mp4", "mov", "mkv", "ts", "webm")
-FORMATS: Final = (*stills.KINDS, "rgb", *CLIPS, "json")
+FORMATS: Final = (*PICTURES, "rgb", *CLIPS, "json")
 """What a job can give: pictures, packed RGB24, clips, and the records of a pipeline."""
 
-_STILL: Final = (*stills.KINDS, "rgb")
+_STILL: Final = (*PICTURES, "rgb")
 
 
 class TooLarge(ComposerError):

@@ -281,3 +281,18 @@ def test_channels_are_only_where_they_may_be(url: str) -> None:
             assert "passwd" not in answer["message"]
 
     ran(test)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_worker_loads_nothing_that_its_pipeline_does_not_use(tmp_path: Path) -> None:
+    (tmp_path / "bright.yaml").write_text("version: 1" + BRIGHT)
+    byoc = str(Path(sys.executable).with_name("byoc"))
+    command = [byoc, "serve", "bright.yaml", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        mapped = Path(f"/proc/{worker.pid}/maps").read_text()
+        worker.terminate()
+        assert worker.wait(20) == 0
+    assert "libavcodec" in mapped
+    assert not [name for name in ("_imaging", "onnxruntime", "libtorch") if name in mapped]
