@@ -146,7 +146,7 @@ class LiveWriter:
         else:
             self._early.clear()
         if not image.duration:
-            fitted = pixels.copy(fitted) if fitted is image else fitted
+            fitted = self._pictures.same(fitted) if fitted is image else fitted
             fitted.pts, fitted.time_base = at.pts, at.time_base
             fitted.duration = max(round(Fraction(1, 30) / at.time_base), 1)
         return fitted

@@ -128,20 +128,22 @@ def _sounding(block: av.AudioFrame, clock: Clock) -> Iterator[av.AudioFrame]:
 
 
 class _Unwrapped:
-    """Times of 33 bits as times that go on: each is taken to be near the one before."""
+    """Times of 33 bits as times that go on: each is near the one before it on its track, the first
+    of a track near those of the other one.
+    """
 
     def __init__(self) -> None:
-        self._last: int | None = None
+        self._last: dict[str, int] = {}
+        self._newest: int | None = None
 
-    def __call__(self, ticks: int | None) -> int | None:
+    def __call__(self, kind: str, ticks: int | None) -> int | None:
         if ticks is None:
             return None
-        if self._last is None:
-            self._last = ticks
-            return ticks
-        turns = round((self._last - ticks) / _WRAP)
-        self._last = ticks + turns * _WRAP
-        return self._last
+        near = self._last.get(kind, self._newest)
+        if near is not None:
+            ticks += round((near - ticks) / _WRAP) * _WRAP
+        self._last[kind] = self._newest = ticks
+        return ticks
 
 
 class _Decoder:
@@ -166,7 +168,8 @@ class _Decoder:
 
     def decode(self, unit: Unit, unwrapped: _Unwrapped) -> list[Any]:
         packet = av.Packet(unit.data)
-        packet.pts, packet.dts = unwrapped(unit.pts), unwrapped(unit.dts)
+        kind = self.track.kind
+        packet.pts, packet.dts = unwrapped(kind, unit.pts), unwrapped(kind, unit.dts)
         packet.time_base = TIME_BASE
         self.failed = False
         try:

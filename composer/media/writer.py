@@ -20,6 +20,7 @@ from composer.errors import MediaError
 from composer.formats import YUV_LAYOUTS
 from composer.frames import UNTAGGED, Moment
 from composer.media import pixels
+from composer.media.chain import Chain
 
 log = logging.getLogger(__name__)
 
@@ -172,6 +173,7 @@ class PictureEncoder:
         self._due = self._begin = 0
         self._first: av.VideoFrame | None = None
         self._resized = self._refused = False
+        self._references = Chain()
 
     def encode(self, image: av.VideoFrame, at: Moment) -> list[Any]:
         """Packets that are ready; the first picture waits for the second, which tells the rate."""
@@ -198,6 +200,12 @@ class PictureEncoder:
     def ask_keyframe(self) -> None:
         """Make the next picture a keyframe."""
         self._due = -(1 << 62)
+
+    def same(self, image: av.VideoFrame) -> av.VideoFrame:
+        """The same pixels under another name: time and type can be set, and the caller's stay."""
+        same = self._references.run(image)
+        same.duration = image.duration
+        return same
 
     def finish(self) -> list[Any]:
         """The packets that are still held. Nothing can be encoded afterwards."""
@@ -335,8 +343,7 @@ class PictureEncoder:
         if (picture.pts, picture.time_base, picture.pict_type) == stamp:
             return picture
         if picture is image:
-            picture = pixels.copy(image)
-            picture.duration = image.duration
+            picture = self.same(image)
         if picture.time_base and picture.duration and picture.time_base != self._time_base:
             picture.duration = round(picture.duration * picture.time_base / self._time_base)
         picture.pts, picture.time_base, picture.pict_type = stamp

@@ -145,3 +145,14 @@ def test_a_picture_that_is_too_large_is_not_decoded() -> None:
     reader = LiveReader(units_of(stream(preset="ultrafast")), layout="yuv420p", max_pixels=1000)
     assert list(reader.read()) == []
     assert reader.damaged == 40
+
+
+def test_one_track_with_wild_times_does_not_move_the_other() -> None:
+    units = units_of(stream(audio="aac", preset="ultrafast"))
+    wild = [
+        moved([unit], 1 << 32)[0] if unit.track.kind == "audio" and place % 7 == 3 else unit
+        for place, unit in enumerate(units)
+    ]
+    pictures, _ = read(wild)
+    straight, _ = read(units)
+    assert pts(pictures) == pts(straight)
