@@ -1,0 +1,1 @@
+"""Models: their files, what they take and give, and who shares them."""
