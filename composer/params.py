@@ -282,7 +282,9 @@ class Params:
         for name, value in patch.values.items():
             self._ramps.pop(name, None)
             ramp_ms, now = self._params[name].spec.ramp_ms, self._values[name]
-            if ramp_ms and isinstance(value, float) and isinstance(now, int | float):
+            # What was set before the start is where it starts.
+            moves = ramp_ms and (self.running or patch.at > 0)
+            if moves and isinstance(value, float) and isinstance(now, int | float):
                 self._ramps[name] = Ramp(now, value, seconds, seconds + ramp_ms / 1000)
             else:
                 self._set(name, value)

@@ -214,8 +214,15 @@ def test_a_patch_that_was_refused_leaves_no_trace_in_the_next_check() -> None:
 # ramps
 
 
+def test_what_is_set_before_the_start_does_not_move_there() -> None:
+    here = params()
+    here.patch({"slow": 25})
+    assert here.at(0).params["slow"] == 25
+
+
 def test_a_ramp_moves_evenly_and_ends_exactly() -> None:
     here = params()
+    here.running = True
     here.patch({"slow": 25})
     assert [here.at(seconds).params["slow"] for seconds in (10, 10.25, 10.5, 11, 12)] == [
         5,
@@ -229,6 +236,7 @@ def test_a_ramp_moves_evenly_and_ends_exactly() -> None:
 
 def test_a_patch_in_the_middle_of_a_ramp_starts_from_there() -> None:
     here = params()
+    here.running = True
     here.patch({"slow": 25})
     here.at(10)
     here.at(10.5)

@@ -16,7 +16,7 @@ import av
 from composer import lazy
 from composer.errors import MediaError
 from composer.formats import Carrier
-from composer.media import pixels
+from composer.media import chain, pixels
 
 with lazy.deferred():  # only pictures that are turned need NumPy
     import numpy as np
@@ -24,6 +24,9 @@ with lazy.deferred():  # only pictures that are turned need NumPy
 log = logging.getLogger(__name__)
 
 Given: TypeAlias = "av.VideoFrame | av.AudioFrame | av.Packet[Any]"
+
+_WITHOUT_PROFILE: Final = {"mode": "delete", "type": "ICC_PROFILE"}
+"""Options of libavfilter's `sidedata`."""
 
 MAX_PIXELS: Final = 8192 * 8192
 """Largest picture that is decoded: 67 million pixels, 100 MB in yuv420p."""
@@ -57,7 +60,7 @@ class Reader:
         """Packets that could not be read or decoded, and pictures decoded in part."""
 
         self._name = source if "://" in source else Path(source).name
-        self._layout = layout
+        self._layout, self._chain = layout, chain.Chain()
         self._carrier = sound
         self._limits = {"max_pixels": str(max_pixels)}
         self._container: Any = _open(source, self._name, self._limits)
@@ -199,7 +202,9 @@ class Reader:
         """
         angle = image.rotation
         if angle not in self._matrices:
-            found: Any = image.side_data.get("DISPLAYMATRIX")
+            # PyAV 18.1 frees the side data of a picture with a colour profile twice.
+            plain: Any = self._chain.run(image, ("sidedata", _WITHOUT_PROFILE))
+            found = plain.side_data.get("DISPLAYMATRIX")
             self._matrices[angle] = found and struct.unpack("9i", bytes(found))
         return self._matrices[angle]
 

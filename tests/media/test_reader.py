@@ -1,5 +1,6 @@
 """Files of many kinds become pictures and sound with the right colours and times."""
 
+import gc
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import PIL.Image
+import PIL.ImageCms
 import pytest
 
 from composer.errors import MediaError
@@ -41,6 +43,16 @@ def images_of_each(path: Path) -> Iterator[av.VideoFrame]:
     for item in Reader(str(path), layout="yuv420p", threads=1).read():
         assert isinstance(item, av.VideoFrame)
         yield item
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_picture_with_a_colour_profile_is_read_and_let_go(tmp_path: Path, name: str) -> None:
+    """PyAV 18.1 frees the side data of such a picture twice, which ended the whole process."""
+    profile = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
+    PIL.Image.new("RGB", (64, 48), "red").save(tmp_path / name, icc_profile=profile)
+    for _ in range(10):
+        assert len(images_of(tmp_path / name)) == 1
+        gc.collect()
 
 
 def times_of(images: list[Any]) -> list[Fraction]:
