@@ -1,0 +1,1 @@
+"""Models that other programs serve: the Open Inference Protocol, over HTTP and gRPC."""
