@@ -4,6 +4,7 @@ ComposerError
   PipelineInvalid   the file is wrong: edit the lines in .problems
   ParamRejected     this patch is wrong, what runs goes on: .problems, one per field
   NodeFailed        a node raised: .node, .doing and .seconds say where, __cause__ says why
+  DeviceMissing     a device was asked for that this machine does not have
   MediaError        the bytes, the file or the codec are not what was asked for
   SettingsInvalid   a flag or a variable of the environment: the message names it
   Stalled           every stage waits for another one: the graph cannot go on
@@ -78,6 +79,10 @@ class NodeFailed(ComposerError):
         when = "" if seconds is None else f" at {seconds:.3f}s"
         super().__init__(f"node {node!r} failed in {doing}{when}: {type(cause).__name__}: {cause}")
         self.__cause__ = cause
+
+
+class DeviceMissing(ComposerError):
+    """A device was asked for that this machine does not have."""
 
 
 class MediaError(ComposerError):

@@ -1,0 +1,132 @@
+"""Which device a node gets, and what happens where there is none."""
+
+from pathlib import Path
+
+import pytest
+
+from composer import cuda
+from composer.compile import compile_file, plan_of
+from composer.errors import DeviceMissing, NodeFailed
+from composer.executor import Run, preload
+from composer.plan import Mode, Plan
+from composer.registry import Registry
+
+NODE = '''
+from composer import Node, Tensor
+
+
+class Half(Node):
+    """Darken."""
+
+    devices = ("cpu", "cuda")
+
+    def process(self, image: Tensor) -> Tensor:
+        return image * 0.5
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "half.py").write_text(NODE)
+    return tmp_path
+
+
+def planned(folder: Path, device: str, rest: str = "", mode: Mode = Mode.FILE) -> Plan:
+    file = folder / "p.yaml"
+    file.write_text(
+        "version: 1\nnodes:\n"
+        "  source: {type: test_source, width: 64, height: 48, duration: 0.2, pattern: solid,"
+        " color: '#c86432'}\n"
+        f"  half: {{type: ./half.py:Half, device: {device}}}\n{rest}"
+        f"  out: {{type: encode, path: {folder}/out.mkv, crf: 1}}\n"
+    )
+    return plan_of(compile_file(file, Registry.installed()), mode)
+
+
+def devices(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(cuda, "count", lambda: count)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "able", "count", "got"),
+    [
+        ("auto", ("cpu", "cuda"), 0, "cpu"),
+        ("auto", ("cpu", "cuda"), 2, "cuda:0"),
+        ("auto", ("cpu",), 2, "cpu"),
+        ("cuda", ("cpu", "cuda"), 0, "cuda:0"),
+        ("cuda:1", ("cpu", "cuda"), 2, "cuda:1"),
+        ("cpu", ("cpu", "cuda"), 2, "cpu"),
+    ],
+)
+def test_what_a_device_means(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, able: tuple[str, ...], count: int, got: str
+) -> None:
+    devices(monkeypatch, count)
+    assert cuda.chosen(wanted, able) == got
+
+
+def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices(monkeypatch, 0)
+    with pytest.raises(DeviceMissing) as caught:
+        cuda.check("cuda:0")
+    assert str(caught.value) == (
+        "cuda:0 was asked for, and the driver shows no CUDA device;"
+        " `device: auto` runs on the CPU then"
+    )
+    devices(monkeypatch, 2)
+    cuda.check("cuda:1")
+    with pytest.raises(DeviceMissing, match="the driver shows 2 CUDA devices, counted from 0"):
+        cuda.check("cuda:2")
+    cuda.check("cpu")
+
+
+def test_a_plan_for_a_device_needs_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The copies up and down are steps of the plan, and no stage mixes two devices."""
+    devices(monkeypatch, 0)
+    plan = planned(folder, "cuda", "  dim: {type: color, brightness: 0.1}\n")
+    assert plan.steps["half"].device == "cuda:0"
+    up, down = plan.steps["source:rgb@cuda:0"], plan.steps["half:yuv420p"]
+    assert (str(up.outputs["out"]), up.device) == ("rgb tensor 64x48 on cuda:0", "cuda:0")
+    assert (str(down.inputs["in"]), down.device) == ("rgb tensor 64x48 on cuda:0", "cuda:0")
+    assert [stage.steps for stage in plan.stages] == [
+        ("source",),
+        ("source:rgb@cuda:0", "half"),
+        ("half:yuv420p",),
+        ("dim",),
+        ("out",),
+    ]
+
+
+def test_a_run_on_a_device_that_is_not_there_fails_before_a_frame(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices(monkeypatch, 0)
+    run = Run(planned(folder, "cuda"))
+    with pytest.raises(NodeFailed, match=r"node 'half' failed in setup\(\): DeviceMissing: cuda:0"):
+        run.start()
+    assert run.done.is_set()
+    assert not (folder / "out.mkv").exists()
+
+
+def test_a_server_says_so_before_it_is_ready(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices(monkeypatch, 0)
+    plan = planned(folder, "cuda", mode=Mode.LIVE)
+    preload(plan)  # nothing in it is shared, so nothing is looked at
+    model = "  net: {type: torch, model: ./net.py:Net, post: image, device: cuda}\n"
+    (folder / "net.py").write_text("class Net:\n    def forward(self, image): ...\n")
+    with pytest.raises(NodeFailed, match=r"node 'net' failed in setup\(\): DeviceMissing"):
+        preload(planned(folder, "cpu", model, Mode.LIVE))
+
+
+def test_tensors_on_the_cpu_are_the_same_pictures(folder: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    import av
+
+    run = Run(planned(folder, "cpu"))
+    run.start()
+    run.wait()
+    with av.open(str(folder / "out.mkv")) as opened:
+        pictures = [each.to_ndarray(format="rgb24") for each in opened.decode(video=0)]
+    assert len(pictures) == 6
+    for picture in pictures:
+        assert picture.reshape(-1, 3).mean(0) == pytest.approx([100, 50, 25], abs=3)
