@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench check test format docs clean
+.PHONY: help install torch demo bench bench-gpu check test test-slow format docs pictures clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,15 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(STAMP)
+
+# The newest that comes as a build for the CPU where CI runs; any from 2.10 on will do.
+TORCH  ?= torch==2.13.0
+
+torch: $(VENV)/.torch ## add torch to .venv, for the nodes and tests that use it
+
+$(VENV)/.torch: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' 'safetensors>=0.5'
+	@touch $@
 
 demo: $(STAMP)   ## serve a pipeline, stream a real clip through it, change it on the way
 	$(BIN)/python scripts/fetch_clips.py
@@ -35,11 +44,21 @@ check: $(STAMP)  ## lint, formatting and types
 
 test: $(STAMP)   ## the whole suite
 	$(BIN)/python scripts/fetch_clips.py
-	$(BIN)/pytest -n auto -q
+	$(BIN)/pytest -n auto -q -m "not slow"
+
+test-slow: $(STAMP) ## what takes long: a model server that is installed for it
+	$(BIN)/python scripts/mlserver.py --install
+	$(BIN)/pytest -q -m slow
 
 format: $(STAMP) ## write the code as `make check` wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench-gpu: $(VENV)/.torch ## measure what a graph does on a GPU, stage by stage
+	$(BIN)/python -m bench.gpu
+
+pictures: $(VENV)/.torch ## make the pictures of docs/models.md anew
+	$(BIN)/python scripts/model_pictures.py
 
 docs: $(STAMP)   ## write the references that are made from the code
 	$(BIN)/byoc nodes --markdown > docs/nodes.md

@@ -7,6 +7,7 @@ from composer.anchor import Position, PositionX, PositionY, place
 from composer.formats import (
     RGB,
     YUV,
+    Array,
     Audio,
     Chosen,
     Layouts,
@@ -15,9 +16,19 @@ from composer.formats import (
     OwnYUV,
     Picture,
     Sound,
+    Tensor,
 )
 from composer.frames import Frame, Moment
-from composer.node import Context, Fixed, Live, Node, ReadFile
+from composer.node import (
+    BadSetting,
+    Batching,
+    Context,
+    Fixed,
+    Live,
+    Node,
+    ReadFile,
+    WeightsFile,
+)
 from composer.paint import Paint, rgba
 from composer.values import Detection, Detections, Record
 
@@ -26,7 +37,10 @@ __version__ = "0.1.0"
 __all__ = [
     "RGB",
     "YUV",
+    "Array",
     "Audio",
+    "BadSetting",
+    "Batching",
     "Chosen",
     "Context",
     "Detection",
@@ -48,6 +62,8 @@ __all__ = [
     "ReadFile",
     "Record",
     "Sound",
+    "Tensor",
+    "WeightsFile",
     "place",
     "rgba",
 ]

@@ -14,7 +14,13 @@ import typer
 from composer import compile as compiler
 from composer import lazy, report
 from composer import plan as plans
-from composer.errors import ComposerError, ParamRejected, PipelineInvalid, SettingsInvalid
+from composer.errors import (
+    ComposerError,
+    NodeFailed,
+    ParamRejected,
+    PipelineInvalid,
+    SettingsInvalid,
+)
 from composer.plan import Plan
 from composer.registry import NotFound, Registry
 
@@ -31,6 +37,7 @@ with lazy.deferred():
         schedule,
         settings,
     )
+    from composer.models import fetch as fetching
     from composer.server import worker
     from composer.trickle import server as trickle_server
 
@@ -188,7 +195,7 @@ def run(
     as_json: Json = False,  # noqa: FBT002 - typer's way to declare a switch
 ) -> None:
     """Run a pipeline on a file. Ctrl-C ends it properly: what was made is playable."""
-    made = _plan(file)
+    made = _plan(file, whole=True)
     media = executor.Media(_ends(inputs, made), _outputs(outputs, made))
     started = executor.Run(made, media)
     _set_params(started, settings or [], params)
@@ -204,6 +211,35 @@ def run(
         print(json.dumps(progress.as_data(made, account), indent=2))
     else:
         progress.summary(made, account, progress.terminal())
+
+
+def _nothing(file: Path) -> NoReturn:
+    raise AssertionError(f"{file} was compiled without a graph or a problem")
+
+
+@app.command()
+def fetch(
+    files: Annotated[list[Path], typer.Argument(help="pipeline files", metavar="FILE...")],
+) -> None:
+    """Bring the weights of pipelines to this machine, so that they run without a network."""
+    wanted = dict.fromkeys(
+        each
+        for file in files
+        for each in (_compiled(file).graph or _nothing(file)).weights
+        if each.scheme
+    )
+    failed = False
+    for each in wanted:
+        try:
+            with progress.transfer(each.name, progress.terminal()) as told:
+                path = fetching.fetch(each, told)
+            print(f"{each.name}: {path}")
+        except ComposerError as exc:
+            failed = True
+            print(f"byoc: {exc}", file=sys.stderr)
+    if not wanted:
+        print("no weights to fetch")
+    raise typer.Exit(PROBLEMS if failed else 0)
 
 
 @app.command(
@@ -229,6 +265,8 @@ def _serve(
         code = worker.serve(offers, chosen, lambda said: print(said, flush=True))
     except PipelineInvalid as exc:
         _show(exc, {})
+    except NodeFailed as exc:
+        _failed(exc)
     except (SettingsInvalid, OSError) as exc:
         _cannot(str(exc))
     raise typer.Exit(code)
@@ -330,9 +368,12 @@ def _ended_by_signals(started: "executor.Run") -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _plan(file: Path, mode: plans.Mode = plans.Mode.FILE) -> Plan:
+def _plan(file: Path, mode: plans.Mode = plans.Mode.FILE, *, whole: bool = False) -> Plan:
+    """whole: with all its weights on this machine, as a plan that will run must be."""
     compiled = _compiled(file)
     try:
+        if whole:
+            compiler.ready(compiled)
         return compiler.plan_of(compiled, mode)
     except PipelineInvalid as exc:
         _show(exc, compiled.lines)

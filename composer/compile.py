@@ -55,6 +55,12 @@ def _first_said(problems: Iterable[Problem]) -> set[Problem]:
     }
 
 
+def ready(compiled: Compiled) -> None:
+    """Raises PipelineInvalid where a file of weights is not on this machine yet."""
+    if compiled.graph is not None and compiled.graph.absent:
+        raise PipelineInvalid(tuple(dict.fromkeys(compiled.graph.absent)))
+
+
 def plan_of(compiled: Compiled, mode: Mode = Mode.FILE) -> Plan:
     """The plan of what was compiled. Raises PipelineInvalid."""
     if compiled.graph is None:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from composer import lazy
-from composer.errors import NodeFailed, Stalled
+from composer import cuda, lazy
+from composer.errors import DeviceMissing, NodeFailed, Stalled
 from composer.formats import Kind
 from composer.frames import Bound, Frame, Item, Snapshot
 from composer.inbox import Aborted, Choice, EdgeCount, Inbox, InOrder, Slot, Taken, Traffic
@@ -32,9 +32,13 @@ from composer.worker import (
     unheard,
 )
 
+with lazy.deferred():  # a graph on the CPU needs none
+    from composer import lanes
+
 if TYPE_CHECKING:  # a file needs neither
     from composer.egress import Egress
     from composer.ingress import Ingress
+    from composer.lanes import Lane
 
 log: Final = logging.getLogger(__name__)
 
@@ -78,6 +82,37 @@ def prepare(plan: Plan) -> None:
             lazy.load_used(sys.modules[type(step.settings).__module__])
 
 
+def preload(plan: Plan) -> None:
+    """Set up each node of a plan whose model sessions share, once: it stays in the pool after that.
+
+    Raises NodeFailed.
+    """
+    for step in plan.steps.values():
+        if step.settings is None or not type(step.settings).shared:
+            continue
+        worker = Worker(step, _context(step, live=True), NodeCount(), Sequel())
+        try:
+            cuda.check(step.device)
+            worker.open()
+        except DeviceMissing as exc:
+            raise NodeFailed(step.name, "setup()", exc, None) from exc
+        finally:
+            worker.close()
+
+
+def _context(step: Step, **more: Any) -> Context:
+    """What the plan says to a node; `more` is what the run does."""
+    return Context(
+        node=step.name,
+        folder=step.folder,
+        inputs=step.inputs,
+        outputs=step.outputs,
+        device=step.device,
+        batch=step.batch,
+        **more,
+    )
+
+
 class Run:
     """One run of a plan. start() it, then wait() for its Report; stop() ends it properly.
 
@@ -119,6 +154,7 @@ class Run:
         patience = self._patience() if self.plan.mode is Mode.LIVE else None
         prepare(self.plan)
         self._began = self._now()
+        self._check_devices()
         self._running = [_StageRun(self, stage) for stage in self.plan.stages]
         by_name = {step: run for run in self._running for step in run.stage.steps}
         for link in self.plan.links:
@@ -134,16 +170,32 @@ class Run:
         except NodeFailed as exc:
             for run in reversed(opened):
                 run.close_quietly()
-            self._failure, self._running = exc, []
-            self._ended = self._now()
-            self.done.set()
-            self._notify(Notice(Happened.ENDED))
+            self._give_up(exc)
             raise
         self._left = len(self._running)
         threads = [thread for run in self._running for thread in run.threads]
         self._traffic.enter(len(threads))
         for thread in threads:
             thread.start()
+
+    def _check_devices(self) -> None:
+        """Raises NodeFailed where a node asks for a device that is not there."""
+        # Of the nodes first: the reader did not write the copies to and from the device.
+        steps = sorted(self.plan.steps.values(), key=lambda step: step.settings is None)
+        for step in steps:
+            try:
+                cuda.check(step.device)
+            except DeviceMissing as exc:
+                failure = NodeFailed(step.name, "setup()", exc, None)
+                self._give_up(failure)
+                raise failure from exc
+
+    def _give_up(self, failure: NodeFailed) -> None:
+        """Nothing was begun, or all of it is closed again."""
+        self._failure, self._running = failure, []
+        self._ended = self._now()
+        self.done.set()
+        self._notify(Notice(Happened.ENDED))
 
     def _patience(self) -> Callable[[], float]:
         until = time.monotonic() + PATIENCE_SECONDS
@@ -172,6 +224,8 @@ class Run:
     def report(self) -> Report:
         """The account so far."""
         ended = self._ended or self._now()
+        for run in self._running:
+            run.tell()
         nodes = {name: sum_of(counts) for name, counts in self._counts.items()}
         return Report(nodes, self._edges, ended - self._began, self._media_micros / 1_000_000)
 
@@ -212,12 +266,8 @@ class Run:
         return 0 < self._media.seconds <= frame.seconds
 
     def context(self, step: Step) -> Context:
-        return Context(
-            node=step.name,
-            folder=step.folder,
-            inputs=step.inputs,
-            outputs=step.outputs,
-            device=step.device,
+        return _context(
+            step,
             source=self._media.source(step.name),
             sink=self._media.sink(step.name),
             live=self.plan.mode.value == "live",
@@ -228,7 +278,7 @@ class Run:
             wait=self._stopping.wait,
         )
 
-    def workers(self, name: str, number: int) -> list[Worker]:
+    def workers(self, name: str, number: int, lane: "Lane | None") -> list[Worker]:
         """That many workers for a step, each with its own instance of the node."""
         step, sequel = self.plan.steps[name], Sequel()
         if step.settings is not None and (fields := self._first.fields.get(name)):
@@ -236,7 +286,9 @@ class Run:
         context = None if step.settings is None else self.context(step)
         counts = [NodeCount() for _ in range(number)]
         self._counts[name] = counts
-        return [Worker(step, context, count, sequel, self._notify, self._now) for count in counts]
+        return [
+            Worker(step, context, count, sequel, self._notify, self._now, lane) for count in counts
+        ]
 
     def edge_count(self, link: Link) -> EdgeCount:
         return self._edges[str(link)]
@@ -315,7 +367,8 @@ class _StageRun:
             run.now,
         )
         self.outlets: dict[str, list[_Outlet]] = {}
-        columns = [run.workers(name, stage.workers) for name in stage.steps]
+        self._lane = _lane_of(run.plan, stage)
+        columns = [run.workers(name, stage.workers, self._lane) for name in stage.steps]
         self._rows = [list(row) for row in zip(*columns, strict=True)]
         self._wires = _wires(run.plan, stage)
         self._last: Frame[Any] | None = None
@@ -336,6 +389,12 @@ class _StageRun:
                     worker.open()
                 else:
                     worker.open_aside(patience())
+
+    def tell(self) -> None:
+        """Put what its nodes say of themselves into their accounts."""
+        for row in self._rows:
+            for worker in row:
+                worker.tell()
 
     def close_quietly(self) -> None:
         """Close after something else has failed: that is what will be told."""
@@ -387,6 +446,8 @@ class _StageRun:
             self._hand_on(place, worker.flush(self._last))
 
     def _close(self) -> None:
+        if self._lane is not None:
+            self._lane.close()
         for row in self._rows:
             for worker in row:
                 try:
@@ -471,6 +532,17 @@ class _StageRun:
         with self._giving.turn(place):
             self._attempt(give)
         return taken is not None
+
+
+def _lane_of(plan: Plan, stage: Stage) -> "Lane | None":
+    """The lane on which a stage works, where it works on a device.
+
+    None for a device that this machine has not got: the node that asks for it says that best.
+    """
+    steps = [plan.steps[name] for name in stage.steps]
+    formats = [each for step in steps for each in (*step.inputs.values(), *step.outputs.values())]
+    devices = [each.device for each in formats if each.device != "cpu" and cuda.has(each.device)]
+    return lanes.Lane(devices[0]) if devices else None
 
 
 def _wires(plan: Plan, stage: Stage) -> tuple[str, ...]:

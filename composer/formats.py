@@ -19,6 +19,7 @@ class Kind(StrEnum):
     MASK = "mask"
     DETECTIONS = "detections"
     RECORD = "record"
+    ARRAY = "array"
 
 
 class Carrier(StrEnum):
@@ -27,6 +28,7 @@ class Carrier(StrEnum):
     FRAME = "frame"  # av.VideoFrame or av.AudioFrame
     ARRAY = "array"  # numpy.ndarray
     PACKET = "packet"  # av.Packet, still coded
+    TENSOR = "tensor"  # torch.Tensor, on the device of the Format
     VALUE = "value"  # a plain Python value
 
 
@@ -51,13 +53,17 @@ class Format:
     @property
     def dtype(self) -> str:
         """Type of one sample of a picture or mask, "" for anything else."""
+        if self.carrier is Carrier.TENSOR:
+            return "float32"
         return "uint8" if self.kind in (Kind.PICTURE, Kind.MASK) else ""
 
     @property
     def range(self) -> str:
-        """Range of one sample: YUV is limited (16..235), everything else full (0..255)."""
+        """Range of one sample: YUV is limited (16..235), tensors 0..1, the rest full (0..255)."""
         if not self.dtype:
             return ""
+        if self.carrier is Carrier.TENSOR:
+            return "unit"
         return "limited" if self.layout in YUV_LAYOUTS else "full"
 
     def sized(self, width: int, height: int) -> "Format":
@@ -65,7 +71,10 @@ class Format:
 
     def __str__(self) -> str:
         words = [self.layout or str(self.kind)]
-        if self.carrier in (Carrier.ARRAY, Carrier.PACKET):
+        if (
+            self.carrier in (Carrier.ARRAY, Carrier.PACKET, Carrier.TENSOR)
+            and self.kind is not Kind.ARRAY
+        ):
             words.append(str(self.carrier))
         if self.width and self.height:
             words.append(f"{self.width}x{self.height}")
@@ -92,15 +101,23 @@ class Own:
     """
 
 
+@dataclass(frozen=True, slots=True)
+class OrTensor:
+    """Annotation: besides as a Picture, the port gives or takes it as a Tensor of its device."""
+
+
 if TYPE_CHECKING:
     import av
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     Picture: TypeAlias = av.VideoFrame
     RGB: TypeAlias = NDArray[np.uint8]
     Mask: TypeAlias = NDArray[np.uint8]
     Audio: TypeAlias = av.AudioFrame
+    Array: TypeAlias = NDArray[Any]
+    Tensor: TypeAlias = torch.Tensor
 else:
 
     class Picture:
@@ -114,6 +131,12 @@ else:
 
     class Audio:
         """av.AudioFrame: decoded samples on the host. Never written to."""
+
+    class Array:
+        """NumPy array of any shape and dtype on the host: what a model takes and gives raw."""
+
+    class Tensor:
+        """torch.Tensor (3, H, W) float32 RGB, 0..1, on the node's device. Never written to."""
 
 
 YUV = Annotated[Picture, Layouts(*YUV_LAYOUTS)]
@@ -132,6 +155,8 @@ _ONE: Final[dict[Any, Format]] = {
     RGB: Format(Kind.PICTURE, "rgb24", Carrier.ARRAY),
     Mask: Format(Kind.MASK, "gray", Carrier.ARRAY),
     Audio: Format(Kind.AUDIO, "samples", Carrier.FRAME),
+    Array: Format(Kind.ARRAY, "", Carrier.ARRAY),
+    Tensor: Format(Kind.PICTURE, "rgb", Carrier.TENSOR),
     Detections: Format(Kind.DETECTIONS),
     Record: Format(Kind.RECORD),
 }
@@ -153,4 +178,6 @@ def formats_of(annotation: Any, marks: tuple[Any, ...] = ()) -> tuple[Format, ..
     for name in names:
         if name not in LAYOUTS:
             raise ValueError(f"{name!r} is not a pixel layout; there are {', '.join(LAYOUTS)}")
-    return tuple(Format(Kind.PICTURE, name, Carrier.FRAME) for name in names)
+    pictures = tuple(Format(Kind.PICTURE, name, Carrier.FRAME) for name in names)
+    there = any(isinstance(mark, OrTensor) for mark in marks)
+    return (*pictures, _ONE[Tensor]) if there else pictures

@@ -67,6 +67,14 @@ class Frame(Generic[Value]):
 
 
 @dataclass(frozen=True, slots=True)
+class OnDevice:
+    """A tensor on a device, whose numbers are there once its lane has come to `mark`."""
+
+    tensor: Any
+    mark: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Bound:
     """Nothing at or before this time will come any more (microseconds)."""
 

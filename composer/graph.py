@@ -15,9 +15,20 @@ from composer import condition, spec
 from composer.condition import Condition
 from composer.conversions import convertible
 from composer.errors import Problem, Span
-from composer.node import Node, Port, change_of, opens_addresses, reads_file
+from composer.models import weights
+from composer.models.weights import Weights, WeightsBad, WeightsInvalid, WeightsMissing
+from composer.node import (
+    BadSetting,
+    Batching,
+    Node,
+    Port,
+    change_of,
+    names_weights,
+    opens_addresses,
+    reads_file,
+)
 from composer.params import Param, Target
-from composer.registry import NotFound, Registry, locate
+from composer.registry import NotFound, Registry, locate, names_class
 from composer.source import Document, Keys, did_you_mean, dotted
 from composer.spec import NodeSpec, Options, ParamSpec, Pipeline
 
@@ -43,6 +54,14 @@ class Place:
 
     def below(self, *keys: str | int) -> "Place":
         return Place(self.doc, (*self.path, *keys))
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether a mapping is written here: what is wrong with all of it is said at its key."""
+        found: Any = self.doc.data
+        for key in self.path:
+            found = found.get(key) if isinstance(found, dict) else None
+        return isinstance(found, dict)
 
     @property
     def hidden(self) -> bool:
@@ -95,7 +114,9 @@ class Edge:
 class Graph:
     """Nodes and edges of one pipeline file after every name, type and cycle is checked.
 
-    nodes are in topological order, and in the file's order where that leaves a choice.
+    nodes are in topological order, and in the file's order where that leaves a choice. weights: all
+    that the nodes load, each once. absent: a Problem for each of them that is not on this machine
+    yet; it may be compiled, and not run.
     """
 
     file: str
@@ -104,6 +125,8 @@ class Graph:
     edges: tuple[Edge, ...]
     params: Mapping[str, Param]
     description: str = ""
+    weights: tuple[Weights, ...] = ()
+    absent: tuple[Problem, ...] = ()
 
     def into(self, node: str) -> Iterator[Edge]:
         return (edge for edge in self.edges if edge.end == node)
@@ -154,6 +177,9 @@ class _Draft:
     """Nodes with a problem in their settings."""
     odd: set[str] = field(default_factory=set)
     """Nodes with an unknown field, or an option that cannot be used: what it would do is open."""
+    weights: dict[Weights, None] = field(default_factory=dict)
+    """The files of weights that nodes name, in the order of the file."""
+    absent: list[Problem] = field(default_factory=list)
     vague: bool = False
     """Some node could not be read, so nobody knows what it would take and give."""
     parts: int = 0
@@ -188,6 +214,8 @@ def build(
         tuple(edges),
         draft.params,
         pipeline.description,
+        tuple(draft.weights),
+        tuple(draft.absent),
     )
     return whole, []
 
@@ -263,7 +291,12 @@ class _Scope:
             self._report(here.problem(exc.code, said, hint=exc.hint))
             self._give_up(node.name)
             return True
-        settings = self._settings(node, cls, place)
+        before = len(self.draft.problems)
+        found = self._shaped(node, self._settings(node, cls, place), place, before)
+        if found is None:
+            self._give_up(node.name)
+            return True
+        settings, cls = found, type(found)
         made = GraphNode(
             self.full(node.name), cls, settings, node.options, self.folder, place, scope=self.prefix
         )
@@ -309,7 +342,8 @@ class _Scope:
             settings = cls.model_validate(node.fields)
         except ValidationError as exc:
             known = (*cls.model_fields, *spec.OPTIONS)
-            problems = spec.invalid(place.doc, exc, place.path, known)
+            inner = {name: spec.inside(info.annotation) for name, info in cls.model_fields.items()}
+            problems = spec.invalid(place.doc, exc, place.path, known, inner)
             self.draft.problems += problems
             self.draft.unset.add(self.full(node.name))
             if any(each.code == "unknown-field" for each in problems):
@@ -326,6 +360,59 @@ class _Scope:
             if reads_file(cls, name) and isinstance(value, str) and value:
                 self._check_file(value, place.below(name), address=opens_addresses(cls, name))
         return settings
+
+    def _shaped(self, node: NodeSpec, settings: Node, place: Place, before: int) -> Node | None:
+        """The node with the ports that its settings call for; None and a Problem if they cannot.
+
+        before: how many problems there were before its settings were read.
+        """
+        cls = type(settings)
+        if not cls.by_settings:
+            return settings
+        for name in cls.model_fields:
+            value = getattr(settings, name, None)
+            if names_weights(cls, name) and isinstance(value, str) and value:
+                if names_class(value):
+                    continue  # code beside the pipeline, which the node looks at itself
+                self._check_weights(value, settings, place.below(name))
+        if len(self.draft.problems) > before:
+            return None
+        batch = node.options.batch
+        asked = Batching(batch.max, batch.delay_ms) if batch is not None else Batching()
+        try:
+            return settings.shaped(self.folder, asked)
+        except BadSetting as exc:
+            here = place.below(*exc.at)
+            said = here.told(f"{dotted(here.path)}: {exc}", "")
+            on_key = not exc.at or here.path not in here.doc.values or here.is_mapping
+            self._report(here.problem("bad-value", said, key=on_key, hint=exc.hint))
+            return None
+        except Exception as exc:  # noqa: BLE001 - a node's own code may raise anything
+            why = "" if place.doc.from_env else f": {exc}"
+            said = f"{dotted(place.path)}: it cannot tell its ports: {type(exc).__name__}{why}"
+            self._report(place.problem("bad-node", said, key=True))
+            return None
+
+    def _check_weights(self, value: str, settings: Node, place: Place) -> None:
+        """What is wrong with a file of weights; one that was not fetched yet is only absent."""
+        name = dotted(place.path)
+        try:
+            found = weights.parse(value, str(getattr(settings, "sha256", "")))
+        except WeightsInvalid as exc:
+            said = place.told(f"{name}: {exc}", value)
+            self._report(place.problem("bad-weights", said, hint=exc.hint))
+            return
+        self.draft.weights[found] = None
+        try:
+            weights.verify(found, self.folder)
+        except WeightsMissing as exc:
+            said = place.told(f"{name}: {exc}", value)
+            if not found.scheme:
+                self._report(place.problem("missing-file", said, hint=exc.hint))
+            else:
+                self.draft.absent.append(place.problem("not-fetched", said, hint=exc.hint))
+        except WeightsBad as exc:
+            self._report(place.problem("bad-weights", place.told(f"{name}: {exc}", value)))
 
     def _check_file(self, value: str, place: Place, *, address: bool = False) -> None:
         if "://" in value:

@@ -24,8 +24,13 @@ OWN: Final = (
     "composer.draw",
     "composer.executor",
     "composer.flags",
+    "composer.lanes",
     "composer.logs",
     "composer.media.",
+    "composer.models.heads",
+    "composer.remote.inference",
+    "composer.models.ort",
+    "composer.models.torchmodel",
     "composer.outline",
     "composer.progress",
     "composer.reference",
@@ -33,6 +38,7 @@ OWN: Final = (
     "composer.schedule",
     "composer.server",
     "composer.settings",
+    "composer.tensors",
     "composer.trickle",
 )
 """Modules of our own that most commands do without; deferred with what they import."""

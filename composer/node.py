@@ -48,6 +48,27 @@ def ReadFile(default: Any = ..., *, address: bool = False, **kwargs: Any) -> Any
     return Field(default, json_schema_extra=extra, **kwargs)
 
 
+def WeightsFile(default: Any = ..., **kwargs: Any) -> Any:
+    """A fixed field that names a file of weights, as composer.models.weights reads it.
+
+    A field `sha256` beside it, where the node has one, says what the file must be.
+    """
+    extra: Any = {"change": "fixed", "file": "weights"}
+    return Field(default, json_schema_extra=extra, **kwargs)
+
+
+class BadSetting(ValueError):
+    """A setting that no node can have. at: keys and indices below the node; hint: one suggestion.
+
+    Raised by shaped(), and told as a Problem at its place in the file.
+    """
+
+    def __init__(self, at: tuple[str | int, ...], message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.at: Final = at
+        self.hint: Final = hint
+
+
 class Declared(ValueError):
     """A node class that cannot work. The message says what to write instead."""
 
@@ -76,6 +97,17 @@ def _wait(seconds: float) -> bool:
     return threading.Event().wait(seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How many frames one call of a node may take, and how long a frame waits for others."""
+
+    most: int = 1
+    delay_ms: float = 0.0
+
+
+ALONE: Final = Batching()
+
+
 @dataclass(frozen=True)
 class Context:
     """What the plan decided for one node; given to setup().
@@ -91,6 +123,7 @@ class Context:
     inputs: Mapping[str, Format]
     outputs: Mapping[str, Format]
     device: str = "cpu"
+    batch: Batching = ALONE
     source: str = ""
     sink: str = ""
     live: bool = False
@@ -129,13 +162,40 @@ class Node(BaseModel):
     """True: takes its inputs one by one as they come, instead of joined by pts."""
 
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+
     batches: ClassVar[bool] = False
+    """True: it gathers frames of several sessions for one call, as ctx.batch says."""
+
+    by_settings: ClassVar[bool] = False
+    """True: its ports depend on its settings, and shaped() says which."""
+
+    remembers: ClassVar[bool] = False
+    """True: see() is called with the frames that `every` or `rate` lets by."""
+
+    overlaps: ClassVar[bool] = False
+    """True: it waits for something outside Python, so on files a second thread works beside it."""
+
+    shared: ClassVar[bool] = False
+    """True: setup() loads what sessions share, so a server does that before the first session."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        if cls.process is not Node.process:
+        if cls.process is not Node.process and not cls.by_settings:
             _declare(cls)
+
+    def shaped(self, folder: Path, batch: Batching) -> "Node":
+        """The node with the ports that its settings call for; for classes with by_settings.
+
+        folder: where its files are. batch: what the file asks for. Opens no library, and of files
+        no more than what they say of themselves. Returns an instance of a subclass whose `inputs`
+        and `outputs` are set. Raises BadSetting.
+        """
+        return self
+
+    def about(self) -> Mapping[str, Any]:
+        """What a node that is set up has to say of itself in the account of a run."""
+        return {}
 
     def picture_size(self, width: int, height: int) -> tuple[int, int]:
         """Size of the pictures it gives, from that of the first picture it takes (0: unknown)."""
@@ -159,6 +219,9 @@ class Node(BaseModel):
     def process(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
 
+    def see(self, **values: Any) -> None:
+        """Take note of what process() is not run on. For nodes that remember."""
+
     def flush(self) -> Iterator[Any]:
         """What is still held when the input has ended. For nodes that give an Iterator."""
         return iter(())
@@ -180,6 +243,11 @@ def reads_file(cls: type[Node], field: str) -> bool:
 def opens_addresses(cls: type[Node], field: str) -> bool:
     """Whether a field that names a file may name one of the network."""
     return _file_of(cls, field) == "address"
+
+
+def names_weights(cls: type[Node], field: str) -> bool:
+    """Whether a field names a file of weights."""
+    return _file_of(cls, field) == "weights"
 
 
 def _file_of(cls: type[Node], field: str) -> object:
@@ -266,7 +334,7 @@ def _port(cls: type[Node], name: str, hint: Any, inputs: Mapping[str, Any]) -> P
         place = f"has {name!r} as {shown}" if name else f"gives {shown}"
         raise Declared(
             f"process() {place}, which is not a Format;"
-            " there are Picture, RGB, Mask, Audio, Detections and Record"
+            " there are Picture, RGB, Tensor, Mask, Audio, Array, Detections and Record"
         )
     tied = next((port for port, other in inputs.items() if _same_formats(other, bare)), "")
     return Port(
@@ -298,5 +366,6 @@ _PORT_NAMES: Final = {
     "mask": "mask",
     "detections": "detections",
     "record": "record",
+    "array": "array",
 }
 """What an output is called that the node did not name."""

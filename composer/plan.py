@@ -1,17 +1,18 @@
 """Graph -> Plan: formats, converters, stages and inboxes, decided once; running decides nothing."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
+from composer import cuda
 from composer.condition import Condition
 from composer.conversions import Conversion, conversion, cost, same
 from composer.errors import Problem
 from composer.formats import Carrier, Format, Kind
 from composer.graph import Edge, Graph, GraphNode, can_pass
-from composer.node import Node, Port, type_name
+from composer.node import ALONE, Batching, Node, Port, type_name
 from composer.params import Param
 from composer.solve import TooTangled, cheapest
 from composer.spec import Else, Missing, OnError, OnFull
@@ -75,6 +76,7 @@ class Step:
     within_ms: float | None = None
     missing: Missing = "last"
     device: str = "cpu"
+    batch: Batching = ALONE
     copies: frozenset[str] = frozenset()
 
     @property
@@ -219,7 +221,8 @@ class _Formats:
             tied = port.tied if port.tied in taken else ""
             if not tied and main is not None and _passes(node) and can_pass(node):
                 # What has no Format in common is converted when a frame passes.
-                tied = main.name if _meet(main, port) else ""
+                both = (_narrowed(node, each, self.mode) for each in (main, port))
+                tied = main.name if _meet(*both) else ""
             if tied:
                 self._tie(end, (node.name, tied, "in"), port, unary)
                 continue
@@ -270,10 +273,28 @@ def _narrowed(node: GraphNode, port: Port, mode: Mode) -> tuple[Format, ...]:
     The units of a live stream have no track that a copy could be made of: its sound is samples.
     """
     names = node.layouts.get(port.name) or node.settings.port_layouts(port.name)
+    formats = _on_its_device(node, port.formats)
     if not names:
-        samples = tuple(each for each in port.formats if each.carrier is not Carrier.PACKET)
-        return samples or port.formats if mode is Mode.LIVE else port.formats
-    return tuple(each for name in names for each in port.formats if each.layout == name)
+        samples = tuple(each for each in formats if each.carrier is not Carrier.PACKET)
+        return samples or formats if mode is Mode.LIVE else formats
+    return tuple(each for name in names for each in formats if each.layout == name)
+
+
+def _on_its_device(node: GraphNode, formats: tuple[Format, ...]) -> tuple[Format, ...]:
+    """The Formats of a port with the device of its node.
+
+    Where a port of a model takes pictures on the host as well as tensors, the device decides which;
+    elsewhere the solver does.
+    """
+    device = cuda.chosen(node.options.device, node.cls.devices)
+    tensors = tuple(each for each in formats if each.carrier is Carrier.TENSOR)
+    if not tensors:
+        return formats
+    hosted = tuple(each for each in formats if each.carrier is not Carrier.TENSOR)
+    if hosted and (device == "cpu" or not cuda.has_torch()):
+        return hosted
+    there = tuple(replace(each, device=device) for each in tensors)
+    return there if node.cls.by_settings or not hosted else (*hosted, *there)
 
 
 def _join(
@@ -294,8 +315,8 @@ def _passes(node: GraphNode) -> bool:
     return (gated and options.else_ in (None, "pass")) or options.on_error == "pass"
 
 
-def _meet(one: Port, other: Port) -> bool:
-    return any(same(a, b) for a in one.formats for b in other.formats)
+def _meet(one: tuple[Format, ...], other: tuple[Format, ...]) -> bool:
+    return any(same(a, b) for a in one for b in other)
 
 
 def _impossible(graph: Graph, edge: Edge, formats: Mapping[_End, Format]) -> Problem:
@@ -329,16 +350,24 @@ def _draft(graph: Graph, formats: Mapping[_End, Format], mode: Mode) -> _Draft:
         for edge in graph.into(name):
             _link(draft, edge, formats, graph)
         draft.steps[name] = _step(graph, node, formats, mode)
-        draft.workers[name] = node.options.concurrency
+        draft.workers[name] = _workers(node, mode)
     for name, node in graph.nodes.items():
         if inbox := _asked(node, mode):
-            sources = [link for link in draft.links if link.end == name]
-            ahead = sources[0].start if len(sources) == 1 else name
-            # A converter in front works for this node alone: drop before converting.
-            alone = len([link for link in draft.links if link.start == ahead]) == 1
-            converts = alone and draft.steps[ahead].convert is not None
-            draft.asked[ahead if converts and node.options.concurrency == 1 else name] = inbox
+            sources = [link.start for link in draft.links if link.end == name]
+            # Converters that work for this node alone: drop before converting.
+            ahead = [each for each in sources if _converts_for_one(draft, each)]
+            ahead = ahead if draft.workers[name] == 1 else []
+            draft.asked.update(dict.fromkeys(ahead, inbox))
+            # Where they do not share a thread, there is an inbox between them, too.
+            one = len(sources) == 1 and ahead == sources
+            if not one or not _may_share(draft.steps[ahead[0]], draft.steps[name]):
+                draft.asked[name] = inbox
     return draft
+
+
+def _converts_for_one(draft: _Draft, step: str) -> bool:
+    alone = len([link for link in draft.links if link.start == step]) == 1
+    return alone and draft.steps[step].convert is not None
 
 
 def _link(draft: _Draft, edge: Edge, formats: Mapping[_End, Format], graph: Graph) -> None:
@@ -348,14 +377,19 @@ def _link(draft: _Draft, edge: Edge, formats: Mapping[_End, Format], graph: Grap
         draft.links.append(Link(edge.start, edge.start_port, edge.end, edge.end_port, start))
         return
     wanted = end.sized(start.width, start.height)
-    shape = "array" if end.carrier == Carrier.ARRAY else ""
-    several = sum(port.kind == start.kind for port in graph.nodes[edge.start].cls.outputs) > 1
+    shape = {Carrier.ARRAY: "array", Carrier.TENSOR: f"@{end.device}"}.get(end.carrier, "")
+    # A mask becomes a picture, so one beside a picture needs a converter of its own.
+    alike = (Kind.PICTURE, Kind.MASK) if start.kind in (Kind.PICTURE, Kind.MASK) else (start.kind,)
+    several = sum(port.kind in alike for port in graph.nodes[edge.start].cls.outputs) > 1
     output = f"{edge.start}.{edge.start_port}" if several else edge.start
     name = f"{output}:{end.layout or end.kind}{shape}"
     if name not in draft.steps:
         way = conversion(start, end)
         assert way is not None, "an edge without a way was refused before"
-        draft.steps[name] = Step(name, None, {"in": start}, {"out": wanted}, convert=way)
+        device = next((each.device for each in (start, wanted) if each.device != "cpu"), "cpu")
+        draft.steps[name] = Step(
+            name, None, {"in": start}, {"out": wanted}, convert=way, device=device
+        )
         draft.workers[name] = 1
         draft.links.append(Link(edge.start, edge.start_port, name, "in", start))
     draft.links.append(Link(name, "out", edge.end, edge.end_port, wanted))
@@ -385,7 +419,26 @@ def _step(graph: Graph, node: GraphNode, formats: Mapping[_End, Format], mode: M
         on_error=error,
         within_ms=options.within_ms,
         missing=options.missing,
+        device=cuda.chosen(options.device, node.cls.devices),
+        batch=_batching(node),
     )
+
+
+def _batching(node: GraphNode) -> Batching:
+    asked = node.options.batch
+    return ALONE if asked is None else Batching(asked.max, asked.delay_ms)
+
+
+def _workers(node: GraphNode, mode: Mode) -> int:
+    """Threads that work for a node. On files, where only throughput counts, a model has as many as
+    its batch takes, and two at least: one reads and writes pictures while the other computes.
+    """
+    asked, cls = node.options.concurrency, node.cls
+    if mode is Mode.LIVE or "concurrency" in node.options.model_fields_set:
+        return asked
+    if not cls.overlaps or not cls.stateless:
+        return asked
+    return max(2, _batching(node).most)
 
 
 def _asked(node: GraphNode, mode: Mode) -> InboxSpec | None:
@@ -435,14 +488,23 @@ def _fuses(draft: _Draft, start: str, end: str) -> bool:
         return False
     if end in draft.asked or max(draft.workers[start], draft.workers[end]) > 1:
         return False
-    first, second = draft.steps[start], draft.steps[end]
-    if not first.inputs:
+    return _may_share(draft.steps[start], draft.steps[end])
+
+
+def _may_share(first: Step, second: Step) -> bool:
+    """Whether nothing about the steps themselves keeps them on different threads."""
+    if not first.inputs or first.device != second.device:
         return False
     return not _apart(first) and not _apart(second)
 
 
 def _apart(step: Step) -> bool:
-    """Whether the step deserves a stage of its own: it blocks, or it is an end with a codec."""
+    """Whether the step deserves a stage of its own: it blocks, or it is an end with a codec.
+
+    So does a copy down from a device: the host waits for it, and for nothing else.
+    """
+    if step.convert is not None:
+        return step.inputs["in"].device != "cpu"
     return step.settings is not None and (step.settings.blocking or step.settings.merges)
 
 
@@ -514,6 +576,7 @@ def as_data(plan: Plan) -> dict[str, Any]:
                 "outputs": {port: str(each) for port, each in step.outputs.items()},
                 "copies": sorted(step.copies),
                 "device": step.device,
+                **({"batch": asdict(step.batch)} if step.batch.most > 1 else {}),
             }
             for name, step in plan.steps.items()
         },

@@ -1,10 +1,19 @@
 """How a run looks on a terminal: a bar while it goes, an account when it is done."""
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from composer.executor import Media, Report, Run
@@ -32,6 +41,21 @@ def watch(run: Run, total: float | None, console: Console) -> None:
             progress.update(
                 task, completed=now.media_seconds, frames=frames_in(run.plan, now), speed=speed
             )
+
+
+@contextmanager
+def transfer(name: str, console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar for a file on its way. Gives what to call with the bytes so far, and in all or 0."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    unseen = not console.is_terminal  # it would leave an empty line in a log
+    with Progress(*columns, console=console, transient=True, disable=unseen) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda done, size: progress.update(task, completed=done, total=size or None)
 
 
 def frames_in(plan: Plan, report: Report) -> int:
@@ -69,6 +93,7 @@ def as_data(plan: Plan, report: Report) -> dict[str, Any]:
                 "dropped": {key: value for key, value in count.dropped.items() if value},
                 "errors": count.errors,
                 "seconds": round(count.seconds, 4),
+                **({"about": dict(count.about)} if count.about else {}),
             }
             for name, count in report.nodes.items()
         },
@@ -95,6 +120,9 @@ def summary(plan: Plan, report: Report, console: Console) -> None:
         taken = str(count.taken) if plan.steps[name].inputs else ""
         table.add_row(name, taken, str(count.given), lost, each, f"{count.seconds:.2f}")
     console.print(table)
+    for name, count in report.nodes.items():
+        if count.about:
+            console.print(f"{name}: {', '.join(f'{k} {v}' for k, v in count.about.items())}")
     lost = _reasons(dropped(report)) or "none dropped"
     speed = f", {report.media_seconds / report.seconds:.1f}x" if report.seconds else ""
     console.print(

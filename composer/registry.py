@@ -63,7 +63,8 @@ class Registry:
     def find(self, type_: str, folder: Path) -> type[Node]:
         """The class of a type name, or of `./file.py:Class` below `folder`. Raises NotFound."""
         if match := _FILE.fullmatch(type_):
-            return _checked(_from_file(folder, match["file"], match["name"]), type_)
+            where = f"{match['file']}:{match['name']}"
+            return _checked(_as_node(load_class(folder, type_), where), type_)
         if type_ not in self.entries:
             hint = did_you_mean(type_, self.entries)
             if ":" in type_ or type_.endswith(".py"):
@@ -149,13 +150,22 @@ def locate(folder: Path, file: str) -> Path:
     )
 
 
-def _from_file(folder: Path, file: str, name: str) -> type[Node]:
-    path = locate(folder, file)
-    module = _module(path, file)
+def names_class(text: str) -> bool:
+    """Whether a setting is written as ./file.py:Class."""
+    return _FILE.fullmatch(text) is not None
+
+
+def load_class(folder: Path, text: str) -> Any:
+    """What `./file.py:Class` names in a file below `folder`. Raises NotFound."""
+    match = _FILE.fullmatch(text)
+    if match is None:
+        raise NotFound("bad-value", f"{shown(text)} is not written as ./file.py:Class")
+    file, name = match["file"], match["name"]
+    module = _module(locate(folder, file), file)
     if name not in vars(module):
         known = [key for key, value in vars(module).items() if _is_node(value)]
         raise NotFound("unknown-node", f"{file} has no class {name!r}", did_you_mean(name, known))
-    return _as_node(vars(module)[name], f"{file}:{name}")
+    return vars(module)[name]
 
 
 def _module(path: Path, file: str) -> ModuleType:

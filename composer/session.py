@@ -504,6 +504,7 @@ class Session:
                 "last_restart_time": None,
                 "last_restart_logs": None,
                 "restart_count": 0,
+                "models": {n: dict(c.about) for n, c in report.nodes.items() if c.about},
                 "loading": sorted(seen.loading),
                 "errors": dict(seen.errors),
             },

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import (
@@ -290,8 +291,17 @@ def _named(doc: Document, path: Keys, what: str) -> list[Problem]:
     return [doc.problem("bad-name", said, path, on="key")]
 
 
-def invalid(doc: Document, exc: ValidationError, at: Keys, known: Iterable[str]) -> list[Problem]:
-    """pydantic's errors for the mapping at `at`, as problems with positions: one for each place."""
+def invalid(
+    doc: Document,
+    exc: ValidationError,
+    at: Keys,
+    known: Iterable[str],
+    inner: Mapping[str, Iterable[str]] = MappingProxyType({}),
+) -> list[Problem]:
+    """pydantic's errors for the mapping at `at`, as problems with positions: one for each place.
+
+    known: names of fields there; inner: of those below a field of this name.
+    """
     errors: dict[Keys, list[dict[str, Any]]] = {}
     for error in exc.errors(include_url=False):
         path = (*at, *error["loc"])
@@ -300,11 +310,21 @@ def invalid(doc: Document, exc: ValidationError, at: Keys, known: Iterable[str])
         errors.setdefault(path, []).append(dict(error))
     # A union complains once for each of its types; what lies deepest is what the reader meant.
     above = {path[:end] for path in errors for end in range(len(at) + 1, len(path))}
+    names = tuple(known)
     return [
-        _problem(doc, path, together, tuple(known))
+        _problem(doc, path, together, tuple(inner.get(str(path[len(at)]), names)))
+        if len(path) > len(at) + 1
+        else _problem(doc, path, together, names)
         for path, together in errors.items()
         if path not in above
     ]
+
+
+def inside(annotation: Any) -> tuple[str, ...]:
+    """Names of the fields of the models that a field of this type holds: dict[str, Take]."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return tuple(annotation.model_fields)
+    return tuple(name for part in get_args(annotation) for name in inside(part))
 
 
 def _problem(

@@ -6,16 +6,17 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from composer import lazy
 from composer.conversions import Conversion, conversion, same
 from composer.errors import NodeFailed
 from composer.formats import Carrier, Format, Kind
-from composer.frames import Bound, Color, Frame, Item, Moment, Snapshot
+from composer.frames import Bound, Color, Frame, Item, Moment, OnDevice, Snapshot
 from composer.inbox import Aborted, Taken
 from composer.node import Context, Node, change_of
 from composer.params import Params
@@ -24,6 +25,9 @@ from composer.values import Detections
 
 with lazy.deferred():
     from composer.media import pixels
+
+if TYPE_CHECKING:  # a graph on the CPU needs none
+    from composer.lanes import Lane
 
 log: Final = logging.getLogger(__name__)
 
@@ -58,7 +62,7 @@ class NodeCount:
     """What one node did: frames taken and given, dropped by reason, errors, seconds at work.
 
     work: how long a frame took it. age: of a sink's frames in a session, from their entry into this
-    process until the sink was done with them.
+    process until the sink was done with them. about: what the node says of itself.
     """
 
     taken: int = 0
@@ -68,6 +72,7 @@ class NodeCount:
     seconds: float = 0.0
     work: Histogram = field(default_factory=Histogram)
     age: Histogram = field(default_factory=Histogram)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def sum_of(counts: Iterable[NodeCount]) -> NodeCount:
@@ -81,6 +86,7 @@ def sum_of(counts: Iterable[NodeCount]) -> NodeCount:
         total.seconds += each.seconds
         total.work.include(each.work)
         total.age.include(each.age)
+        total.about = each.about or total.about
     return total
 
 
@@ -154,6 +160,7 @@ class _Opening:
             self.node.setup(self._context)
         except Exception as exc:  # noqa: BLE001 - a node is anybody's code
             self.failure = NodeFailed(self.name, "setup()", exc, None)
+            _closed_quietly(self.name, self.node)
         with self._lock:
             self.done.set()
             unwanted = self._abandoned
@@ -179,8 +186,10 @@ class Worker:
         sequel: Sequel,
         notify: Notify = unheard,
         now: Callable[[], float] = time.monotonic,
+        lane: "Lane | None" = None,
     ) -> None:
-        self._now = now
+        """lane: what its stage's work on a device is in order on, None on the CPU."""
+        self._now, self._lane = now, lane
         self.step, self._context, self.count, self._sequel = step, context, count, sequel
         self._notify = notify
         self._opening: _Opening | None = None
@@ -198,6 +207,7 @@ class Worker:
         self._seen = Snapshot()
         self._refused: Mapping[str, Any] | None = None
         self._gated = step.when is not None or step.every > 1 or step.rate is not None
+        self._remembers = self._cls is not None and self._cls.remembers
         self._holds = self._gated and step.fallback == "hold_last"
         self._holds = self._holds or step.on_error == "hold_last"
 
@@ -207,7 +217,8 @@ class Worker:
             return
         self._is_open = True
         try:
-            self.node.setup(self._context)
+            with self._lane or nullcontext():
+                self.node.setup(self._context)
         except Exception as exc:  # a node is anybody's code
             raise NodeFailed(self.step.name, "setup()", exc, None) from exc
 
@@ -252,17 +263,29 @@ class Worker:
             self._opening = None
         if self.node is None or not self._is_open:
             return
+        self.tell()
         self._is_open = False
         try:
             self.node.close()
         except Exception as exc:  # a node is anybody's code
             raise NodeFailed(self.step.name, "close()", exc, None) from exc
 
+    def tell(self) -> None:
+        """Put what the node says of itself into its account."""
+        if self.node is None or not self._is_open:
+            return
+        try:
+            self.count.about = self.node.about()
+        except Exception as exc:  # noqa: BLE001 - a node is anybody's code
+            log.debug("node %r in about(): %s", self.step.name, exc)
+
     # one frame
 
     def run(self, taken: Taken) -> Out:
         """What comes out for one frame: one item at least, be it a Bound. Raises NodeFailed."""
         missed = self.admit(taken.frame)
+        if missed is not None and self._remembers and missed.reason in ("every", "rate"):
+            self._see(taken)
         return self.settle(taken.frame, missed or self.work(taken))
 
     def admit(self, frame: Frame[Any]) -> Missed | None:
@@ -278,6 +301,49 @@ class Worker:
 
     def work(self, taken: Taken) -> Out | Missed:
         """Run the node on a frame; the workers of a step do this side by side."""
+        if self._lane is None:
+            return self._worked(taken)
+        with self._lane:
+            return self._marked(self._worked(self._arrived(taken)))
+
+    def _arrived(self, taken: Taken) -> Taken:
+        """The same with plain tensors: our lane goes on when theirs have come to their marks."""
+        others = {port: self._reached(value) for port, value in taken.others.items()}
+        return replace(taken, frame=self._here(taken.frame), others=others)
+
+    def _here(self, frame: Frame[Any]) -> Frame[Any]:
+        if not isinstance(frame.value, OnDevice):
+            return frame
+        return frame.carry(self._reached(frame.value))
+
+    def _reached(self, value: Any) -> Any:
+        if not isinstance(value, OnDevice):
+            return value
+        assert self._lane is not None
+        self._lane.after(value.mark, value.tensor)
+        return value.tensor
+
+    def _marked(self, made: Out | Missed) -> Out | Missed:
+        """The same with a mark on every tensor, for the lanes behind us."""
+        if isinstance(made, Missed):
+            return made
+        assert self._lane is not None
+        mark = None
+        out: Out = []
+        for port, item in made:
+            there = self.step.outputs.get(port)
+            if isinstance(item, Frame) and there and there.carrier is Carrier.TENSOR:
+                mark = mark or self._lane.mark()
+                item = item.carry(OnDevice(item.value, mark))
+            out.append((port, item))
+        return out
+
+    def _with_mark(self, port: str, frame: Frame[Any]) -> Frame[Any]:
+        if self._lane is None or self.step.outputs[port].carrier is not Carrier.TENSOR:
+            return frame
+        return frame.carry(OnDevice(frame.value, self._lane.mark()))
+
+    def _worked(self, taken: Taken) -> Out | Missed:
         frame = taken.frame
         if self.step.convert is not None:
             return self._convert(frame)
@@ -292,6 +358,14 @@ class Worker:
             took = time.perf_counter() - started
             self.count.seconds += took
             self.count.work.add(took)
+
+    def _see(self, taken: Taken) -> None:
+        assert self.node is not None
+        try:
+            self.node.see(**{**taken.others, taken.port: taken.frame.value})
+        except Exception as exc:  # noqa: BLE001 - a node is anybody's code
+            self.count.errors += 1
+            log.debug("node %r in see(): %s", self.step.name, exc)
 
     def settle(self, frame: Frame[Any], made: Out | Missed) -> Out:
         """What comes out of a frame in the end. Called in the order of the frames."""
@@ -422,6 +496,14 @@ class Worker:
 
     def _passed(self, frame: Frame[Any]) -> Out:
         """The frame as it came, or turned into what the plan has behind this node."""
+        if self._lane is not None and any(self._ways.values()):
+            with self._lane:
+                passed = self._marked(self._turned(self._here(frame)))
+            assert not isinstance(passed, Missed)
+            return passed
+        return self._turned(frame)
+
+    def _turned(self, frame: Frame[Any]) -> Out:
         out: Out = []
         for port, way in self._ways.items():
             value = frame.value
@@ -493,7 +575,8 @@ class Worker:
             made = self.node.process()
             while not stopping.is_set():
                 started = time.perf_counter()
-                given = next(made, _END)
+                with self._lane or nullcontext():
+                    given = next(made, _END)
                 self.count.seconds += time.perf_counter() - started
                 if given is _END:
                     return
@@ -505,6 +588,7 @@ class Worker:
                         self._meet_source(settings)
                     self._checks[port](frame.value)
                     self.count.given += 1
+                    frame = self._with_mark(port, frame)
                     yield port, replace(frame, born=now(), settings=settings)
         except (Aborted, NodeFailed):
             raise
@@ -593,6 +677,10 @@ def _check_of(wanted: Format) -> Callable[[Any], None]:
                 )
 
         return check_picture
+    if wanted.carrier is Carrier.TENSOR:
+        return _check_tensor
+    if wanted.kind is Kind.ARRAY:
+        return _check_shaped
     if wanted.carrier is Carrier.ARRAY:
         rank = 3 if wanted.kind is Kind.PICTURE else 2
 
@@ -611,6 +699,18 @@ def _check_of(wanted: Format) -> Callable[[Any], None]:
     if wanted.kind is Kind.RECORD:
         return _check_type(dict)
     return lambda value: None
+
+
+def _check_shaped(value: Any) -> None:
+    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        raise TypeError(f"gave {type(value).__name__}; it should be an array")
+
+
+def _check_tensor(value: Any) -> None:
+    shape, dtype = tuple(getattr(value, "shape", ())), str(getattr(value, "dtype", "no dtype"))
+    if len(shape) != 3 or shape[0] != 3 or dtype != "torch.float32":
+        kind = type(value).__name__
+        raise TypeError(f"gave {kind} {shape} of {dtype}; it should be (3, H, W) torch.float32")
 
 
 def _check_type(cls: type) -> Callable[[Any], None]:

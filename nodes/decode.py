@@ -1,14 +1,14 @@
 """Read pictures and sound from a file or a stream."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import av
 
-from composer import Context, Fixed, Layouts, Node, Picture, ReadFile, Sound
+from composer import Context, Fixed, Frame, Layouts, Node, Picture, ReadFile, Sound, lanes, tensors
 from composer.errors import MediaError
-from composer.formats import LAYOUTS
-from composer.media import live, reader
+from composer.formats import LAYOUTS, Carrier, OrTensor
+from composer.media import live, pixels, reader
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
     from composer.media.live import LiveReader
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
 
 
 # Not Own: the decoder may still look at the pictures it gave.
-Decoded: TypeAlias = Annotated[Picture, Layouts(*LAYOUTS)]
+Decoded: TypeAlias = Annotated[Picture, Layouts(*LAYOUTS), OrTensor()]
 
 
 class Tracks(NamedTuple):
@@ -39,8 +39,11 @@ class Decode(Node):
     out. A row of pictures is written `frames/%03d.png`; it runs at 25 pictures per second.
 
     A session reads what its caller sends: times are those of the stream, sound is always samples,
-    and nothing comes before the first key picture.
+    and nothing comes before the first key picture. Where the next node works on CUDA, a session's
+    pictures are decoded there and stay there; those of files are decoded here and brought there.
     """
+
+    devices = ("cpu", "cuda")
 
     path: str = ReadFile(
         "",
@@ -58,6 +61,8 @@ class Decode(Node):
     )
 
     _reader: "Reader | LiveReader | None" = None
+    _device: str = ""
+    """Where tensors are wanted, "" for pictures."""
 
     @property
     def damaged(self) -> int:
@@ -66,13 +71,17 @@ class Decode(Node):
 
     def setup(self, ctx: Context) -> None:
         image, audio = ctx.outputs.get("image"), ctx.outputs.get("audio")
+        layout = image.layout if image is not None else ""
+        if image is not None and image.carrier is Carrier.TENSOR:
+            self._device, layout = image.device, "yuv420p"
         if ctx.ingress is not None and not self.path:
             self._reader = live.LiveReader(
                 ctx.ingress,
-                layout=image.layout if image is not None else "",
+                layout=layout,
                 sound=audio is not None,
                 max_fps=self.max_fps,
                 threads=self.threads or 1,
+                device=self._device if self._device != "cpu" else "",
             )
             return
         source = ctx.source
@@ -82,7 +91,7 @@ class Decode(Node):
             raise MediaError("there is nothing to read: give --input FILE")
         self._reader = reader.Reader(
             source,
-            layout=image.layout if image is not None else "",
+            layout=layout,
             sound=audio.carrier if audio is not None else None,
             max_fps=self.max_fps,
             threads=self.threads,
@@ -90,11 +99,22 @@ class Decode(Node):
 
     def process(self) -> Iterator[Tracks]:
         assert self._reader is not None  # setup() made it
+        if self._device:
+            lanes.enter(self._device)
         for item in self._reader.read():
             if isinstance(item, av.VideoFrame):
-                yield Tracks(image=item)
+                yield Tracks(image=self._there(item) if self._device else item)
             else:
                 yield Tracks(audio=item)  # type: ignore[arg-type]  # a packet is Sound, too
+
+    def _there(self, image: "av.VideoFrame") -> Any:
+        assert image.pts is not None  # the readers see to it
+        assert image.time_base is not None
+        if image.format.name == "cuda":
+            tensor = tensors.from_hardware(image)
+        else:
+            tensor = tensors.upload(image, self._device, lanes.pinned(self._device))
+        return Frame(tensor, image.pts, image.time_base, pixels.tags(image))
 
     def close(self) -> None:
         if self._reader is not None:

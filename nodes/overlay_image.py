@@ -63,7 +63,7 @@ class OverlayImage(Node):
     width: int | None = Live(None, ge=1, le=16_384, description="pixels; empty follows the file")
     height: int | None = Live(None, ge=1, le=16_384, description="pixels; empty follows the file")
 
-    _still: Image = PrivateAttr()
+    _still: Image | None = PrivateAttr(default=None)
     _shelf: Shelf = PrivateAttr()
 
     def setup(self, ctx: Context) -> None:
@@ -72,23 +72,25 @@ class OverlayImage(Node):
         self._shelf = sprite.Shelf()
 
     def process(self, image: OwnYUV) -> OwnYUV:
-        width, height = self._measure()
+        still = self._still
+        assert still is not None  # setup() read it
+        width, height = self._measure(still)
         x, y = place(self.x, width, image.width), place(self.y, height, image.height)
         self._shelf.stamp(
             image,
             (width, height),
             (x, y, x + width, y + height),
-            lambda part: np.asarray(scaled(self._still, width, height, part)),
+            lambda part: np.asarray(scaled(still, width, height, part)),
             opacity=self.opacity,
         )
         return image
 
     def close(self) -> None:
-        del self._still
+        self._still = None
 
-    def _measure(self) -> tuple[int, int]:
+    def _measure(self, still: Image) -> tuple[int, int]:
         """Width and height of the still as it is laid on."""
-        width, height = float(self._still.width), float(self._still.height)
+        width, height = float(still.width), float(still.height)
         if self.width is not None:
             width, height = self.width, self.height or height * self.width / width
         elif self.height is not None:

@@ -1,5 +1,6 @@
 """The command as a person calls it: exit codes, what goes where, Ctrl-C."""
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import av
 import pytest
 
+from tests import networks
 from tests.clips import BIKES, BUNNY, ROOT, fetched
 
 PLAIN = "version: 1\nnodes:\n  source: {type: decode}\n  out: {type: encode, preset: ultrafast}\n"
@@ -164,3 +166,101 @@ def test_an_output_goes_to_the_encoder_that_names_no_file(tmp_path: Path) -> Non
     done = byoc("run", "both.yaml", "--output", "first.mp4", cwd=tmp_path)
     assert done.returncode == 2
     assert "say which node writes it, as out=FILE (out, second)" in done.stderr
+
+
+# weights
+
+
+def test_a_pipeline_without_weights_has_nothing_to_fetch(tmp_path: Path) -> None:
+    done = byoc("fetch", pipeline(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "no weights to fetch\n", "")
+
+
+def with_model(folder: Path, address: str) -> Path:
+    node = f"  m: {{type: onnx, post: image, model: '{address}'}}\n"
+    return pipeline(folder, PLAIN.replace("  out:", f"{node}  out:"))
+
+
+def test_weights_that_are_here_are_not_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BYOC_CACHE", str(tmp_path / "cache"))
+    model = networks.identity()
+    digest = hashlib.sha256(model).hexdigest()
+    place = tmp_path / "cache" / "weights" / digest[:2] / digest
+    place.parent.mkdir(parents=True)
+    place.write_bytes(model)
+    # There is no such package: whoever asked for it would fail.
+    address = f"pypi://byoc-has-no-such-package==1.0/models/m.onnx#sha256={digest}"
+    file = with_model(tmp_path, address)
+    done = byoc("fetch", file, file)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"m.onnx: {place}\n", "")
+
+
+def test_weights_that_cannot_be_fetched_are_told_and_the_others_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BYOC_CACHE", str(tmp_path / "cache"))
+    text = with_model(tmp_path, f"https://127.0.0.1:1/a.onnx#sha256={'a' * 64}").read_text()
+    more = text.replace("  m:", "  n:").replace("a.onnx", "b.onnx").replace("a" * 64, "b" * 64)
+    other = tmp_path / "other.yaml"
+    other.write_text(more)
+    done = byoc("fetch", tmp_path / "pipeline.yaml", other)
+    assert (done.returncode, done.stdout) == (1, "")
+    refused = "ConnectionRefusedError: [Errno 111] Connection refused"
+    assert done.stderr.splitlines() == [
+        f"byoc: cannot fetch 'https://127.0.0.1:1/a.onnx': {refused}",
+        f"byoc: cannot fetch 'https://127.0.0.1:1/b.onnx': {refused}",
+    ]
+
+
+def test_fetch_of_a_broken_file_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+    done = byoc("fetch", pipeline(tmp_path, PLAIN.replace("decode", "decoed")))
+    assert done.returncode == 1
+    assert "unknown-node: no node type 'decoed'" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_weights_that_were_not_fetched_are_asked_for_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("BYOC_CACHE", str(tmp_path / "cache"))
+    file = with_model(tmp_path, f"https://models.test/m.onnx#sha256={'a' * 64}")
+    checked = byoc("check", file)
+    assert (checked.returncode, checked.stdout) == (0, f"{file}: fine\n")
+    ends = ("--input", BIKES, "--output", tmp_path / "out.mp4")
+    done = byoc(command, file, *(ends if command == "run" else ("--port", "0")))
+    assert (done.returncode, done.stdout) == (1, "")
+    said = done.stderr.splitlines()
+    assert said[0].endswith(
+        "pipeline.yaml:4:39: not-fetched: nodes.m.model: m.onnx ('https://models.test/m.onnx')"
+        " is not on this machine"
+    )
+    assert said[-2].endswith(" fetch it first: byoc fetch FILE")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_model_that_does_not_load_ends_the_run_with_its_reason(tmp_path: Path) -> None:
+    networks.write(tmp_path, "m.onnx", networks.breaking(0))
+    text = PLAIN.replace("{type: decode}", "{type: test_source, width: 64, height: 48}")
+    node = "  m: {type: onnx, post: image, model: m.onnx}\n"
+    file = pipeline(tmp_path, text.replace("  out:", f"{node}  out:"))
+    done = byoc("run", file, "--output", tmp_path / "out.mp4")
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "byoc: node 'm' failed in setup(): ModelFailed: it does not run on an empty picture:"
+    )
+
+
+def test_a_run_tells_where_its_model_ran(tmp_path: Path) -> None:
+    networks.write(tmp_path, "m.onnx", networks.inverted())
+    text = PLAIN.replace(
+        "{type: decode}", "{type: test_source, width: 64, height: 48, duration: 1}"
+    )
+    node = "  m: {type: onnx, post: image, model: m.onnx}\n"
+    file = pipeline(tmp_path, text.replace("  out:", f"{node}  out:"))
+    done = byoc("run", file, "--output", tmp_path / "out.mp4", "--json")
+    assert done.returncode == 0, done.stderr
+    account = json.loads(done.stdout)
+    about = account["nodes"]["m"]["about"]
+    assert (about["provider"], about["items"]) == ("CPUExecutionProvider", account["frames_in"])

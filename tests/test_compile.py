@@ -1,11 +1,15 @@
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from composer.compile import compile_file, plan_of
+from composer.compile import Compiled, compile_file, plan_of, ready
 from composer.errors import PipelineInvalid
+from composer.models import weights
 from composer.plan import Mode
-from tests import stubs
+from composer.registry import Registry
+from nodes.onnx import Onnx
+from tests import networks, stubs
 
 
 def written(folder: Path, text: str, name: str = "p.yaml") -> Path:
@@ -60,3 +64,87 @@ def test_the_environment_is_that_which_was_given(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         compile_file(tmp_path / "none.yaml", stubs.registry(), {})
+
+
+# weights
+
+MODEL = networks.identity()
+SHA256 = hashlib.sha256(MODEL).hexdigest()
+REMOTE = f"https://models.test/m.onnx#sha256={SHA256}"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BYOC_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def compiled(path: Path) -> Compiled:
+    made = compile_file(path, stubs.registry(onnx=Onnx), {})
+    assert not made.problems, made.problems
+    return made
+
+
+def kept() -> None:
+    """Put the model where it is kept once it was fetched."""
+    place = weights.place(weights.parse(REMOTE))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(MODEL)
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_file_whose_weights_were_not_fetched_has_a_plan_and_is_not_ready(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "nodes:\n  s: {type: count}\n"
+        f"  m: {{type: onnx, post: image, model: '{REMOTE}'}}\n  o: {{type: collect}}\n",
+    )
+    made = compiled(path)
+    assert plan_of(made).steps["m"].type == "onnx"
+    with pytest.raises(PipelineInvalid) as caught:
+        ready(made)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.message, problem.hint) == (
+        "not-fetched",
+        "nodes.m.model: m.onnx ('https://models.test/m.onnx') is not on this machine",
+        "fetch it first: byoc fetch FILE",
+    )
+    assert problem.span is not None
+    assert (problem.span.line, problem.span.column) == (4, 39)
+    kept()
+    ready(compiled(path))
+
+
+def test_weights_beside_the_file_need_not_be_fetched(tmp_path: Path) -> None:
+    networks.write(tmp_path, "m.onnx", MODEL)
+    text = (
+        "nodes: {s: {type: count}, m: {type: onnx, model: m.onnx, post: image}, o: {type: collect}}"
+    )
+    made = compiled(written(tmp_path, text))
+    ready(made)
+    assert made.graph is not None
+    assert [each.address for each in made.graph.weights] == ["m.onnx"]
+
+
+@pytest.mark.usefixtures("cache")
+def test_weights_that_several_nodes_load_are_listed_once(tmp_path: Path) -> None:
+    node = f"{{type: onnx, post: image, model: '{REMOTE}'}}"
+    written(tmp_path, f"nodes: {{m: {node}}}\n", "part.yaml")
+    path = written(
+        tmp_path,
+        f"nodes: {{s: {{type: count}}, a: {node}, b: {{type: pipeline, file: part.yaml}},"
+        " c: {type: pipeline, file: part.yaml}, o: {type: collect}}\n",
+    )
+    made = compiled(path)
+    assert made.graph is not None
+    assert [each.address for each in made.graph.weights] == ["https://models.test/m.onnx"]
+    with pytest.raises(PipelineInvalid) as caught:
+        ready(made)
+    assert [Path(each.file).name for each in caught.value.problems] == ["p.yaml", "part.yaml"]
+
+
+def test_what_has_problems_is_not_asked_for_its_weights(tmp_path: Path) -> None:
+    broken = compile_file(written(tmp_path, "nodes: {}\n"), Registry.installed(), {})
+    ready(broken)
+    with pytest.raises(PipelineInvalid):
+        plan_of(broken)

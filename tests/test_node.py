@@ -159,14 +159,14 @@ def not_imported(self: Any, image: "Tensor") -> RGB:  # type: ignore[name-define
         ),
         pytest.param(
             no_format,
-            "process() has 'image' as int, which is not a Format; there are Picture, RGB, Mask,"
-            " Audio, Detections and Record",
+            "process() has 'image' as int, which is not a Format; there are Picture, RGB,"
+            " Tensor, Mask, Audio, Array, Detections and Record",
             id="input of no Format",
         ),
         pytest.param(
             gives_no_format,
-            "process() gives str, which is not a Format; there are Picture, RGB, Mask, Audio,"
-            " Detections and Record",
+            "process() gives str, which is not a Format; there are Picture, RGB, Tensor,"
+            " Mask, Audio, Array, Detections and Record",
             id="output of no Format",
         ),
         pytest.param(

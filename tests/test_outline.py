@@ -39,7 +39,7 @@ def test_the_plan_as_text() -> None:
         "  t (tint): rgb24 array -> rgb24 array\n"
         "\n"
         "stage t:yuv420p\n"
-        "  inbox in: 4 wait from t.image\n"
+        "  inbox in: 9 wait from t.image\n"
         "  t:yuv420p (convert): rgb24 array -> yuv420p\n"
         "\n"
         "stage b\n"

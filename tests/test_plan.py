@@ -1,9 +1,21 @@
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import pytest
 
-from composer import RGB, YUV, Detections, Layouts, Node, OwnYUV, Picture, Record
+from composer import (
+    RGB,
+    YUV,
+    Batching,
+    Detections,
+    Layouts,
+    Mask,
+    Node,
+    OwnYUV,
+    Picture,
+    Record,
+    cuda,
+)
 from composer import plan as plans
 from composer.plan import Mode, Plan
 from tests import stubs
@@ -77,6 +89,23 @@ def test_outputs_of_one_node_do_not_share_a_converter() -> None:
         ("image", "split.image:rgb24array"),
         ("other", "split.other:rgb24array"),
     ]
+
+
+def test_a_mask_and_a_picture_of_one_node_do_not_share_a_converter() -> None:
+    class Cut(NamedTuple):
+        front: RGB
+        inside: Mask
+
+    class Matte(Node):
+        def process(self, image: RGB) -> Cut:
+            raise NotImplementedError
+
+    plan = nodes(
+        "s: {type: count}, m: {type: matte}, a: {type: collect, in: m.front},"
+        " b: {type: collect, in: m.inside}",
+        matte=Matte,
+    )
+    assert converters(plan)[1:] == ["m.front:yuv420p", "m.inside:yuv420p"]
 
 
 def test_a_preferred_layout_is_not_worth_a_conversion() -> None:
@@ -204,6 +233,79 @@ def test_concurrency_is_the_number_of_workers() -> None:
     assert {stage.name: stage.workers for stage in plan.stages} == {"s": 1, "a": 3, "o": 1}
 
 
+class Net(Node):
+    """Waits for something outside Python, like a model."""
+
+    stateless = blocking = overlaps = batches = True
+    devices = ("cpu", "cuda")
+
+    def process(self, image: RGB) -> Detections:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("options", "mode", "workers"),
+    [
+        pytest.param("", Mode.FILE, 2, id="file"),
+        pytest.param("", Mode.LIVE, 1, id="live"),
+        pytest.param("batch: {max: 6}", Mode.FILE, 6, id="batch on a file"),
+        pytest.param("batch: {max: 1}", Mode.FILE, 2, id="batch of one"),
+        pytest.param("batch: {max: 6}", Mode.LIVE, 1, id="batch of sessions"),
+        pytest.param("concurrency: 1", Mode.FILE, 1, id="one was asked for"),
+        pytest.param("concurrency: 3, batch: {max: 6}", Mode.FILE, 3, id="three were asked for"),
+        pytest.param("concurrency: 3", Mode.LIVE, 3, id="three were asked for, live"),
+    ],
+)
+def test_on_files_a_model_has_threads_for_its_batch_and_two_at_least(
+    options: str, mode: Mode, workers: int
+) -> None:
+    plan = nodes(f"s: {{type: count}}, m: {{type: net, {options}}}, o: {{type: end}}", mode,
+                 net=Net, end=End)  # fmt: skip
+    assert {stage.name: stage.workers for stage in plan.stages}["m"] == workers
+
+
+class End(Node):
+    def process(self, detections: Detections) -> None:
+        raise NotImplementedError
+
+
+def test_a_model_with_state_has_one_thread() -> None:
+    class Remembering(Net):
+        stateless = False
+
+    plan = nodes("s: {type: count}, m: {type: net}, o: {type: end}", net=Remembering, end=End)
+    assert {stage.name: stage.workers for stage in plan.stages}["m"] == 1
+
+
+# devices and batches
+
+
+@pytest.mark.parametrize(
+    ("option", "device"),
+    [
+        pytest.param("device: cpu", "cpu", id="cpu"),
+        pytest.param("device: cuda", "cuda:0", id="the first of several"),
+        pytest.param("device: 'cuda:1'", "cuda:1", id="the second"),
+        pytest.param("device: auto", "cuda:0" if cuda.count() else "cpu", id="what there is"),
+        pytest.param("every: 1", "cuda:0" if cuda.count() else "cpu", id="nothing said"),
+    ],
+)
+def test_the_plan_says_where_a_node_runs(option: str, device: str) -> None:
+    text = f"s: {{type: count}}, m: {{type: net, {option}}}, o: {{type: end}}"
+    plan = nodes(text, net=Net, end=End)
+    assert (plan.steps["m"].device, plan.steps["s"].device) == (device, "cpu")
+    assert plans.as_data(plan)["steps"]["m"]["device"] == device
+
+
+def test_the_plan_says_how_many_frames_go_in_one_call() -> None:
+    text = "s: {type: count}, m: {type: net, batch: {max: 6}}, n: {type: net, in: s}"
+    plan = nodes(f"{text}, o: {{type: end, in: m}}, p: {{type: end, in: n}}", net=Net, end=End)
+    assert plan.steps["m"].batch == Batching(6, 4.0)
+    steps = plans.as_data(plan)["steps"]
+    assert steps["m"]["batch"] == {"most": 6, "delay_ms": 4.0}
+    assert "batch" not in steps["n"]
+
+
 # inboxes
 
 
@@ -238,6 +340,33 @@ def test_an_inbox_drops_before_the_converter_that_works_for_it_alone() -> None:
     plan = nodes("s: {type: count}, o: {type: show, queue: 1, on_full: drop_oldest}")
     assert inboxes(plan) == {"s:rgb24array.in": "1 drop_oldest"}
     assert stages(plan) == [("s",), ("s:rgb24array", "o")]
+
+
+def test_an_inbox_of_several_workers_lies_behind_the_converter() -> None:
+    text = "s: {type: count}, m: {type: net, queue: 9}, o: {type: end}"
+    found = inboxes(nodes(text, net=Net, end=End))
+    assert (found["s:rgb24array.in"], found["m.image"]) == ("4 wait", "9 wait")
+
+
+def test_an_inbox_lies_on_both_sides_of_a_converter_with_a_thread_of_its_own() -> None:
+    # If only one of them waited, the other would drop what this node should not miss.
+    text = "s: {type: count}, m: {type: net, queue: 9, on_full: wait}, o: {type: end}"
+    found = inboxes(nodes(text, Mode.LIVE, net=Net, end=End))
+    assert (found["s:rgb24array.in"], found["m.image"]) == ("9 wait", "9 wait")
+
+
+def test_an_inbox_of_a_join_holds_for_its_converters() -> None:
+    class Pair(Node):
+        def process(self, image: RGB, other: YUV) -> None:
+            raise NotImplementedError
+
+    text = "s: {type: count}, t: {type: count}, p: {type: pair, in: {image: s, other: t}, queue: 7}"
+    found = inboxes(nodes(text, Mode.LIVE, pair=Pair))
+    assert found == {
+        "s:rgb24array.in": "7 drop_oldest",
+        "p.image": "7 drop_oldest",
+        "p.other": "7 drop_oldest",
+    }
 
 
 def test_an_inbox_does_not_drop_for_others_that_share_the_converter() -> None:

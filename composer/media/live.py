@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 import av
+from av.codec.hwaccel import HWAccel
 
 from composer.media import pixels
 from composer.media.mpegts import CLOCK, Track, Unit
@@ -33,7 +34,8 @@ class LiveReader:
     """Decodes an iterable of Units, and of anything else where units are missing.
 
     layout: the pixel layout of the pictures, "" for none. sound: whether samples are wanted.
-    max_fps: 0 for all pictures; the rest are left out by their time.
+    max_fps: 0 for all pictures; the rest are left out by their time. device: cuda:0, say, to decode
+    there where it can; such pictures stay there, in FFmpeg's format `cuda`.
     """
 
     def __init__(
@@ -45,12 +47,13 @@ class LiveReader:
         max_fps: float = 0,
         threads: int = 1,
         max_pixels: int = MOST_PIXELS,
+        device: str = "",
     ) -> None:
         self.damaged = 0
         """Units that could not be decoded, and pictures decoded in part."""
 
         self._units, self._layout, self._sound = units, layout, sound
-        self._threads, self._max_pixels = threads, max_pixels
+        self._threads, self._max_pixels, self._device = threads, max_pixels, device
         self._pace = Pace(max_fps) if max_fps else None
         timeline = Timeline(Fraction(0), wraps=True, back=BACK_SECONDS)
         self._clocks = {
@@ -84,7 +87,7 @@ class LiveReader:
                 return  # nothing can be seen before the first key picture
             if decoder is not None:
                 yield from self._stamped(kind, decoder.finish())
-            decoder = _Decoder(unit.track, self._threads, self._max_pixels)
+            decoder = _Decoder(unit.track, self._threads, self._max_pixels, self._device)
             self._decoders[kind] = decoder
         frames = decoder.decode(unit, self._unwrapped)
         if decoder.failed:
@@ -111,7 +114,7 @@ class LiveReader:
             return
         image.duration = 0
         image.pts, image.time_base, image.pict_type = pts, TIME_BASE, 0
-        yield pixels.convert(image, self._layout)
+        yield image if image.format.name == "cuda" else pixels.convert(image, self._layout)
 
     def _count_damaged(self) -> None:
         self.damaged += 1
@@ -146,15 +149,27 @@ class _Unwrapped:
         return ticks
 
 
+def _hardware(device: str) -> Any:
+    """NVDEC, its pictures left on the device. What it cannot decode FFmpeg decodes on the host."""
+    index = device.partition(":")[2] or "0"
+    # torch has made the context already, and FFmpeg refuses to make it with flags of its own
+    # (PyAV #2339): it takes the one that is this thread's.
+    shared = {"primary_ctx": "0", "current_ctx": "1"}
+    return HWAccel(
+        "cuda", device=index, allow_software_fallback=True, options=shared, is_hw_owned=True
+    )
+
+
 class _Decoder:
     """The decoder of one track."""
 
-    def __init__(self, track: Track, threads: int, max_pixels: int) -> None:
+    def __init__(self, track: Track, threads: int, max_pixels: int, device: str = "") -> None:
         self.track: Final = track
         self.failed = False
         """Whether the last unit could not be decoded."""
 
-        context: Any = av.CodecContext.create(track.codec, "r")
+        there = _hardware(device) if device and track.kind == "video" else None
+        context: Any = av.CodecContext.create(track.codec, "r", hwaccel=there)
         if track.extradata:
             context.extradata = track.extradata
         if track.channels:

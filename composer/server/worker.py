@@ -15,8 +15,9 @@ from typing import Any, Final
 from aiohttp import web
 
 from composer import executor
-from composer.compile import Compiled, plan_of
-from composer.errors import SettingsInvalid
+from composer.compile import Compiled, plan_of, ready
+from composer.errors import NodeFailed, SettingsInvalid
+from composer.models.pool import POOL
 from composer.plan import Mode, Plan
 from composer.registration import Offered, Registration
 from composer.server import bodies, hardware, metrics, openapi, process
@@ -37,6 +38,9 @@ MOST_BODY: Final = 12 * 1024 * 1024
 
 HEAD_SECONDS: Final = 20.0
 """How long the head of a request may take to come, and a connection may be idle."""
+
+LEASES_PER_MODEL: Final = 2
+"""What a node leases: its model, and its turn at it."""
 
 FORCED: Final = 128 + signal.SIGTERM
 """Exit code when a second signal came."""
@@ -132,8 +136,16 @@ class Worker:
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def _prepare(self) -> None:
+        """Load libraries and models before the first session, and keep the models after the last.
+
+        Raises NodeFailed.
+        """
+        nodes = [step.settings for each in self.offers for step in each.plan.steps.values()]
+        shared = sum(1 for node in nodes if node is not None and type(node).shared)
+        POOL.idle = max(POOL.idle, LEASES_PER_MODEL * shared)
         for offer in self.offers:
             await asyncio.to_thread(executor.prepare, offer.plan)
+            await asyncio.to_thread(executor.preload, offer.plan)
         self.ready.set()
 
     def _register(self, http: Http, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
@@ -283,6 +295,7 @@ def offers(files: Sequence[tuple[Path, Compiled]], settings: Settings) -> list[O
     """
     made: list[Offer] = []
     for file, compiled in files:
+        ready(compiled)
         plan = plan_of(compiled, Mode.LIVE)
         alone = settings.name if len(files) == 1 else ""
         name = alone or plan.graph.capability or file.stem
@@ -305,12 +318,16 @@ def offers(files: Sequence[tuple[Path, Compiled]], settings: Settings) -> list[O
 
 
 def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> int:
-    """Serve until SIGTERM or SIGINT; gives the exit code. Raises OSError where a port is taken."""
+    """Serve until SIGTERM or SIGINT; gives the exit code.
+
+    Raises OSError where a port is taken, NodeFailed where a model cannot be loaded.
+    """
     try:
         asyncio.run(_serve(offers, settings, say))
     except BaseExceptionGroup as group:  # of the worker's task group
-        if len(group.exceptions) == 1 and isinstance(group.exceptions[0], OSError):
-            raise group.exceptions[0] from None
+        first = group.exceptions[0]
+        if len(group.exceptions) == 1 and isinstance(first, OSError | NodeFailed):
+            raise first from None
         raise
     left = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
     if any(name.startswith(("stage ", "setup ")) for name in left):

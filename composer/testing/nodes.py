@@ -108,8 +108,8 @@ def bench(
         sink=sink,
         live=live,
     )
-    node.setup(ctx)
     try:
+        node.setup(ctx)
         yield Bench(node)
     finally:
         node.close()

@@ -6,12 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from composer import Context
+from composer.models.engine import Engine
+from composer.models.pool import POOL
 from composer.server import routes
 from composer.server import worker as workers
 from composer.server.manifest import manifest
@@ -19,7 +24,10 @@ from composer.server.worker import Offer, Worker
 from composer.session import Reason
 from composer.testing.orchestrator import Orchestrator
 from composer.trickle.http import open_http
+from nodes.onnx import Onnx
+from tests import networks
 from tests.server.streams import QUICK, live_plan, numbers, pieces, ran, serving
+from tests.stubs import reach
 
 BRIGHT = """
 capability: bright
@@ -296,3 +304,128 @@ def test_a_worker_loads_nothing_that_its_pipeline_does_not_use(tmp_path: Path) -
         assert worker.wait(20) == 0
     assert "libavcodec" in mapped
     assert not [name for name in ("_imaging", "onnxruntime", "libtorch") if name in mapped]
+
+
+# models
+
+
+class Gated(Onnx):
+    """An ONNX model whose loading ends when a test lets it."""
+
+    loading: ClassVar[threading.Event]
+    allowed: ClassVar[threading.Event]
+    loads: ClassVar[list[str]]
+
+    def load(self, ctx: Context) -> Engine:
+        self.loads.append(self.model)
+        self.loading.set()
+        reach(self.allowed)
+        return super().load(ctx)
+
+
+@pytest.fixture
+def gated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Gated]]:
+    """The node, its model below the working folder, and a pool of its own."""
+
+    class Here(Gated):
+        loading, allowed = threading.Event(), threading.Event()
+        loads: ClassVar[list[str]] = []
+
+    networks.write(tmp_path, "m.onnx", networks.identity())
+    monkeypatch.chdir(tmp_path)
+    POOL.clear()
+    monkeypatch.setattr(POOL, "idle", 0)
+    yield Here
+    POOL.clear()
+    assert POOL.sizes() == {}
+
+
+SAME = """
+nodes:
+  source: {type: decode}
+  m: {type: gated, model: m.onnx, post: image, queue: 300, on_full: wait}
+  out: {type: encode, keyframe_s: 0.4, queue: 300, on_full: wait}
+"""
+
+
+def holds() -> list[int]:
+    """How many nodes hold each model that is in memory."""
+    return [
+        count for key, count in POOL.sizes().items() if isinstance(key, tuple) and key[0] == "onnx"
+    ]
+
+
+def test_a_worker_is_loading_until_its_models_are_there(gated: type[Gated]) -> None:
+    async def test() -> None:
+        plan = live_plan(SAME, gated=gated)
+        worker = Worker([Offer("cap", plan, manifest("cap", plan))], port=0, timing=QUICK)
+        ready = asyncio.Event()
+
+        async def listening(here: Worker) -> None:
+            ready.set()
+            async with http.get(f"{here.address}/health") as answer:
+                assert await answer.json() == {"status": "IDLE"}
+
+        async with open_http() as http, asyncio.TaskGroup() as group:
+            group.create_task(worker.run(listening))
+            await asyncio.to_thread(reach, gated.loading)
+            async with http.get(f"{worker.address}/health") as answer:
+                assert await answer.json() == {"status": "LOADING"}
+            assert not ready.is_set()
+            gated.allowed.set()
+        assert holds() == [0]
+
+    ran(test)
+
+
+def test_eight_streams_share_one_model_and_it_outlives_the_last(gated: type[Gated]) -> None:
+    gated.allowed.set()
+
+    async def test() -> None:
+        async with serving(SAME, nodes={"gated": gated}, capacity=8) as stage:
+            assert (holds(), gated.loads) == ([0], ["m.onnx"])
+            streams = [await stage.start() for _ in range(8)]
+            for each in streams:
+                await each.publish(pieces(10), speed=4)
+            for each in streams:
+                await each.until(lambda each=each: len(numbers(each.output)) == 10)  # type: ignore[misc]
+                assert numbers(each.output) == list(range(10))
+            assert holds() == [8]
+            session = stage.sessions[streams[0].name]
+            about = session.status()["inference_status"]["models"]["m"]
+            assert (about["provider"], about["items"]) == ("CPUExecutionProvider", 80)
+            for each in streams:
+                assert (await each.stop())[0] == 200
+            assert holds() == [0]
+            late = await stage.start()
+            await late.publish(pieces(10), speed=4)
+            await late.until(lambda: len(numbers(late.output)) == 10)
+            assert (holds(), gated.loads) == ([1], ["m.onnx"])
+            await late.stop()
+
+    ran(test)
+
+
+def test_a_model_that_cannot_be_loaded_ends_the_worker_with_its_reason(tmp_path: Path) -> None:
+    model = networks.network(
+        "x: float32 1x3xHxW",
+        "y: float32 1x3xHxW",
+        networks.node("Add", "x one", "y"),
+        weights={"one": ("int64", [], [1])},
+    )
+    networks.write(tmp_path, "m.onnx", model)
+    (tmp_path / "p.yaml").write_text("version: 1" + SAME.replace("gated", "onnx"))
+    byoc = str(Path(sys.executable).with_name("byoc"))
+    done = subprocess.run(
+        [byoc, "serve", "p.yaml", "--port", "0"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "byoc: node 'm' failed in setup(): ModelFailed: ONNX Runtime cannot load it: cpu: " in (
+        done.stderr
+    )
+    assert "Traceback" not in done.stderr

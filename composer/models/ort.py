@@ -1,0 +1,204 @@
+"""ONNX Runtime: an ONNX file as an Engine, on the CPU or on CUDA."""
+
+import importlib.metadata
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from composer import cuda, lazy
+from composer.models.engine import ModelFailed
+from composer.models.onnxfile import Signature
+
+with lazy.deferred():
+    import numpy as np
+    import onnxruntime as ort
+    import torch
+
+    from composer import lanes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+log: Final = logging.getLogger(__name__)
+
+PROVIDERS: Final[Mapping[str, str]] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How a model is to run. providers: in order of preference; threads: 0 for all cores.
+
+    engines: a folder where TensorRT keeps what it built, "" for nowhere.
+    """
+
+    device: str = "cpu"
+    providers: tuple[str, ...] = ()
+    threads: int = 0
+    engines: str = ""
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        return self.providers or (self.device.partition(":")[0],)
+
+    @property
+    def index(self) -> int:
+        return int(self.device.partition(":")[2] or 0)
+
+
+def check_builds() -> None:
+    """Raises ModelFailed where both builds of ONNX Runtime are installed, or none is.
+
+    They share a folder: whichever came last wins, and nobody can say which that was.
+    """
+    found = [name for name in ("onnxruntime", "onnxruntime-gpu") if _is_installed(name)]
+    if len(found) == 2:
+        raise ModelFailed(
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; run"
+            " `pip uninstall -y onnxruntime onnxruntime-gpu`, then"
+            " `pip install 'byoc-composer[gpu]'` (or [cpu])"
+        )
+    if not found:
+        raise ModelFailed(
+            "ONNX Runtime is not installed; run `pip install 'byoc-composer[cpu]'`,"
+            " or [gpu] for CUDA"
+        )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+class OrtModel:
+    """An ONNX model that ONNX Runtime has loaded."""
+
+    def __init__(self, model: bytes | str, signature: Signature, running: Running) -> None:
+        """model: the file's bytes, or its path where its weights lie in files beside it.
+
+        Raises ModelFailed, also when it would run elsewhere than where it was asked to.
+        """
+        check_builds()
+        self.signature: Final = signature
+        self._running = running
+        # A session on CUDA computes on a lane of ours from its beginning to its end.
+        on_cuda = running.device != "cpu" and cuda.has(running.device) and cuda.has_torch()
+        self._lane: lanes.Lane | None = lanes.Lane(running.device) if on_cuda else None
+        self._session = self._created(model)
+        self._run_options = ort.RunOptions()
+        if on_cuda:
+            # Who takes the outputs waits for our lane on the device; the host need not.
+            self._run_options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+        self.provider: Final = self._session.get_providers()[0]
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        return {
+            "engine": f"onnxruntime {ort.__version__}",
+            "provider": self.provider,
+            "device": self._running.device if self.provider != PROVIDERS["cpu"] else "cpu",
+        }
+
+    def run(
+        self, feeds: "Mapping[str, NDArray[Any]]", outputs: Sequence[str]
+    ) -> "dict[str, NDArray[Any]]":
+        given = self._session.run(list(outputs), dict(feeds))
+        return dict(zip(outputs, given, strict=True))
+
+    @property
+    def lane(self) -> "lanes.Lane":
+        if self._lane is None:
+            self._lane = lanes.Lane(self._running.device)
+        return self._lane
+
+    def run_there(self, feeds: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+        """Inputs are read where they lie, and outputs stay (onnxruntime.ai, "I/O Binding")."""
+        binding = self._session.io_binding()
+        kept = {name: _contiguous(each) for name, each in feeds.items()}
+        for name, each in kept.items():
+            if isinstance(each, np.ndarray):
+                binding.bind_cpu_input(name, each)
+                continue
+            dtype = np.dtype(str(each.dtype).removeprefix("torch."))
+            binding.bind_input(
+                name, each.device.type, self._running.index, dtype, each.shape, each.data_ptr()
+            )
+        there = "cpu" if self._running.device == "cpu" else "cuda"
+        for name in outputs:
+            binding.bind_output(name, there, self._running.index)
+        self._session.run_with_iobinding(binding, self._run_options)
+        given = binding.get_outputs()
+        return {name: torch.from_dlpack(each) for name, each in zip(outputs, given, strict=True)}
+
+    def close(self) -> None:
+        if self._lane is not None:
+            self._lane.close()
+        del self._session
+
+    def _created(self, model: bytes | str) -> "ort.InferenceSession":
+        """A session on the first provider that really takes the model."""
+        said = []
+        for name in self._running.wanted:
+            try:
+                session = self._session_on(name, model)
+            except Exception as exc:  # noqa: BLE001 - pybind raises classes of its own, see below
+                said.append(f"{name}: {_first_line(exc)}")
+                continue
+            # Where CUDA cannot be loaded a session is made all the same, on the CPU.
+            if session.get_providers()[0] == PROVIDERS[name]:
+                if said:
+                    log.warning("runs on %s, since %s", name, "; ".join(said))
+                return session
+            said.append(f"{name}: ONNX Runtime took {session.get_providers()[0]} instead")
+        raise ModelFailed(f"ONNX Runtime cannot load it: {'; '.join(said)}")
+
+    def _session_on(self, name: str, model: bytes | str) -> "ort.InferenceSession":
+        provider = PROVIDERS[name]
+        if provider not in ort.get_available_providers():
+            raise ModelFailed(f"this build of ONNX Runtime has no {provider}")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._running.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong is raised; a line a frame is no use
+        ahead: list[Any] = [provider]
+        if name != "cpu":
+            ahead = [(provider, self._options(name)), PROVIDERS["cpu"]]
+        if name == "tensorrt":
+            ahead.insert(1, (PROVIDERS["cuda"], self._options("cuda")))
+        return ort.InferenceSession(model, options, providers=ahead)
+
+    def _options(self, name: str) -> dict[str, Any]:
+        """What the provider is told (onnxruntime.ai, "CUDA Execution Provider")."""
+        if name == "tensorrt":
+            cache = {
+                "trt_engine_cache_enable": True,
+                "trt_engine_cache_path": self._running.engines,
+            }
+            return {"device_id": self._running.index, **(cache if self._running.engines else {})}
+        return {
+            "device_id": self._running.index,
+            # The default tries every algorithm on the first picture of each new size.
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "arena_extend_strategy": "kSameAsRequested",
+            **self._on_our_lane(),
+        }
+
+    def _on_our_lane(self) -> dict[str, Any]:
+        if self._lane is None:
+            return {}
+        return {"has_user_compute_stream": "1", "user_compute_stream": str(self._lane.pointer)}
+
+
+def _contiguous(fed: Any) -> Any:
+    return np.ascontiguousarray(fed) if isinstance(fed, np.ndarray) else fed.contiguous()
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).strip().partition("\n")[0][:300] or type(exc).__name__
