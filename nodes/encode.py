@@ -1,18 +1,21 @@
 """Write pictures and sound to a file."""
 
+import logging
 import os
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import field_validator, model_validator
 
 from composer import Context, Fixed, Layouts, Moment, Node, Picture, Sound
 from composer.errors import MediaError
-from composer.media import cast, writer
+from composer.media import cast, nvenc, writer
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
     from composer.media.cast import LiveWriter
     from composer.media.writer import Writer
+
+log: Final = logging.getLogger(__name__)
 
 _BITRATE = re.compile(r"(?P<number>\d{1,9}(\.\d{1,6})?)(?P<unit>[kKmM]?)")
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
@@ -43,9 +46,13 @@ class Encode(Node):
 
     A session without a `path` of its own streams: h264 or hevc in yuv420p without B-frames, sound
     as opus (aac cannot be heard by WebRTC viewers), a keyframe at least each 4 seconds.
+
+    On CUDA h264 and hevc are coded by the card's own encoder where it has one that works and no
+    `tune` is asked for, else by the CPU, with a warning.
     """
 
     merges = True
+    devices = ("cpu", "cuda")
 
     codec: Literal["auto", "h264", "hevc", "vp9", "av1", "mjpeg", "png"] = Fixed(
         "auto",
@@ -92,6 +99,7 @@ class Encode(Node):
     )
 
     _writer: "Writer | LiveWriter | None" = None
+    _card: str = ""
 
     @field_validator("bitrate", "audio_bitrate")
     @classmethod
@@ -105,6 +113,7 @@ class Encode(Node):
         return self
 
     def setup(self, ctx: Context) -> None:
+        self._card = self._card_of(ctx.device)
         if ctx.egress is not None and not self.path:
             ingress, heard = ctx.ingress, "audio" in ctx.inputs
             self._writer = cast.LiveWriter(
@@ -129,6 +138,16 @@ class Encode(Node):
             live=ctx.live,
         )
 
+    def _card_of(self, device: str) -> str:
+        """The device whose encoder is used, "" for the CPU: also where the card has none."""
+        codec = "h264" if self.codec == "auto" else self.codec
+        if device == "cpu" or codec not in nvenc.NAMES or self.tune:
+            return ""
+        if why := nvenc.missing(codec, device):
+            log.warning("%s is encoded on the CPU: %s", codec, why)
+            return ""
+        return device
+
     def _pictures(self) -> "writer.PictureSettings":
         return writer.PictureSettings(
             codec=self.codec,
@@ -139,6 +158,7 @@ class Encode(Node):
             tune=self.tune,
             threads=self.threads,
             options={name: str(value) for name, value in self.options.items()},
+            card=self._card,
         )
 
     def _sounds(self) -> "writer.SoundSettings":

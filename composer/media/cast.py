@@ -184,7 +184,9 @@ def live_settings(settings: PictureSettings, width: int, height: int) -> Picture
     """The settings with what a stream needs: bounded bits, planned keyframes, no B-frames."""
     most = str(settings.bitrate or min(max(round(width * height * BITS_PER_PIXEL), 300_000), 10**7))
     options = {"maxrate": most, "bufsize": most, "bf": "0", "forced-idr": "1"}
-    if settings.codec == "hevc":
+    if settings.card:
+        options = {"maxrate": most, "bufsize": most}  # the rest is in nvenc.options()
+    elif settings.codec == "hevc":
         options["x265-params"] = "log-level=error:scenecut=0:bframes=0:open-gop=0"
     else:
         options["sc_threshold"] = "0"

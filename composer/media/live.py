@@ -154,7 +154,7 @@ def _hardware(device: str) -> Any:
     index = device.partition(":")[2] or "0"
     # torch has made the context already, and FFmpeg refuses to make it with flags of its own
     # (PyAV #2339): it takes the one that is this thread's.
-    shared = {"primary_ctx": "0", "current_ctx": "1"}
+    shared: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
     return HWAccel(
         "cuda", device=index, allow_software_fallback=True, options=shared, is_hw_owned=True
     )

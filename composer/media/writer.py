@@ -19,7 +19,7 @@ import av
 from composer.errors import MediaError
 from composer.formats import YUV_LAYOUTS
 from composer.frames import UNTAGGED, Moment
-from composer.media import pixels
+from composer.media import nvenc, pixels
 from composer.media.chain import Chain
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Coder:
     layouts: tuple[str, ...] = YUV_LAYOUTS
     preset: str = ""
     crf: int | None = None
-    speeds: tuple[int, ...] = ()
+    speeds: tuple[int | str, ...] = ()
     even: bool = False
     intra: bool = False
     full_range: bool = False
@@ -72,6 +72,12 @@ CODERS: Final[dict[str, Coder]] = {
     "png": Coder("png", ("rgb24", "rgba", "gray"), intra=True),
 }
 """By the name that `codec` takes."""
+
+ON_CARD: Final[dict[str, Coder]] = {
+    "h264": Coder("h264_nvenc", ("yuv420p", "yuv444p"), "superfast", 23, nvenc.PRESETS, even=True),
+    "hevc": Coder("hevc_nvenc", ("yuv420p", "yuv444p"), "superfast", 28, nvenc.PRESETS, even=True),
+}
+"""The same where a card of NVIDIA codes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,8 @@ STILLS: Final = {"png": "png", "jpg": "mjpeg", "jpeg": "mjpeg"}
 @dataclass(frozen=True, slots=True)
 class PictureSettings:
     """How pictures are to be coded. codec: a key of CODERS, or "auto" for what the file's ending
-    says. bitrate: bits per second, 0 for constant quality (crf). keyframe_s: seconds.
+    says. bitrate: bits per second, 0 for constant quality (crf). keyframe_s: seconds. card: the
+    CUDA device whose NVENC codes them, "" for the CPU.
     """
 
     codec: str = "auto"
@@ -134,10 +141,16 @@ class PictureSettings:
     tune: str = ""
     threads: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+    card: str = ""
 
     @property
     def coder(self) -> Coder:
-        return CODERS[self.codec]
+        return ON_CARD[self.codec] if self.on_card else CODERS[self.codec]
+
+    @property
+    def on_card(self) -> bool:
+        """Whether a card codes them: a file's ending may ask for a codec that none knows."""
+        return bool(self.card) and self.codec in ON_CARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +385,10 @@ def coder_options(settings: PictureSettings, *, live: bool = False) -> dict[str,
     preset = settings.preset or coder.preset
     if coder.speeds and preset in SPEEDS:
         preset = str(coder.speeds[SPEEDS.index(preset)])
+    if settings.on_card:
+        crf = coder.crf or 0 if settings.crf is None else settings.crf
+        found = nvenc.options(crf, settings.bitrate, preset, settings.card, live=live)
+        return found | {name: str(value) for name, value in settings.options.items()}
     if not coder.preset:
         if settings.preset:
             raise MediaError(f"{codec} has no presets; leave `preset` away")
