@@ -535,14 +535,10 @@ class _StageRun:
 
 
 def _lane_of(plan: Plan, stage: Stage) -> "Lane | None":
-    """The lane on which a stage works, where it works on a device.
-
-    None for a device that this machine has not got: the node that asks for it says that best.
-    """
+    """The lane on which a stage works, where it works on a device."""
     steps = [plan.steps[name] for name in stage.steps]
     formats = [each for step in steps for each in (*step.inputs.values(), *step.outputs.values())]
-    devices = [each.device for each in formats if each.device != "cpu" and cuda.has(each.device)]
-    return lanes.Lane(devices[0]) if devices else None
+    return next((lanes.Lane(each.device) for each in formats if each.device != "cpu"), None)
 
 
 def _wires(plan: Plan, stage: Stage) -> tuple[str, ...]:

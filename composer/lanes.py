@@ -120,7 +120,7 @@ def _marked(stream: Any) -> Mark:
 
 
 def enter(device: str) -> None:
-    """Make torch's context of a device that of this thread, for libraries that use what they find."""
+    """Make torch's context of a device this thread's, for libraries that use what they find."""
     if is_cuda(device):
         torch.zeros(1, device=device)
 

@@ -214,7 +214,11 @@ class Model(Node):
 
         outputs = self._outputs
         key = ("batch", self.key(ctx), ctx.batch, outputs)
-        return POOL.lease(key, lambda: Batcher(run, ctx.batch.most, ctx.batch.delay_ms / 1000))
+
+        def make() -> Batcher[Call, dict[str, Any]]:
+            return Batcher(run, ctx.batch.most, ctx.batch.delay_ms / 1000)
+
+        return POOL.lease(key, make, lambda each: each.close())
 
     def _wanted_outputs(self, signature: Signature) -> tuple[str, ...]:
         known = tuple(each.name for each in signature.outputs)

@@ -1,27 +1,54 @@
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeAlias
 
 import pytest
 
 from composer.models.batch import Batcher, Tally
 from tests.stubs import WAIT, reach
 
+Run: TypeAlias = Callable[[Sequence[object]], Sequence[int]]
+
 START = 50.0
 LONG = 1000.0
 """A delay that no test waits for: only its clock brings it about."""
 
 
+made: Final[list[Batcher[object, int]]] = []
+"""The batchers of one test."""
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_stays() -> Iterator[None]:
+    yield
+    while made:
+        closing = threading.Thread(target=made.pop().close, daemon=True)
+        closing.start()
+        closing.join(WAIT)
+        assert not closing.is_alive(), "a call still waits"
+
+
+def batcher_of(
+    run: Run, most: int, delay: float, now: Callable[[], float] = time.monotonic
+) -> Batcher[object, int]:
+    made.append(Batcher(run, most, delay, now))
+    return made[-1]
+
+
 class Clock:
-    """Seconds that the test moves, and who has asked for them."""
+    """Seconds that the test moves, and who has asked for them. again: set whenever anybody does."""
 
     def __init__(self) -> None:
         self.seconds = START
+        self.again = threading.Event()
         self._asked: dict[threading.Thread, threading.Event] = defaultdict(threading.Event)
 
     def __call__(self) -> float:
         self._asked[threading.current_thread()].set()
+        self.again.set()
         return self.seconds
 
     def asked_by(self, thread: threading.Thread) -> threading.Event:
@@ -33,11 +60,13 @@ class Model:
 
     def __init__(self) -> None:
         self.calls: list[list[object]] = []
+        self.threads: list[threading.Thread] = []
         self.began, self.go = threading.Event(), threading.Event()
         self.go.set()
 
     def __call__(self, items: Sequence[object]) -> Sequence[int]:
         self.calls.append(list(items))
+        self.threads.append(threading.current_thread())
         self.began.set()
         reach(self.go)
         return [self._one(each) for each in items]
@@ -51,9 +80,11 @@ class Model:
 class Counter:
     """A batcher, its model and its clock; calls are made in threads of their own."""
 
-    def __init__(self, most: int = 8, delay: float = LONG, members: int = 1) -> None:
+    def __init__(
+        self, most: int = 8, delay: float = LONG, members: int = 1, run: Run | None = None
+    ) -> None:
         self.model, self.clock = Model(), Clock()
-        self.batcher: Batcher[object, int] = Batcher(self.model, most, delay, self.clock)
+        self.batcher = batcher_of(run or self.model, most, delay, self.clock)
         for _ in range(members):
             self.batcher.join()
 
@@ -143,24 +174,22 @@ def test_no_delay_takes_what_is_there() -> None:
 
 def test_the_first_of_a_call_waits_for_others_no_longer_than_the_delay() -> None:
     counter = Counter(members=3)
-    call, asked = counter.call(1), None
-    counter.call(2)
+    calls = [counter.call(1), counter.call(2)]
     for counter.clock.seconds in (START + 1, START + LONG - 0.001):
-        asked = counter.clock.asked_by(call.thread)
-        asked.clear()
+        counter.clock.again.clear()
         counter.nudge()
-        reach(asked)  # it has looked at the time, and waits on
+        reach(counter.clock.again)  # whoever waits has looked at the time, and waits on
         counter.nudge()
         assert counter.calls == []
     counter.clock.seconds = START + LONG
     counter.nudge()
-    assert call.result() == 10
+    assert [each.result() for each in calls] == [10, 20]
     assert counter.calls == [[1, 2]]
 
 
 def test_a_real_clock_ends_the_wait_too() -> None:
     model = Model()
-    batcher: Batcher[object, int] = Batcher(model, most=8, delay=0.01)
+    batcher = batcher_of(model, most=8, delay=0.01)
     for _ in range(2):
         batcher.join()
     assert batcher(1) == 10
@@ -182,6 +211,37 @@ def test_a_member_who_leaves_is_not_waited_for() -> None:
     assert counter.calls == []
     counter.batcher.leave()
     assert call.result() == 10
+
+
+# whose thread it is
+
+
+def test_who_is_alone_makes_his_calls_himself() -> None:
+    counter = Counter(members=1)
+    assert [counter.batcher(1), counter.batcher(2)] == [10, 20]
+    assert counter.model.threads == [threading.current_thread()] * 2
+
+
+def test_in_company_one_thread_makes_all_calls_and_ends_with_the_batcher() -> None:
+    counter = Counter(most=1, members=2)
+    calls = [counter.call(number) for number in (1, 2, 3)]
+    assert [each.result() for each in calls] == [10, 20, 30]
+    (thread,) = set(counter.model.threads)
+    assert thread not in [each.thread for each in calls]
+    counter.batcher.close()
+    assert not thread.is_alive()
+
+
+def test_who_joins_during_the_call_of_a_lone_member_waits_for_its_end() -> None:
+    counter = Counter(members=1)
+    first = counter.held(1)
+    counter.batcher.join()
+    second = counter.call(2)
+    assert counter.calls == [[1]]
+    counter.clock.seconds = START + LONG
+    counter.model.go.set()
+    assert [first.result(), second.result()] == [10, 20]
+    assert counter.calls == [[1], [2]]
 
 
 # who shares a call
@@ -219,8 +279,8 @@ def test_one_at_a_time_in_the_order_of_the_calls() -> None:
 
 
 def test_every_thread_gets_its_own_results_in_its_own_order() -> None:
-    counter = Counter(most=3, delay=0.001, members=0)
-    batcher: Batcher[object, int] = Batcher(counter.model, most=3, delay=0.001)
+    model = Model()
+    batcher = batcher_of(model, most=3, delay=0.001)
 
     def work(start: int) -> list[int]:
         batcher.join()
@@ -233,7 +293,7 @@ def test_every_thread_gets_its_own_results_in_its_own_order() -> None:
         starts = (0, 101, 200, 301)
         for start, found in zip(starts, threads.map(work, starts, timeout=WAIT), strict=True):
             assert found == [number * 10 for number in range(start, start + 50)]
-    assert max(map(len, counter.calls)) <= 3
+    assert max(map(len, model.calls)) <= 3
     assert batcher.tally.items == 200
 
 
@@ -263,14 +323,10 @@ def test_what_is_too_much_together_is_done_one_by_one() -> None:
                 raise MemoryError("too much")
             return super().__call__(items)
 
-    counter = Counter(members=0)
-    batcher: Batcher[object, int] = Batcher(Small(), 8, LONG, counter.clock)
-    counter.batcher = batcher
-    for _ in range(2):
-        batcher.join()
+    counter = Counter(members=2, run=Small())
     calls = [counter.call(1), counter.call(2)]
     assert [each.result() for each in calls] == [10, 20]
-    assert batcher.tally == Tally(calls=3, items=4, largest=2)
+    assert counter.batcher.tally == Tally(calls=3, items=4, largest=2)
 
 
 def test_who_waits_goes_on_when_the_call_before_fails() -> None:
@@ -285,11 +341,7 @@ def test_who_waits_goes_on_when_the_call_before_fails() -> None:
 
 @pytest.mark.parametrize("given", [[], [10], [10, 20, 30]])
 def test_a_wrong_number_of_results_is_nobodys_answer(given: list[int]) -> None:
-    counter = Counter(members=0)
-    batcher: Batcher[object, int] = Batcher(lambda items: given, 8, LONG, counter.clock)
-    counter.batcher = batcher
-    for _ in range(2):
-        batcher.join()
+    counter = Counter(members=2, run=lambda items: given)
     calls = [counter.call(1), counter.call(2)]
     if len(given) == 1:  # right for one alone
         assert [each.result() for each in calls] == [10, 10]
@@ -303,10 +355,7 @@ def test_a_thread_that_is_ended_in_a_call_leaves_nobody_waiting() -> None:
     def end(items: Sequence[object]) -> Sequence[int]:
         raise SystemExit(3)
 
-    counter = Counter(members=0)
-    counter.batcher = Batcher(end, 8, LONG, counter.clock)
-    for _ in range(2):
-        counter.batcher.join()
+    counter = Counter(members=2, run=end)
     for each in [counter.call(1), counter.call(2)]:
         with pytest.raises(SystemExit):
             each.result()

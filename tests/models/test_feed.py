@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from composer.frames import Color
+from composer.media import pixels
 from composer.models.feed import LARGEST, WHOLE, Feed, Feeder, Feeding, Fit, parsed, settle
 from composer.models.onnxfile import Value
 from composer.node import BadSetting
@@ -113,6 +115,13 @@ def test_a_picture_of_any_layout_has_the_colour_it_shows(layout: str) -> None:
     given = fed(flat(16, 8, layout), layout="nhwc", range=(0, 255))
     wanted = (GREY,) * 3 if layout == "gray" else COLOUR
     assert np.abs(given[0] - wanted).max() <= 2  # limited-range YUV has 219 steps, not 255
+
+
+@pytest.mark.parametrize("matrix", [1, 5, 9])
+def test_a_picture_is_read_as_its_tag_says(matrix: int) -> None:
+    array = np.full((8, 16, 3), COLOUR, np.uint8)
+    image = pixels.from_rgb(array, "yuv444p", Color(matrix, 1, 1))
+    assert np.abs(fed(image, layout="nhwc", range=(0, 255))[0] - COLOUR).max() <= 2
 
 
 def test_a_picture_is_not_written_to() -> None:

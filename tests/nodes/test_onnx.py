@@ -27,6 +27,7 @@ from composer import (
     Node,
     Picture,
     Record,
+    cuda,
 )
 from composer.errors import NodeFailed
 from composer.executor import Report, Run
@@ -46,8 +47,8 @@ from tests.networks import network, node, write
 from tests.problems.models import make
 from tests.stubs import WAIT, finished, luma, plan_of, sink
 
-LONG = 10_000.0
-"""Milliseconds of `delay_ms` that no test waits for."""
+LONG = 100_000.0
+"""Milliseconds of `delay_ms` that no test waits for: more than it may take."""
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,7 @@ def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     POOL.clear()
     yield
     assert POOL.sizes() == {}
+    assert [each.name for each in threading.enumerate() if each.name == "model"] == []
 
 
 def shaped(folder: Path, data: bytes, batch: Batching | None = None, /, **fields: Any) -> Node:
@@ -645,42 +647,49 @@ def test_frames_of_two_sessions_go_in_one_call(tmp_path: Path) -> None:
     ]
 
 
-def test_pictures_of_two_sizes_do_not_go_in_one_call(tmp_path: Path) -> None:
-    batch = Batching(2, 1)
+def test_a_session_that_ended_is_not_waited_for(tmp_path: Path) -> None:
+    batch = Batching(2, LONG)
     data = networks.identity("Nx3xHxW")
-    nodes = [shaped(tmp_path, data, batch, post="image") for _ in range(2)]
+    stays, ends = (shaped(tmp_path, data, batch, post="image") for _ in range(2))
+    with _set_up(tmp_path, stays, batch) as run:
+        with _set_up(tmp_path, ends, batch):
+            pass
+        assert run(image=flat(1, 2, 3))[0, 0].tolist() == [1, 2, 3]
+        assert stays.about()["largest_batch"] == 1
 
-    def session(number: int) -> tuple[int, ...]:
-        image = flat(1, 2, 3, width=8 + number)
-        shape: tuple[int, ...] = Bench(nodes[number])(image=image).shape
-        return shape
 
-    for each in nodes:
-        each.setup(context(tmp_path, each, batch))
+def side_by_side(folder: Path, nodes: list[Any], images: list[av.VideoFrame]) -> list[Any]:
+    """What two sessions that wait for each other give for a picture each; then each ends."""
+    start = threading.Barrier(2, timeout=WAIT)
+
+    def session(number: int) -> Any:
+        with _set_up(folder, nodes[number], Batching(2, LONG)) as run:
+            start.wait()
+            given = run(image=images[number])
+            assert nodes[number].about()["largest_batch"] == 1
+            return given
+
     with ThreadPoolExecutor(2) as threads:
-        assert list(threads.map(session, range(2), timeout=WAIT)) == [(6, 8, 3), (6, 9, 3)]
-    assert nodes[0].about()["largest_batch"] == 1
-    for each in nodes:
-        each.close()
+        return list(threads.map(session, range(2), timeout=WAIT))
 
 
-def test_a_value_that_differs_keeps_frames_apart(tmp_path: Path) -> None:
-    batch = Batching(2, 1)
+def test_pictures_of_two_sizes_do_not_go_in_one_call(tmp_path: Path) -> None:
+    data = networks.identity("Nx3xHxW")
+    nodes = [shaped(tmp_path, data, Batching(2, LONG), post="image") for _ in range(2)]
+    images = [flat(1, 2, 3), flat(1, 2, 3, width=9)]
+    shapes = [each.shape for each in side_by_side(tmp_path, nodes, images)]
+    assert shapes == [(6, 8, 3), (6, 9, 3)]
+
+
+def test_frames_with_different_values_do_not_go_in_one_call(tmp_path: Path) -> None:
     data = network(
         "x: float32 Nx3xHxW, gain: float32 1", "y: float32 Nx3xHxW", node("Mul", "x gain", "y")
     )
     fields = {"post": "image", "takes": {"gain": {"value": 1}}}
-    nodes: list[Any] = [shaped(tmp_path, data, batch, **fields) for _ in range(2)]
+    nodes: list[Any] = [shaped(tmp_path, data, Batching(2, LONG), **fields) for _ in range(2)]
     nodes[1].gain = 0.5
-
-    for each in nodes:
-        each.setup(context(tmp_path, each, batch))
-    with ThreadPoolExecutor(2) as threads:
-        shown = threads.map(lambda each: Bench(each)(image=flat(200, 100, 0)), nodes, timeout=WAIT)
-        assert [each[0, 0].tolist() for each in shown] == [[200, 100, 0], [100, 50, 0]]
-    assert nodes[0].about()["largest_batch"] == 1
-    for each in nodes:
-        each.close()
+    shown = side_by_side(tmp_path, nodes, [flat(200, 100, 0)] * 2)
+    assert [each[0, 0].tolist() for each in shown] == [[200, 100, 0], [100, 50, 0]]
 
 
 def test_on_a_file_frames_of_one_run_go_in_one_call(tmp_path: Path) -> None:
@@ -819,7 +828,7 @@ no_cuda = pytest.mark.skipif(
 )
 
 
-@no_cuda
+@pytest.mark.skipif(cuda.count() > 0, reason="there is a CUDA device")
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_without_cuda_a_node_for_cuda_fails_and_does_not_run_on_the_cpu(
