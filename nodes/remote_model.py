@@ -86,6 +86,7 @@ class _Remote:
     def __init__(self, client: Client, takes: Sequence[str], url: str) -> None:
         """Raises RemoteFailed where the server cannot be asked what the model takes."""
         self._client, self._url = client, url
+        self.warmed: set[Hashable] = set()
         found = client.metadata()
         self._platform = found.platform
         self.signature = _signature(found.inputs, found.outputs, takes)

@@ -1,6 +1,6 @@
 """Engine: something loaded that turns arrays into arrays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from composer.errors import ComposerError
@@ -17,7 +17,12 @@ class ModelFailed(ComposerError):
 
 
 class Engine(Protocol):
-    """A loaded model. Several threads may hold it, one at a time calls run()."""
+    """A loaded model. Any thread may call; one call is made at a time.
+
+    warmed: shapes of inputs that it has been run on before its first picture.
+    """
+
+    warmed: set[Hashable]
 
     @property
     def signature(self) -> Signature:

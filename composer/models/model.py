@@ -189,6 +189,7 @@ class Model(Node):
         engine = self._engine.value
         self._binding = self._bind(engine.signature, ctx.folder)
         check_batch(self._binding, engine.signature, ctx.batch)
+        self._check_ports()
         self._outputs = self._wanted_outputs(engine.signature)
         self._feeders = {each.name: self._feeder(each, ctx) for each in self._binding.pictures}
         self._there = any(each.carrier is Carrier.TENSOR for each in ctx.inputs.values())
@@ -199,6 +200,19 @@ class Model(Node):
         self._batcher.value.join()
         if self.warms:
             self._warm_up(ctx, engine)
+
+    def _check_ports(self) -> None:
+        """Raises ModelFailed where a model that was not there to be read has other ports."""
+        for planned, found in (
+            (type(self).inputs, self._binding.inputs),
+            (type(self).outputs, self._binding.outputs),
+        ):
+            names, there = ([port.name for port in each] for each in (planned, found))
+            if planned and names != there:
+                said = (
+                    f"it has the ports {', '.join(there)}, and was planned with {', '.join(names)}"
+                )
+                raise ModelFailed(f"{said}; say in `takes` and `gives` what it has")
 
     def _feeder(self, each: PictureIn, ctx: Context) -> Feeder | TensorFeeder:
         given = ctx.inputs.get(each.port)
@@ -241,8 +255,12 @@ class Model(Node):
             width, height = (given.width, given.height) if known and given else GUESSED_SIZE
             shape = each.feeding.shape(*each.feeding.target(width, height), self.window)
             feeds[each.name] = np.zeros(shape, each.feeding.dtype)
+        shapes = tuple((name, each.shape) for name, each in feeds.items())
+        if shapes in engine.warmed:
+            return
         try:
             engine.run(feeds, self._outputs)
+            engine.warmed.add(shapes)
         except Exception as exc:
             if sure:
                 raise ModelFailed(f"it does not run on an empty picture: {exc}") from exc

@@ -2,7 +2,8 @@
 
 import importlib.metadata
 import logging
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,6 +87,8 @@ class OrtModel:
         Raises ModelFailed, also when it would run elsewhere than where it was asked to.
         """
         check_builds()
+        self.warmed: set[Hashable] = set()
+        self._turn = threading.Lock()
         self.signature: Final = signature
         self._running = running
         # A session on CUDA computes on a lane of ours from its beginning to its end.
@@ -109,7 +112,8 @@ class OrtModel:
     def run(
         self, feeds: "Mapping[str, NDArray[Any]]", outputs: Sequence[str]
     ) -> "dict[str, NDArray[Any]]":
-        given = self._session.run(list(outputs), dict(feeds))
+        with self._turn:
+            given = self._session.run(list(outputs), dict(feeds))
         return dict(zip(outputs, given, strict=True))
 
     @property
@@ -133,7 +137,8 @@ class OrtModel:
         there = "cpu" if self._running.device == "cpu" else "cuda"
         for name in outputs:
             binding.bind_output(name, there, self._running.index)
-        self._session.run_with_iobinding(binding, self._run_options)
+        with self._turn:
+            self._session.run_with_iobinding(binding, self._run_options)
         given = binding.get_outputs()
         return {name: torch.from_dlpack(each) for name, each in zip(outputs, given, strict=True)}
 
@@ -166,6 +171,8 @@ class OrtModel:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._running.threads
         options.inter_op_num_threads = 1
+        # Threads that spin between two pictures take the cores from decoders and encoders.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong is raised; a line a frame is no use
         ahead: list[Any] = [provider]
         if name != "cpu":

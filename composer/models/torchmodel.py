@@ -2,8 +2,9 @@
 
 import io
 import logging
+import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -181,6 +182,8 @@ class TorchModel:
         """Raises ModelFailed where the device is not there."""
         self.signature: Final = signature
         self._tuning, self._kind = tuning, kind
+        self.warmed: set[Hashable] = set()
+        self._turn = threading.Lock()
         self._fallbacks: dict[str, str] = {}
         if tuning.device.startswith("cuda") and not torch.cuda.is_available():
             raise ModelFailed(f"PyTorch sees no CUDA device, and {tuning.device} was asked for")
@@ -214,7 +217,7 @@ class TorchModel:
     def run(
         self, feeds: "Mapping[str, NDArray[Any]]", outputs: Sequence[str]
     ) -> "dict[str, NDArray[Any]]":
-        with torch.inference_mode():
+        with self._turn, torch.inference_mode():
             given = [self._up(feeds[each.name]) for each in self.signature.inputs]
             return {name: self._down(each) for name, each in self._run(given, outputs).items()}
 
@@ -223,7 +226,7 @@ class TorchModel:
         return self._lane
 
     def run_there(self, feeds: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
-        with torch.inference_mode():
+        with self._turn, torch.inference_mode():
             given = [self._there(feeds[each.name]) for each in self.signature.inputs]
             return self._run(given, outputs)
 
