@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install torch demo bench bench-gpu check test test-slow format docs pictures clean
+.PHONY: help install torch demo bench bench-gpu bench-model check test test-slow format docs pictures clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ format: $(STAMP) ## write the code as `make check` wants it
 
 bench-gpu: $(VENV)/.torch ## measure what a graph does on a GPU, stage by stage
 	$(BIN)/python -m bench.gpu
+
+bench-model: $(STAMP) ## measure an ONNX node beside a bare loop over onnxruntime
+	$(BIN)/python -m bench.model
 
 pictures: $(VENV)/.torch ## make the pictures of docs/models.md anew
 	$(BIN)/python scripts/model_pictures.py
