@@ -175,6 +175,9 @@ class Node(BaseModel):
     overlaps: ClassVar[bool] = False
     """True: it waits for something outside Python, so on files a second thread works beside it."""
 
+    weights_bytes: ClassVar[int] = 0
+    """Size of what it loads, where that is known before it is loaded."""
+
     shared: ClassVar[bool] = False
     """True: setup() loads what sessions share, so a server does that before the first session."""
 

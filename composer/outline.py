@@ -50,7 +50,21 @@ def _step(step: Step) -> list[str]:
     arrow = " -> ".join(part for part in (taken, given) if part)
     lines = [f"  {step.name} ({step.type}): {arrow}"]
     lines += [f"      copies {port} before it writes" for port in sorted(step.copies)]
+    if words := _model(step):
+        lines.append(f"      {', '.join(words)}")
     return lines
+
+
+def _model(step: Step) -> list[str]:
+    """Where a model runs, how large it is, and how many pictures it takes at once."""
+    if step.settings is None or not type(step.settings).overlaps:
+        return []
+    words = [f"on {step.device}"]
+    if size := type(step.settings).weights_bytes:
+        words.append(f"{size / 2**20:.1f} MB of weights")
+    if step.batch.most > 1:
+        words.append(f"up to {step.batch.most} at once, {step.batch.delay_ms:g} ms")
+    return words
 
 
 def boxes(plan: Plan) -> list[Box]:

@@ -558,6 +558,11 @@ def _gives_fresh(plan: Plan, name: str, fresh: Mapping[str, bool]) -> bool:
     return all(fresh[link.start] for link in plan.into(name))
 
 
+def _size_of(step: Step) -> dict[str, int]:
+    size = type(step.settings).weights_bytes if step.settings is not None else 0
+    return {"weights_bytes": size} if size else {}
+
+
 def as_data(plan: Plan) -> dict[str, Any]:
     """The plan as plain data, for `byoc plan --json` and for whoever compares two plans."""
     return {
@@ -577,6 +582,7 @@ def as_data(plan: Plan) -> dict[str, Any]:
                 "copies": sorted(step.copies),
                 "device": step.device,
                 **({"batch": asdict(step.batch)} if step.batch.most > 1 else {}),
+                **_size_of(step),
             }
             for name, step in plan.steps.items()
         },

@@ -99,6 +99,16 @@ def gained(limits: str = "float32 1") -> bytes:
     return network(f"{PICTURE}, gain: {limits}", "y: float32 1x3xHxW", node("Mul", "x gain", "y"))
 
 
+def adding() -> bytes:
+    """y: x and all that came before, as it goes back in at `before`."""
+    return network(
+        f"{PICTURE}, before: float32 axbxcxd",
+        "y: float32 1x3xHxW, after: float32 1x3xHxW",
+        node("Add", "x before", "y"),
+        node("Identity", "y", "after"),
+    )
+
+
 def breaking(on: float) -> bytes:
     """The picture; fails where its brightest number is `on` (0 or 1)."""
     return network(

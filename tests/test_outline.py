@@ -1,4 +1,9 @@
-from composer import outline
+from pathlib import Path
+
+from composer import Node, Record, outline
+from composer.plan import Mode
+from nodes.onnx import Onnx
+from tests import networks
 from tests.stubs import plan_of
 
 PLAN = plan_of(
@@ -71,3 +76,21 @@ def test_boxes_and_arrows() -> None:
     assert boxes["s"].group == ""
     arrows = outline.arrows(PLAN)
     assert len(arrows) == len(PLAN.links)
+
+
+class Keep(Node):
+    def process(self, record: Record) -> None:
+        """Nothing."""
+
+
+def test_a_model_says_where_it_runs_and_how_large_it_is(tmp_path: Path) -> None:
+    networks.write(tmp_path, "m.onnx", networks.brightest("N"))
+    plan = plan_of(
+        "nodes: {s: {type: count}, m: {type: onnx, model: m.onnx, post: classes, device: cpu,"
+        " batch: {max: 4, delay_ms: 2}}, o: {type: keep}}",
+        Mode.LIVE,
+        tmp_path,
+        onnx=Onnx,
+        keep=Keep,
+    )
+    assert "      on cpu, up to 4 at once, 2 ms\n" in outline.text(plan)

@@ -40,6 +40,11 @@ class Take(Feed):
     )
     min: float | None = Field(None, description="least that a number of `value` may be")
     max: float | None = Field(None, description="most that it may be")
+    state: str = Field(
+        "",
+        description="instead of a port: the output that comes back here with the next picture;"
+        " zeros at the start",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,17 @@ class ValueIn:
     most: float | None
 
 
-In: TypeAlias = PictureIn | ArrayIn | ValueIn
+@dataclass(frozen=True, slots=True)
+class StateIn:
+    """An input that gets what an output was for the picture before. shape: of the zeros before."""
+
+    name: str
+    output: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+In: TypeAlias = PictureIn | ArrayIn | ValueIn | StateIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,7 @@ class Binding:
         ports = [
             _in_port(each, regions=self.regions)
             for each in self.ins
-            if not isinstance(each, ValueIn)
+            if not isinstance(each, ValueIn | StateIn)
         ]
         if self.regions:
             ports.append(Port("regions", (FORMATS["detections"],)))
@@ -117,6 +132,10 @@ class Binding:
         return tuple(
             Port(each.port, _out_formats(each.answer.post), own=True) for each in self.outs
         )
+
+    @property
+    def states(self) -> tuple[StateIn, ...]:
+        return tuple(each for each in self.ins if isinstance(each, StateIn))
 
     @property
     def values(self) -> tuple[ValueIn, ...]:
@@ -182,6 +201,7 @@ def bind(wanted: Wanted, signature: Signature | None) -> Binding:
     if not binding.inputs:
         raise BadSetting(("takes",), "nothing goes in but values", "one input should be a port")
     _check_regions(binding, wanted)
+    _check_states(binding, wanted, signature)
     return binding
 
 
@@ -213,7 +233,10 @@ def _ins(wanted: Wanted, signature: Signature | None) -> Iterator[In]:
 
 
 def _pictured(wanted: Wanted) -> bool:
-    return any(take.value is None and take.kind != "array" for take in wanted.takes.values())
+    return any(
+        take.value is None and not take.state and take.kind != "array"
+        for take in wanted.takes.values()
+    )
 
 
 def _looks_like_picture(value: Value) -> bool:
@@ -222,6 +245,8 @@ def _looks_like_picture(value: Value) -> bool:
 
 def _in(name: str, take: Take, value: Value | None, wanted: Wanted, taken: set[str]) -> In:
     at = ("takes", name)
+    if take.state:
+        return _state(name, take, value, at)
     if take.value is not None:
         return _value(name, take, value, at)
     port = take.port or (_plain(name) if take.kind in {*taken, "array"} else take.kind)
@@ -243,6 +268,27 @@ def _picture(name: str, take: Take, value: Value | None, wanted: Wanted, port: s
         both = {"channels": "gray"} | {key: each for key, each in both.items() if key in PLACING}
     feed = Feed(**both | own)
     return PictureIn(name, port, kind, settle(feed, value, wanted.window, at))
+
+
+def _state(name: str, take: Take, value: Value | None, at: tuple[str, str]) -> StateIn:
+    """Sizes that the model leaves open begin as 1, as exporters of such models mean it."""
+    if said := sorted(take.model_fields_set - {"state"}):
+        raise BadSetting((*at, said[0]), "a state comes back as it was given")
+    shape = value.shape if value is not None and value.shape is not None else ()
+    dtype = value.dtype if value is not None and value.dtype else "float32"
+    known = tuple(each if isinstance(each, int) else 1 for each in shape)
+    return StateIn(name, take.state, known, dtype)
+
+
+def _check_states(binding: Binding, wanted: Wanted, signature: Signature | None) -> None:
+    for each in binding.states:
+        at = ("takes", each.name, "state")
+        if wanted.regions:
+            raise BadSetting(at, "regions are not the same ones in the next picture")
+        known = [value.name for value in signature.outputs] if signature is not None else []
+        if known and signature is not None and each.output not in known:
+            hint = did_you_mean(each.output, known) or f"it gives {_listed(signature.outputs)}"
+            raise BadSetting(at, f"the model has no output {each.output!r}", hint)
 
 
 def _value(name: str, take: Take, value: Value | None, at: tuple[str, str]) -> ValueIn:

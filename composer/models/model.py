@@ -17,7 +17,16 @@ from composer.models import bind as binds
 from composer.models import call as calling
 from composer.models.answer import Answer, Post, Seen
 from composer.models.batch import Batcher
-from composer.models.bind import ArrayIn, Binding, Out, PictureIn, Take, ValueIn, Wanted
+from composer.models.bind import (
+    ArrayIn,
+    Binding,
+    Out,
+    PictureIn,
+    StateIn,
+    Take,
+    ValueIn,
+    Wanted,
+)
 from composer.models.call import Call
 from composer.models.engine import Engine, ModelFailed
 from composer.models.feed import Axes, Feed, Feeder, Fitting, PerChannel, Range, Size
@@ -117,6 +126,7 @@ class Model(Node):
     _given: Any = PrivateAttr(default=None)
     _there: bool = PrivateAttr(default=False)
     _stay: set[str] = PrivateAttr(default_factory=set)
+    _states: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     # what a subclass says
 
@@ -147,7 +157,9 @@ class Model(Node):
         cls = _derived(type(self), fields)
         cls.__module__, cls.__doc__ = type(self).__module__, type(self).__doc__
         cls.inputs, cls.outputs, cls.values = binding.inputs, binding.outputs, binding.values
-        cls.stateless, cls.remembers = self.window == 1, self.window > 1
+        cls.weights_bytes = signature.weights_bytes if signature is not None else 0
+        cls.stateless = self.window == 1 and not binding.states
+        cls.remembers = self.window > 1
         # It was checked when it was read; what is new are the numbers that a model takes.
         started = {name: info.default for name, info in cls.model_fields.items() if name in fields}
         made: Node = cls.model_construct(self.model_fields_set, **self.__dict__, **started)
@@ -191,6 +203,9 @@ class Model(Node):
         check_batch(self._binding, engine.signature, ctx.batch)
         self._check_ports()
         self._outputs = self._wanted_outputs(engine.signature)
+        self._states = {
+            each.name: np.zeros(each.shape, each.dtype) for each in self._binding.states
+        }
         self._feeders = {each.name: self._feeder(each, ctx) for each in self._binding.pictures}
         self._there = any(each.carrier is Carrier.TENSOR for each in ctx.inputs.values())
         self._stay = {port for port, each in ctx.outputs.items() if each.carrier is Carrier.TENSOR}
@@ -236,7 +251,9 @@ class Model(Node):
 
     def _wanted_outputs(self, signature: Signature) -> tuple[str, ...]:
         known = tuple(each.name for each in signature.outputs)
-        return tuple(each.name or "".join(known[:1]) for each in self._binding.outs) or known
+        wanted = [each.name or "".join(known[:1]) for each in self._binding.outs] or [*known]
+        back = [each.output for each in self._binding.states]
+        return tuple(dict.fromkeys([*wanted, *back]))
 
     def _warm_up(self, ctx: Context, engine: Engine) -> None:
         """Run on made-up numbers, so that the first picture does not wait for what comes once."""
@@ -247,6 +264,9 @@ class Model(Node):
                 return  # nobody knows its shape before it comes
             if isinstance(each, ValueIn):
                 feeds[each.name] = self._packed(each)
+                continue
+            if isinstance(each, StateIn):
+                feeds[each.name] = np.zeros(each.shape, each.dtype)
                 continue
             given = ctx.inputs.get(each.port)
             known = given is not None and given.width > 0 and given.height > 0 and not self.regions
@@ -312,6 +332,8 @@ class Model(Node):
                     seen = Seen(each.feeding, fit, size, self._binding.labels)
             elif isinstance(each, ArrayIn):
                 stacked[each.name] = given[each.port]
+            elif isinstance(each, StateIn):
+                stacked[each.name] = self._states[each.name]
             else:
                 shared[each.name] = self._packed(each)
         assert self._engine is not None
@@ -322,6 +344,8 @@ class Model(Node):
         outputs = self._batcher.value(call, call.alike())
         if mark is not None:
             outputs = {n: lanes.reach(each.tensor, each.mark) for n, each in outputs.items()}
+        for state in self._binding.states:
+            self._states[state.name] = outputs[state.output]
         return outputs, seen
 
     def _packed(self, value: ValueIn) -> NDArray[Any]:
@@ -333,7 +357,7 @@ class Model(Node):
             return Detections(tuple(self._detections(outputs, seen)))
         made = [
             self._meant(out, outputs[name], seen)
-            for out, name in zip(self._binding.outs, self._outputs, strict=True)
+            for out, name in zip(self._binding.outs, self._outputs, strict=False)
         ]
         return made[0] if self._given is None else self._given(*made)
 
@@ -484,6 +508,8 @@ def check_batch(binding: Binding, signature: Signature | None, batch: Batching) 
     """Raises BadSetting where a model cannot take several frames in one call."""
     if batch.most == 1:
         return
+    if binding.states:
+        raise BadSetting(("batch",), "each session has a state of its own, which cannot be shared")
     for each in binding.pictures:
         if not each.feeding.layout.startswith("n"):
             raise BadSetting(("batch",), f"the input {each.feeding.layout} has no axis n in front")

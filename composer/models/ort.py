@@ -78,6 +78,16 @@ def _is_installed(name: str) -> bool:
     return True
 
 
+def check_room(needed: int, device: str) -> None:
+    """Raises ModelFailed where a device has less memory free than the weights take alone."""
+    free, whole = torch.cuda.mem_get_info(device)
+    if needed > free:
+        raise ModelFailed(
+            f"its weights take {needed >> 20} MB, and {device} has {free >> 20} of"
+            f" {whole >> 20} MB free"
+        )
+
+
 class OrtModel:
     """An ONNX model that ONNX Runtime has loaded."""
 
@@ -94,6 +104,8 @@ class OrtModel:
         # A session on CUDA computes on a lane of ours from its beginning to its end.
         on_cuda = running.device != "cpu" and cuda.has(running.device) and cuda.has_torch()
         self._lane: lanes.Lane | None = lanes.Lane(running.device) if on_cuda else None
+        if on_cuda:
+            check_room(signature.weights_bytes, running.device)
         self._session = self._created(model)
         self._run_options = ort.RunOptions()
         if on_cuda:

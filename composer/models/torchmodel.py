@@ -267,7 +267,7 @@ class TorchModel:
 
     def _called(self, given: "list[torch.Tensor]") -> Any:
         if self._call is self._plain:
-            return self._plain(*given)
+            return self._roomily(given)
         try:
             return self._call(*given)
         except Exception as exc:  # noqa: BLE001 - compilers raise whatever they like
@@ -276,6 +276,17 @@ class TorchModel:
             self._call = self._plain
             self._fell_back("compile", exc)
             return result
+
+    def _roomily(self, given: "list[torch.Tensor]") -> Any:
+        """The module's outputs; tried once more when there was no memory, with the cache let go."""
+        try:
+            return self._plain(*given)
+        except torch.OutOfMemoryError:
+            if self._device.type != "cuda":
+                raise
+            log.warning("no memory on %s for a call; what torch kept for later goes", self._device)
+            torch.cuda.empty_cache()
+            return self._plain(*given)
 
     def _recorded(self, given: "list[torch.Tensor]") -> Any:
         key = tuple((tuple(each.shape), each.dtype) for each in given)

@@ -10,6 +10,7 @@ from composer.models.bind import (
     ArrayIn,
     Binding,
     PictureIn,
+    StateIn,
     Take,
     ValueIn,
     Wanted,
@@ -118,6 +119,50 @@ def test_the_ports_of_inputs_are_called_after_their_kind_and_then_by_name() -> N
         "in_1": "array",
     }
     assert [type(each) for each in binding.ins] == [PictureIn, PictureIn, PictureIn, ArrayIn]
+
+
+def test_a_state_is_no_port_and_begins_with_zeros_of_the_least_size() -> None:
+    signature = model(
+        f"{PICTURE}, r: float16 1x16xhxw", "y: float32 1x3x64x64, r1: float16 1x16xhxw"
+    )
+    binding = bound(
+        signature, takes={"x": {}, "r": {"state": "r1"}}, gives={"y": {"post": "image"}}
+    )
+    assert ports(binding) == ({"image": "picture"}, {"image": "picture"})
+    assert binding.states == (StateIn("r", "r1", (1, 16, 1, 1), "float16"),)
+
+
+@pytest.mark.parametrize(
+    ("take", "more", "at", "said", "hint"),
+    [
+        (
+            {"state": "z"},
+            {},
+            "takes.r.state",
+            "the model has no output 'z'",
+            "it gives 'y' (float32 1x3x64x64)",
+        ),
+        (
+            {"state": "y", "value": 1},
+            {},
+            "takes.r.value",
+            "a state comes back as it was given",
+            "",
+        ),
+        (
+            {"state": "y"},
+            {"regions": True, "post": "classes"},
+            "takes.r.state",
+            "regions are not the same ones in the next picture",
+            "",
+        ),
+    ],
+)
+def test_a_state_that_cannot_be(
+    take: dict[str, Any], more: dict[str, Any], at: str, said: str, hint: str
+) -> None:
+    signature = model(f"{PICTURE}, r: float32 N")
+    assert refused(signature, takes={"x": {}, "r": take}, **more) == (at, said, hint)
 
 
 def test_what_each_port_takes() -> None:

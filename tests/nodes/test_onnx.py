@@ -822,6 +822,27 @@ def test_a_file_that_changed_since_it_was_checked_is_not_loaded(tmp_path: Path) 
     )
 
 
+def test_what_a_model_gives_back_to_itself_belongs_to_each_node(tmp_path: Path) -> None:
+    takes = {"x": {"size": "2"}, "before": {"state": "after"}}
+    fields = {"takes": takes, "gives": {"y": {"post": "raw"}}}
+    nodes = [shaped(tmp_path, networks.adding(), **fields) for _ in range(2)]
+    assert not any(type(each).stateless for each in nodes)
+    for each in nodes:
+        each.setup(context(tmp_path, each))
+    white = picture(np.full((2, 2, 3), 255, np.uint8))
+    sums = [float(nodes[0].process(image=white).mean()) for _ in range(3)]
+    assert sums == pytest.approx([1, 2, 3], abs=0.05)
+    assert float(nodes[1].process(image=white).mean()) == pytest.approx(1, abs=0.05)
+    for each in nodes:
+        each.close()
+
+
+def test_a_model_with_a_state_gathers_no_batch(tmp_path: Path) -> None:
+    takes = {"x": {}, "before": {"state": "after"}}
+    with pytest.raises(BadSetting, match="each session has a state of its own"):
+        shaped(tmp_path, networks.adding(), Batching(4, 1), takes=takes)
+
+
 no_cuda = pytest.mark.skipif(
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(),
     reason="this build of onnxruntime runs on CUDA",
