@@ -120,18 +120,7 @@ def _signature(
     if not inputs and not takes:
         raise ModelFailed("the server does not say what the model takes; name it in `takes:`")
     given = tuple(map(_value, inputs)) or tuple(Value(name, "", None) for name in takes)
-    return Signature(
-        inputs=given,
-        outputs=tuple(map(_value, outputs)),
-        metadata={},
-        opset=0,
-        ir_version=0,
-        producer="",
-        nodes=0,
-        domains=frozenset(),
-        weights_bytes=0,
-        external=(),
-    )
+    return Signature(given, tuple(map(_value, outputs)))
 
 
 def _value(remote: RemoteValue) -> Value:

@@ -99,7 +99,7 @@ class Torch(Model):
 
     def _by_position(self) -> Signature:
         """A module takes its inputs in the order of `takes`, one picture where that is empty."""
-        return torchmodel.signature([Value(name, "", None) for name in self.takes or ("image",)])
+        return Signature(tuple(Value(name, "", None) for name in self.takes or ("image",)))
 
     def _check_file(self) -> None:
         suffix = Path(self._stored.name).suffix

@@ -27,7 +27,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import Final
 
@@ -108,19 +108,20 @@ class Signature:
     opset: of the default domain, 0 when that is not said. nodes: with those of subgraphs and
     functions. domains: of the ops in use, "" is the default one; the model's own functions are no
     ops. weights_bytes: size of all initializers and constants once loaded, as their shapes say.
-    external: locations of weights kept in other files, each once, as written.
+    external: locations of weights kept in other files, each once, as written. What other engines
+    have to say is its inputs and outputs; no outputs: that shows when it runs.
     """
 
     inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    metadata: Mapping[str, str]
-    opset: int
-    ir_version: int
-    producer: str
-    nodes: int
-    domains: frozenset[str]
-    weights_bytes: int
-    external: tuple[str, ...]
+    outputs: tuple[Value, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    opset: int = 0
+    ir_version: int = 0
+    producer: str = ""
+    nodes: int = 0
+    domains: frozenset[str] = frozenset()
+    weights_bytes: int = 0
+    external: tuple[str, ...] = ()
 
 
 def read(data: bytes | memoryview | mmap.mmap) -> Signature:

@@ -148,7 +148,7 @@ def _signature(program: "torch.export.ExportedProgram") -> Signature:
     inputs = tuple(_value(str(name), metas.get(str(name))) for name in wanted)
     outputs = tuple(_value(name, metas.get(name)) for name in given)
     outputs = tuple(replace(each, name=str(at)) for at, each in enumerate(outputs))
-    return signature(inputs, outputs)
+    return Signature(inputs, outputs)
 
 
 def _value(name: str, meta: Any) -> Value:
@@ -156,21 +156,6 @@ def _value(name: str, meta: Any) -> Value:
         return Value(name, "", None)
     shape = tuple(extent if isinstance(extent, int) else str(extent) for extent in meta.shape)
     return Value(name, str(meta.dtype).removeprefix("torch."), shape)
-
-
-def signature(inputs: Sequence[Value], outputs: Sequence[Value] = ()) -> Signature:
-    return Signature(
-        inputs=tuple(inputs),
-        outputs=tuple(outputs),
-        metadata={},
-        opset=0,
-        ir_version=0,
-        producer="pytorch",
-        nodes=0,
-        domains=frozenset(),
-        weights_bytes=0,
-        external=(),
-    )
 
 
 class TorchModel:

@@ -11,7 +11,7 @@ torch: Any = pytest.importorskip("torch", reason="torch is not installed")
 
 from composer.models import torchmodel  # noqa: E402 - after the skip
 from composer.models.engine import ModelFailed  # noqa: E402
-from composer.models.onnxfile import Value  # noqa: E402
+from composer.models.onnxfile import Signature, Value  # noqa: E402
 from composer.models.torchmodel import TorchModel, Tuning  # noqa: E402
 
 PLAIN = Tuning()
@@ -35,7 +35,7 @@ IMAGE = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
 
 
 def engine(module: Any, tuning: Tuning = PLAIN, inputs: tuple[str, ...] = ("image",)) -> Any:
-    signature = torchmodel.signature([Value(name, "", None) for name in inputs])
+    signature = Signature(tuple(Value(name, "", None) for name in inputs))
     return TorchModel(module, signature, tuning, "class")
 
 
