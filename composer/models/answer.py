@@ -48,7 +48,7 @@ class AnswerInvalid(ValueError):
 class Answer(BaseModel):
     """What one output means."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     post: Post = Field("raw", description="image, mask, classes, embedding, text or raw")
     port: str = Field("", pattern=PORT, description="name of the port")
