@@ -365,15 +365,31 @@ def _detr(outputs: Outputs, size: Size, min_score: float) -> Boxes:
     """
     if not _has(outputs, "pred_boxes"):
         return _listed(outputs, size, min_score)
-    x, y, width, height = _shaped(*_named(outputs, "pred_boxes"), "queries", 4).T
-    name, array = _named(outputs, "logits", "pred_logits")
-    logits = _shaped(name, array, len(x), "classes + 1").T
+    corners, logits = _queried(outputs, "classes + 1")
     if len(logits) < 2:
-        raise _odd(name, array, _written((len(x), "classes + 1")))
+        name, array = _named(outputs, "logits", "pred_logits")
+        raise _odd(name, array, _written((logits.shape[1], "classes + 1")))
     chances = np.exp(logits - logits.max(axis=0))
     chances /= chances.sum(axis=0)
     classes, scores = _sure(chances[:-1])
-    return _sound(_around(x, y, width, height), scores, classes, (1, 1), min_score)
+    return _sound(corners, scores, classes, (1, 1), min_score)
+
+
+def _rtdetr(outputs: Outputs, size: Size, min_score: float) -> Boxes:
+    """RT-DETR, D-FINE, DEIM: as DETR, but each class has a chance of its own, and none is nothing.
+
+    Names and shapes are DETR's, so that it cannot be told from the file.
+    """
+    corners, logits = _queried(outputs, "classes")
+    classes, scores = _sure(0.5 * (1 + np.tanh(0.5 * logits)))
+    return _sound(corners, scores, classes, (1, 1), min_score)
+
+
+def _queried(outputs: Outputs, classes: str) -> tuple[Floats, Floats]:
+    """Corners (4 rows) and logits (a row a class) of each query."""
+    x, y, width, height = _shaped(*_named(outputs, "pred_boxes"), "queries", 4).T
+    logits = _shaped(*_named(outputs, "logits", "pred_logits"), len(x), classes).T
+    return _around(x, y, width, height), logits
 
 
 def _yunet(outputs: Outputs, size: Size, min_score: float) -> Boxes:
@@ -532,12 +548,13 @@ HEADS: Final[Mapping[str, Head]] = {
     "ssd": _ssd,
     "ultraface": _ultraface,
     "detr": _detr,
+    "rtdetr": _rtdetr,
     "yunet": _yunet,
     "centerface": _centerface,
     "db": _db,
 }
 
-_FINAL: Final = frozenset({"yolo10", "ssd", "detr", "db"})
+_FINAL: Final = frozenset({"yolo10", "ssd", "detr", "rtdetr", "db"})
 """Heads of models that give one box for each thing, so that nothing is left to suppress."""
 
 

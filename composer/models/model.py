@@ -51,7 +51,17 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger(__name__)
 
 HeadName: TypeAlias = Literal[
-    "yolo5", "yolo8", "yolo10", "yolox", "ssd", "ultraface", "detr", "yunet", "centerface", "db"
+    "yolo5",
+    "yolo8",
+    "yolo10",
+    "yolox",
+    "ssd",
+    "ultraface",
+    "detr",
+    "rtdetr",
+    "yunet",
+    "centerface",
+    "db",
 ]
 """Names in composer.models.heads.HEADS, which is loaded only where somebody needs it."""
 

@@ -454,7 +454,7 @@ _TOGETHER = "detections are read off all outputs together"
         pytest.param(
             *("y: float32 1x10", {"post": "detections"}, "post"),
             "it cannot be told how to read detections off 'y' (float32 1x10)",
-            "write `head:` (yolo5, yolo8, yolo10, yolox, ssd, ultraface, detr, yunet,"
+            "write `head:` (yolo5, yolo8, yolo10, yolox, ssd, ultraface, detr, rtdetr, yunet,"
             " centerface, db)",
             id="detections that nobody can read",
         ),
