@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -48,6 +49,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=8.0, help="of each clip")
     parser.add_argument("--guard", type=float, default=0.0, help="fail above this CPU ratio")
     asked = parser.parse_args()
+    if shutil.which("ffmpeg") is None:
+        sys.exit("bench: there is no ffmpeg to compare with; apt-get install ffmpeg")
     made = {size: clips.make(size, asked.seconds) for size in {work.size for work in WORKS}}
     found: dict[Work, list[dict[str, float]]] = {work: [] for work in WORKS}
     with tempfile.TemporaryDirectory() as folder:
