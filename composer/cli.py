@@ -258,13 +258,16 @@ def _serve(
     """Serve pipelines as a BYOC worker, until SIGTERM. Every flag is also a setting in the
     environment, by the name in brackets.
     """
+    lines: dict[str, Sequence[str]] = {}
     try:
         chosen = settings.load(given)
         logs.configure(chosen.log)
-        offers = worker.offers([(file, _compiled(file)) for file in files], chosen)
+        compiled = [(file, _compiled(file)) for file in files]
+        lines |= {name: text for _, each in compiled for name, text in each.lines.items()}
+        offers = worker.offers(compiled, chosen)
         code = worker.serve(offers, chosen, lambda said: print(said, flush=True))
     except PipelineInvalid as exc:
-        _show(exc, {})
+        _show(exc, lines)
     except NodeFailed as exc:
         _failed(exc)
     except (SettingsInvalid, OSError) as exc:

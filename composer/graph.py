@@ -410,7 +410,8 @@ class _Scope:
             if not found.scheme:
                 self._report(place.problem("missing-file", said, hint=exc.hint))
             else:
-                self.draft.absent.append(place.problem("not-fetched", said, hint=exc.hint))
+                hint = f"fetch it first: byoc fetch {self.files[0]}"
+                self.draft.absent.append(place.problem("not-fetched", said, hint=hint))
         except WeightsBad as exc:
             self._report(place.problem("bad-weights", place.told(f"{name}: {exc}", value)))
 

@@ -23,6 +23,13 @@ def ports(found: tuple[Port, ...]) -> str:
     return "; ".join(_port(port) for port in found) or "none"
 
 
+def _both(cls: type[Node]) -> tuple[str, str]:
+    """What a node takes and gives, where that does not depend on its settings."""
+    if cls.by_settings:
+        return "what its settings and its model say", "what its settings and its model say"
+    return ports(cls.inputs), ports(cls.outputs)
+
+
 def _port(port: Port) -> str:
     layouts = ", ".join(dict.fromkeys(each.layout for each in port.formats if each.layout))
     if len(port.formats) > 5:
@@ -83,7 +90,8 @@ def text(name: str, cls: type[Node]) -> str:
     lines = [f"{name} - {summary(cls)}", ""]
     rest = (inspect.getdoc(cls) or "").partition("\n")[2].strip()
     lines += [rest, ""] if rest else []
-    lines += [f"takes  {ports(cls.inputs)}", f"gives  {ports(cls.outputs)}", ""]
+    taken, given = _both(cls)
+    lines += [f"takes  {taken}", f"gives  {given}", ""]
     for field, kind, default, change, help_ in field_rows(cls):
         lines.append(f"  {field}: {kind} = {default} ({change})")
         lines += [f"      {help_}"] if help_ else []
@@ -119,7 +127,8 @@ def _options() -> str:
 
 def _page(name: str, cls: type[Node]) -> str:
     lines = [f"## {name}", "", inspect.getdoc(cls) or "", ""]
-    lines += [f"Takes: {ports(cls.inputs)}", "", f"Gives: {ports(cls.outputs)}", ""]
+    taken, given = _both(cls)
+    lines += [f"Takes: {taken}", "", f"Gives: {given}", ""]
     rows = list(field_rows(cls))
     if rows:
         lines += ["| field | value | default | what it does | changes |", "|---|---|---|---|---|"]

@@ -236,7 +236,7 @@ def test_weights_that_were_not_fetched_are_asked_for_before_anything_runs(
         "pipeline.yaml:4:39: not-fetched: nodes.m.model: m.onnx ('https://models.test/m.onnx')"
         " is not on this machine"
     )
-    assert said[-2].endswith(" fetch it first: byoc fetch FILE")
+    assert said[-2].endswith(f"^ fetch it first: byoc fetch {file}")
     assert not (tmp_path / "out.mp4").exists()
 
 

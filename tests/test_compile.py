@@ -107,7 +107,7 @@ def test_a_file_whose_weights_were_not_fetched_has_a_plan_and_is_not_ready(tmp_p
     assert (problem.code, problem.message, problem.hint) == (
         "not-fetched",
         "nodes.m.model: m.onnx ('https://models.test/m.onnx') is not on this machine",
-        "fetch it first: byoc fetch FILE",
+        f"fetch it first: byoc fetch {path}",
     )
     assert problem.span is not None
     assert (problem.span.line, problem.span.column) == (4, 39)
