@@ -98,11 +98,8 @@ def read(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Any:
 
 def _image(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[np.uint8]":
     """(height, width, 3) uint8 RGB of the model's own size, without the padding that it was fed."""
-    planes = _planes(answer, output, seen)
-    if len(planes) not in (1, 3):
-        raise AnswerInvalid(f"an image has 1 or 3 channels, and the output is {_shape(output)}")
-    order = answer.channels or (seen.feeding.channels if seen.feeding is not None else "rgb")
-    if order == "bgr" and len(planes) == 3:
+    planes = _planes(answer, output)
+    if backwards(answer, seen, len(planes), output):
         planes = planes[::-1]
     left, top, right, bottom = content(seen.fit, planes.shape[2], planes.shape[1])
     planes = planes[:, top:bottom, left:right]
@@ -113,14 +110,28 @@ def _image(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[np.ui
     return image
 
 
-def _planes(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[Any]":
-    """The output as (channel, height, width)."""
-    layout = answer.layout or guessed(output)
+def backwards(answer: Answer, seen: Seen, channels: int, output: Any) -> bool:
+    """Whether the colours of an image begin with blue. Raises AnswerInvalid for no image."""
+    if channels not in (1, 3):
+        raise AnswerInvalid(f"an image has 1 or 3 channels, and the output is {_shape(output)}")
+    order = answer.channels or (seen.feeding.channels if seen.feeding is not None else "rgb")
+    return order == "bgr" and channels == 3
+
+
+def axes(answer: Answer, output: Any) -> str:
+    """The layout of an output, an array or a tensor. Raises AnswerInvalid."""
+    layout = answer.layout or _guessed(output)
     if not layout:
         said = f"it cannot be told which axes of the output ({_shape(output)}) are rows and columns"
         raise AnswerInvalid(f"{said}; say its `layout`")
     if len(layout) != output.ndim:
         raise AnswerInvalid(f"layout {layout} does not fit the output, which is {_shape(output)}")
+    return layout
+
+
+def _planes(answer: Answer, output: "NDArray[Any]") -> "NDArray[Any]":
+    """The output as (channel, height, width)."""
+    layout = axes(answer, output)
     order = [layout.index(axis) for axis in layout if axis in "nt"]
     for axis in sorted(order, reverse=True):
         output = output.take(-1 if layout[axis] == "t" else 0, axis)
@@ -131,7 +142,7 @@ def _planes(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[Any]
     return planes
 
 
-def guessed(output: "NDArray[Any]") -> str:
+def _guessed(output: Any) -> str:
     if output.ndim == 4:
         return "nhwc" if output.shape[3] in (1, 3) and output.shape[1] not in (1, 3) else "nchw"
     if output.ndim == 3 and output.shape[0] == 1:
@@ -172,7 +183,7 @@ def _span(start: float, extent: float, size: int) -> tuple[int, int]:
 
 def _mask(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[np.uint8]":
     """(height, width) uint8 with the shape of the whole picture: 0 outside, 255 inside."""
-    level = _chosen_map(answer, _planes(answer, output, seen))
+    level = _chosen_map(answer, _planes(answer, output))
     if answer.normalize:
         level = _stretched(level.astype(np.float32))
     if level.dtype == np.bool_:
@@ -308,7 +319,7 @@ def _sigmoid(levels: "NDArray[Any]") -> "NDArray[np.float32]":
     return likely
 
 
-def _shape(output: "NDArray[Any]") -> str:
+def _shape(output: Any) -> str:
     return "x".join(map(str, output.shape)) or "scalar"
 
 

@@ -281,6 +281,48 @@ def _each(
 # pictures
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """How a picture comes into an input. left, top, width, height: where in the input it is seen.
+
+    cut: the part of the picture that is seen (left, top, right, bottom), None for all of it.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    fit: Fit = WHOLE
+    cut: tuple[int, int, int, int] | None = None
+
+
+def placed(how: Fitting, picture: tuple[int, int], target: tuple[int, int]) -> Placed:
+    """Where a picture of one size goes in an input of another, both (width, height)."""
+    (wide, high), (width, height) = picture, target
+    if how == "pad":
+        ratio = min(width / wide, height / high)
+        across = min(max(1, round(wide * ratio)), width)
+        down = min(max(1, round(high * ratio)), height)
+        left, top = (width - across) // 2, (height - down) // 2
+        fit = Fit(width / across, height / down, -left / across, -top / down)
+        return Placed(left, top, across, down, fit)
+    if how == "crop" and wide * height != high * width:
+        left, top, right, bottom = cut = _middle(picture, target)
+        fit = Fit((right - left) / wide, (bottom - top) / high, left / wide, top / high)
+        return Placed(0, 0, width, height, fit, cut)
+    return Placed(0, 0, width, height)
+
+
+def _middle(picture: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The largest part in the middle with the shape of the input, on the chroma grid."""
+    (wide, high), (width, height) = picture, target
+    ratio = min(wide / width, high / height)
+    across, down = (max(2, round(extent * ratio)) for extent in (width, height))
+    across, down = min(across, wide), min(down, high)
+    left, top = (wide - across) // 2 & ~1, (high - down) // 2 & ~1
+    return left, top, left + across, top + down
+
+
 class Feeder:
     """Turns pictures into inputs, into one buffer that is used again for the next picture."""
 
@@ -304,7 +346,7 @@ class Feeder:
         target = self._planes()
         if self._window > 1:
             target[:-1] = target[1:].copy()
-        fit = self._write(seen, target[-1], image)
+        fit = self._write(seen, target[-1])
         if not self._held:
             target[:-1] = target[-1]
         self._held += 1
@@ -323,27 +365,12 @@ class Feeder:
 
     def _pictured(self, image: "av.VideoFrame", width: int, height: int) -> "_Seen":
         """The picture at the size that the input has room for."""
-        how = self._how
-        if how.fit == "pad":
-            ratio = min(width / image.width, height / image.height)
-            inner = max(1, round(image.width * ratio)), max(1, round(image.height * ratio))
-            inner = min(inner[0], width), min(inner[1], height)
-            left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-            fit = Fit(width / inner[0], height / inner[1], -left / inner[0], -top / inner[1])
-            return _Seen(_scaled(image, how, *inner), left, top, fit)
-        if how.fit == "crop" and image.width * height != image.height * width:
-            box = middle(image, width, height)
-            part = boxes.cut(_planar(image), box)
-            fit = Fit(
-                box.width / image.width,
-                box.height / image.height,
-                box.left / image.width,
-                box.top / image.height,
-            )
-            return _Seen(_scaled(part, how, width, height), 0, 0, fit)
-        return _Seen(_scaled(image, how, width, height), 0, 0, WHOLE)
+        place = placed(self._how.fit, (image.width, image.height), (width, height))
+        part = image if place.cut is None else boxes.cut(planar(image), boxes.Box(*place.cut))
+        planes = _scaled(part, self._how, place.width, place.height)
+        return _Seen(planes, place.left, place.top, place.fit)
 
-    def _write(self, seen: "_Seen", target: "NDArray[Any]", image: "av.VideoFrame") -> Fit:
+    def _write(self, seen: "_Seen", target: "NDArray[Any]") -> Fit:
         how = self._how
         high, wide = seen.planes[0].shape
         inner = target[:, seen.top : seen.top + high, seen.left : seen.left + wide]
@@ -390,16 +417,7 @@ def _scaled(
     return (red, green, blue) if how.channels == "rgb" else (blue, green, red)
 
 
-def middle(image: "av.VideoFrame", width: int, height: int) -> "boxes.Box":
-    """The largest part in the middle with the shape of the input, on the chroma grid."""
-    ratio = min(image.width / width, image.height / height)
-    wide, high = (max(2, round(extent * ratio)) for extent in (width, height))
-    wide, high = min(wide, image.width), min(high, image.height)
-    left, top = (image.width - wide) // 2 & ~1, (image.height - high) // 2 & ~1
-    return boxes.Box(left, top, left + wide, top + high)
-
-
-def _planar(image: "av.VideoFrame") -> "av.VideoFrame":
+def planar(image: "av.VideoFrame") -> "av.VideoFrame":
     if image.format.name in pixels.CHROMA_SHIFT:
         return image
     return pixels.convert(image, "yuv444p")

@@ -29,7 +29,7 @@ from composer.models.bind import (
 )
 from composer.models.call import Call
 from composer.models.engine import Engine, ModelFailed
-from composer.models.feed import Axes, Feed, Feeder, Fitting, PerChannel, Range, Size
+from composer.models.feed import Axes, Feed, Feeder, Fitting, PerChannel, Range, Size, planar
 from composer.models.onnxfile import Signature
 from composer.models.pool import POOL, Lease
 from composer.node import BadSetting, Batching, Context, Fixed, Live, Node, ReadFile
@@ -207,7 +207,8 @@ class Model(Node):
     # run time
 
     def setup(self, ctx: Context) -> None:
-        self._engine = POOL.lease(self.key(ctx), lambda: self.load(ctx), lambda each: each.close())
+        key = self.key(ctx)
+        self._engine = POOL.lease(key, lambda: self.load(ctx), lambda each: each.close())
         engine = self._engine.value
         self._binding = self._bind(engine.signature, ctx.folder)
         check_batch(self._binding, engine.signature, ctx.batch)
@@ -221,7 +222,7 @@ class Model(Node):
         self._stay = {port for port, each in ctx.outputs.items() if each.carrier is Carrier.TENSOR}
         if len(self._binding.outs) > 1:
             self._given = _given([each.port for each in self._binding.outs])
-        self._batcher = self._gather(ctx, engine)
+        self._batcher = self._gather(key, ctx.batch, engine)
         self._batcher.value.join()
         if self.warms:
             self._warm_up(ctx, engine)
@@ -245,19 +246,20 @@ class Model(Node):
             return tensorfeed.TensorFeeder(each.feeding, self.window)
         return Feeder(each.feeding, self.window)
 
-    def _gather(self, ctx: Context, engine: Engine) -> Lease[Batcher[Call, dict[str, Any]]]:
+    def _gather(
+        self, key: Hashable, batch: Batching, engine: Engine
+    ) -> Lease[Batcher[Call, dict[str, Any]]]:
         """Everybody who runs this model in the same way takes turns with us."""
 
         def run(calls: Sequence[Call]) -> Sequence[dict[str, Any]]:
             return calling.run(engine, calls, outputs)
 
         outputs = self._outputs
-        key = ("batch", self.key(ctx), ctx.batch, outputs)
 
         def make() -> Batcher[Call, dict[str, Any]]:
-            return Batcher(run, ctx.batch.most, ctx.batch.delay_ms / 1000)
+            return Batcher(run, batch.most, batch.delay_ms / 1000)
 
-        return POOL.lease(key, make, lambda each: each.close())
+        return POOL.lease(("batch", key, batch, outputs), make, lambda each: each.close())
 
     def _wanted_outputs(self, signature: Signature) -> tuple[str, ...]:
         known = tuple(each.name for each in signature.outputs)
@@ -404,7 +406,7 @@ class Model(Node):
 
     def _on_each_region(self, given: Mapping[str, Any]) -> Detections:
         port = self._binding.pictures[0].port
-        image, regions = _planar(_picture_of(given[port])), given["regions"]
+        image, regions = planar(_picture_of(given[port])), given["regions"]
         best = sorted(enumerate(regions), key=lambda each: -each[1].score)[:MOST_REGIONS]
         made: list[Detection] = []
         for _, region in sorted(best, key=lambda each: each[0]):
@@ -476,10 +478,6 @@ def _picture_of(value: Any) -> av.VideoFrame:
     return pixels.from_mask(value)
 
 
-def _planar(image: av.VideoFrame) -> av.VideoFrame:
-    return image if image.format.name in pixels.CHROMA_SHIFT else pixels.convert(image, "yuv444p")
-
-
 def _unbatched(output: NDArray[Any]) -> NDArray[Any]:
     """An output without its batch axis of 1."""
     return output[0] if output.ndim > 1 and output.shape[0] == 1 else output
@@ -526,7 +524,7 @@ def check_batch(binding: Binding, signature: Signature | None, batch: Batching) 
     if signature is None:
         return
     fed = {each.name for each in binding.ins if not isinstance(each, ValueIn)}
-    ends = [each for each in signature.inputs if each.name in fed or "" in fed]
+    ends = [each for each in signature.inputs if each.name in fed]
     for value in (*ends, *signature.outputs):
         if value.shape is not None and (not value.shape or isinstance(value.shape[0], int)):
             said = f"the model cannot take any number of frames at once: {value.name!r} is {value}"

@@ -1,10 +1,10 @@
 """Tensorfeed: what `feed` and `answer` do for pictures of the host, for those of a device."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from composer import lazy
-from composer.models.answer import Answer, AnswerInvalid, Seen, content, guessed
-from composer.models.feed import WHOLE, Feeding, Fit, middle
+from composer.models.answer import Answer, Seen, axes, backwards, content
+from composer.models.feed import Feeding, Fit, placed
 
 with lazy.deferred():
     import torch
@@ -13,11 +13,6 @@ with lazy.deferred():
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class _Extent(NamedTuple):
-    width: int
-    height: int
 
 
 class TensorFeeder:
@@ -38,8 +33,8 @@ class TensorFeeder:
         With a window: the last pictures, the newest last; the first picture fills the window.
         """
         how = self._how
-        old = _Extent(image.shape[2], image.shape[1])
-        target = _Extent(*how.target(*old))
+        old = image.shape[2], image.shape[1]
+        target = how.target(*old)
         shape = how.shape(*target, self._window)
         buffer = self._buffer
         first = buffer is None or buffer.shape != shape or buffer.device != image.device
@@ -71,49 +66,32 @@ def _planes(tensor: "Tensor", layout: str) -> "Tensor":
     return tensor.permute([layout.index(axis) for axis in "tchw"])
 
 
-def _write(image: "Tensor", old: _Extent, target: _Extent, how: Feeding, planes: "Tensor") -> Fit:
+def _write(
+    image: "Tensor", old: tuple[int, int], target: tuple[int, int], how: Feeding, planes: "Tensor"
+) -> Fit:
     """Fill (channels, height, width) with the picture. Says where that lies in it."""
-    left = top = 0
-    inner, fit = target, WHOLE
-    if how.fit == "pad":
-        ratio = min(target.width / old.width, target.height / old.height)
-        inner = _Extent(
-            min(max(1, round(old.width * ratio)), target.width),
-            min(max(1, round(old.height * ratio)), target.height),
-        )
-        left, top = (target.width - inner.width) // 2, (target.height - inner.height) // 2
-        fit = Fit(
-            target.width / inner.width,
-            target.height / inner.height,
-            -left / inner.width,
-            -top / inner.height,
-        )
-    elif how.fit == "crop" and old.width * target.height != old.height * target.width:
-        shaped: Any = old  # its size is all that middle() looks at
-        box = middle(shaped, *target)
-        image = image[:, box.top : box.bottom, box.left : box.right]
-        fit = Fit(
-            box.width / old.width,
-            box.height / old.height,
-            box.left / old.width,
-            box.top / old.height,
-        )
+    place = placed(how.fit, old, target)
+    if place.cut is not None:
+        left, top, right, bottom = place.cut
+        image = image[:, top:bottom, left:right]
     if how.channels == "gray":
         image = tensors.gray(image)[None]
-    levels = tensors.resized(image, *inner)
+    levels = tensors.resized(image, place.width, place.height)
     if how.channels == "bgr":
         levels = levels.flip(0)
-    room = planes[:, top : top + inner.height, left : left + inner.width]
+    rows = slice(place.top, place.top + place.height)
+    columns = slice(place.left, place.left + place.width)
+    room = planes[:, rows, columns]
     for whole, plane, level, scale, offset in zip(
         planes, room, levels, how.scale, how.offset, strict=True
     ):
-        if inner != target:
+        if (place.width, place.height) != target:
             whole.fill_(how.fill * scale + offset)
         if how.dtype == "uint8":
             plane.copy_(tensors.rounded(level * 255))
         else:
             plane.copy_(level * (255 * scale) + offset)
-    return fit
+    return place.fit
 
 
 @tensors.inferring
@@ -122,23 +100,14 @@ def read_image(answer: Answer, output: "Tensor", seen: Seen) -> "Tensor":
 
     What is no number is 0. Raises AnswerInvalid.
     """
-    layout = answer.layout or guessed(output)
-    if len(layout) != output.ndim:
-        raise AnswerInvalid(f"layout {layout} does not fit the output, which is {_said(output)}")
-    planes = _planes(output, layout)[-1]
-    if len(planes) not in (1, 3):
-        raise AnswerInvalid(f"an image has 1 or 3 channels, and the output is {_said(output)}")
-    order = answer.channels or (seen.feeding.channels if seen.feeding is not None else "rgb")
+    planes = _planes(output, axes(answer, output))[-1]
+    bgr = backwards(answer, seen, len(planes), output)
     left, top, right, bottom = content(seen.fit, planes.shape[2], planes.shape[1])
     planes = planes[:, top:bottom, left:right]
     low, high = answer.range if answer.range is not None else (0.0, 1.0)
     if planes.dtype == torch.uint8:
         low, high = 0.0, 255.0
     image = planes.to(torch.float32).sub(low).mul_(1 / (high - low)).nan_to_num_(0).clamp_(0, 1)
-    if order == "bgr":
+    if bgr:
         image = image.flip(0)
     return image.expand(3, -1, -1).contiguous()
-
-
-def _said(output: "Tensor") -> str:
-    return "x".join(map(str, output.shape))
