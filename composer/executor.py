@@ -92,12 +92,18 @@ def preload(plan: Plan) -> None:
             continue
         worker = Worker(step, _context(step, live=True), NodeCount(), Sequel())
         try:
-            cuda.check(step.device)
+            _check_device(step)
             worker.open()
-        except DeviceMissing as exc:
-            raise NodeFailed(step.name, "setup()", exc, None) from exc
         finally:
             worker.close()
+
+
+def _check_device(step: Step) -> None:
+    """Raises NodeFailed where it asks for a device that is not there."""
+    try:
+        cuda.check(step.device)
+    except DeviceMissing as exc:
+        raise NodeFailed(step.name, "setup()", exc, None) from exc
 
 
 def _context(step: Step, **more: Any) -> Context:
@@ -154,16 +160,12 @@ class Run:
         patience = self._patience() if self.plan.mode is Mode.LIVE else None
         prepare(self.plan)
         self._began = self._now()
-        self._check_devices()
-        self._running = [_StageRun(self, stage) for stage in self.plan.stages]
-        by_name = {step: run for run in self._running for step in run.stage.steps}
-        for link in self.plan.links:
-            if link.inbox is not None:
-                by_name[link.start].outlets.setdefault(link.start_port, []).append(
-                    _Outlet(by_name[link.end].inbox, link.end_port)
-                )
         opened: list[_StageRun] = []
         try:
+            # Nodes first: the reader did not write the copies to and from the device.
+            for step in sorted(self.plan.steps.values(), key=lambda step: step.settings is None):
+                _check_device(step)
+            self._running = self._stages()
             for run in self._running:
                 opened.append(run)
                 run.open(patience)
@@ -178,17 +180,16 @@ class Run:
         for thread in threads:
             thread.start()
 
-    def _check_devices(self) -> None:
-        """Raises NodeFailed where a node asks for a device that is not there."""
-        # Of the nodes first: the reader did not write the copies to and from the device.
-        steps = sorted(self.plan.steps.values(), key=lambda step: step.settings is None)
-        for step in steps:
-            try:
-                cuda.check(step.device)
-            except DeviceMissing as exc:
-                failure = NodeFailed(step.name, "setup()", exc, None)
-                self._give_up(failure)
-                raise failure from exc
+    def _stages(self) -> list["_StageRun"]:
+        """The stages of the plan, each with the inboxes that its outputs go to."""
+        running = [_StageRun(self, stage) for stage in self.plan.stages]
+        by_name = {step: run for run in running for step in run.stage.steps}
+        for link in self.plan.links:
+            if link.inbox is not None:
+                by_name[link.start].outlets.setdefault(link.start_port, []).append(
+                    _Outlet(by_name[link.end].inbox, link.end_port)
+                )
+        return running
 
     def _give_up(self, failure: NodeFailed) -> None:
         """Nothing was begun, or all of it is closed again."""

@@ -304,7 +304,8 @@ class Worker:
         if self._lane is None:
             return self._worked(taken)
         with self._lane:
-            return self._marked(self._worked(self._arrived(taken)))
+            made = self._worked(self._arrived(taken))
+            return made if isinstance(made, Missed) else self._marked(made)
 
     def _arrived(self, taken: Taken) -> Taken:
         """The same with plain tensors: our lane goes on when theirs have come to their marks."""
@@ -323,20 +324,12 @@ class Worker:
         self._lane.after(value.mark, value.tensor)
         return value.tensor
 
-    def _marked(self, made: Out | Missed) -> Out | Missed:
+    def _marked(self, made: Out) -> Out:
         """The same with a mark on every tensor, for the lanes behind us."""
-        if isinstance(made, Missed):
-            return made
-        assert self._lane is not None
-        mark = None
-        out: Out = []
-        for port, item in made:
-            there = self.step.outputs.get(port)
-            if isinstance(item, Frame) and there and there.carrier is Carrier.TENSOR:
-                mark = mark or self._lane.mark()
-                item = item.carry(OnDevice(item.value, mark))
-            out.append((port, item))
-        return out
+        return [
+            (port, self._with_mark(port, item) if isinstance(item, Frame) else item)
+            for port, item in made
+        ]
 
     def _with_mark(self, port: str, frame: Frame[Any]) -> Frame[Any]:
         if self._lane is None or self.step.outputs[port].carrier is not Carrier.TENSOR:
@@ -362,7 +355,9 @@ class Worker:
     def _see(self, taken: Taken) -> None:
         assert self.node is not None
         try:
-            self.node.see(**{**taken.others, taken.port: taken.frame.value})
+            with self._lane or nullcontext():
+                taken = self._arrived(taken)
+                self.node.see(**{**taken.others, taken.port: taken.frame.value})
         except Exception as exc:  # noqa: BLE001 - a node is anybody's code
             self.count.errors += 1
             log.debug("node %r in see(): %s", self.step.name, exc)
@@ -454,8 +449,11 @@ class Worker:
             return []
         started = time.perf_counter()
         try:
-            held = list(self.node.flush())
-            return [] if frame is None else [o for each in held for o in self._given(each, frame)]
+            with self._lane or nullcontext():
+                held = list(self.node.flush())
+                if frame is None:
+                    return []
+                return self._marked([o for each in held for o in self._given(each, frame)])
         except Exception as exc:  # a node is anybody's code
             raise NodeFailed(self.step.name, "flush()", exc, None) from exc
         finally:
@@ -498,9 +496,7 @@ class Worker:
         """The frame as it came, or turned into what the plan has behind this node."""
         if self._lane is not None and any(self._ways.values()):
             with self._lane:
-                passed = self._marked(self._turned(self._here(frame)))
-            assert not isinstance(passed, Missed)
-            return passed
+                return self._marked(self._turned(self._here(frame)))
         return self._turned(frame)
 
     def _turned(self, frame: Frame[Any]) -> Out:

@@ -11,9 +11,11 @@ from pydantic import PrivateAttr
 from composer import RGB, YUV, Context, Frame, Live, Moment, Node, OwnYUV
 from composer.errors import NodeFailed, Stalled
 from composer.executor import Report, Run
+from composer.frames import OnDevice
+from composer.inbox import Taken
 from composer.media import pixels
 from composer.plan import Mode, Plan
-from composer.worker import Happened, Notice
+from composer.worker import Happened, NodeCount, Notice, Sequel, Worker
 from tests import stubs
 from tests.stubs import TICK, calling, finished, luma, picture, plan_of, ran, reach, sink
 
@@ -222,6 +224,40 @@ def test_a_frame_that_passes_by_is_converted_where_the_node_would_have() -> None
 
     _, collect = chain(Developed, ", every: 2, else: pass")
     assert [pts for pts, _ in collect.seen] == list(range(60))
+
+
+class Held(Node):
+    """Remembers what it works on and what goes by it."""
+
+    remembers = True
+    _seen: list[Any] = PrivateAttr(default_factory=list)
+
+    def see(self, **given: Any) -> None:
+        self._seen.append(given["image"])
+
+    def process(self, image: YUV) -> YUV:
+        self._seen.append(image)
+        return image
+
+
+def test_a_node_on_a_lane_meets_no_mark_whatever_it_is_called_for() -> None:
+    lanes = pytest.importorskip("composer.lanes")
+    pytest.importorskip("torch")
+    plan = plan_of(
+        "nodes: {s: {type: count, count: 4}, m: {type: held, every: 2}, o: {type: collect}}",
+        held=Held,
+        collect=sink(),
+    )
+    lane, step = lanes.Lane("cpu"), plan.steps["m"]
+    context = Context("m", step.folder, step.inputs, step.outputs)
+    worker = Worker(step, context, NodeCount(), Sequel(), lane=lane)
+    worker.open()
+    pictures = [picture(number) for number in range(4)]
+    for number, each in enumerate(pictures):
+        worker.run(Taken("image", stubs.frame(number, OnDevice(each, lane.mark()))))
+    assert isinstance(worker.node, Held)
+    assert worker.node._seen == pictures
+    worker.close()
 
 
 # on_error
