@@ -213,20 +213,15 @@ def run(
         progress.summary(made, account, progress.terminal())
 
 
-def _nothing(file: Path) -> NoReturn:
-    raise AssertionError(f"{file} was compiled without a graph or a problem")
-
-
 @app.command()
 def fetch(
     files: Annotated[list[Path], typer.Argument(help="pipeline files", metavar="FILE...")],
 ) -> None:
     """Bring the weights of pipelines to this machine, so that they run without a network."""
+    graphs = [_compiled(file).graph for file in files]
+    assert None not in graphs  # a problem has ended the command
     wanted = dict.fromkeys(
-        each
-        for file in files
-        for each in (_compiled(file).graph or _nothing(file)).weights
-        if each.scheme
+        each for graph in graphs if graph for each in graph.weights if each.scheme
     )
     failed = False
     for each in wanted:

@@ -218,9 +218,7 @@ def _ins(wanted: Wanted, signature: Signature | None) -> Iterator[In]:
         return
     known = {each.name: each for each in signature.inputs}
     for name in wanted.takes:
-        if name not in known:
-            hint = did_you_mean(name, known) or f"it takes {_listed(signature.inputs)}"
-            raise BadSetting(("takes", name), f"the model has no input {name!r}", hint)
+        _check_named(("takes", name), name, "input", signature.inputs)
     pictured = _pictured(wanted)
     for name, value in known.items():
         take = wanted.takes.get(name, Take())
@@ -285,10 +283,8 @@ def _check_states(binding: Binding, wanted: Wanted, signature: Signature | None)
         at = ("takes", each.name, "state")
         if wanted.regions:
             raise BadSetting(at, "regions are not the same ones in the next picture")
-        known = [value.name for value in signature.outputs] if signature is not None else []
-        if known and signature is not None and each.output not in known:
-            hint = did_you_mean(each.output, known) or f"it gives {_listed(signature.outputs)}"
-            raise BadSetting(at, f"the model has no output {each.output!r}", hint)
+        if signature is not None and signature.outputs:
+            _check_named(at, each.output, "output", signature.outputs)
 
 
 def _value(name: str, take: Take, value: Value | None, at: tuple[str, str]) -> ValueIn:
@@ -373,10 +369,9 @@ def _guessed(signature: Signature | None) -> str:
 
 def _outs(wanted: Wanted, post: Post, signature: Signature | None) -> Iterator[Out]:
     known = [each.name for each in signature.outputs] if signature is not None else []
-    for name in wanted.gives:
-        if known and signature is not None and name not in known:
-            hint = did_you_mean(name, known) or f"it gives {_listed(signature.outputs)}"
-            raise BadSetting(("gives", name), f"the model has no output {name!r}", hint)
+    if signature is not None and known:
+        for name in wanted.gives:
+            _check_named(("gives", name), name, "output", signature.outputs)
     if wanted.gives:
         if wanted.post is not None:
             raise BadSetting(("post",), "`gives` says what each output means", "leave one out")
@@ -427,6 +422,16 @@ def _check_regions(binding: Binding, wanted: Wanted) -> None:
     if posts and posts not in (["classes"], ["text"]):
         said = "on each region a model gives classes, text or detections"
         raise BadSetting(("regions",), f"{said}, not {posts[0]}", "write `post: classes`")
+
+
+def _check_named(
+    at: tuple[str, ...], name: str, end: Literal["input", "output"], known: Sequence[Value]
+) -> None:
+    if name in (names := [each.name for each in known]):
+        return
+    verb = "takes" if end == "input" else "gives"
+    hint = did_you_mean(name, names) or f"it {verb} {_listed(known)}"
+    raise BadSetting(at, f"the model has no {end} {name!r}", hint)
 
 
 # what a model says of its classes

@@ -26,11 +26,6 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "kept"
 
 
-def left(kept: Path) -> list[str]:
-    """The files of a cache, finished or not."""
-    return sorted(path.name for path in kept.rglob("*") if path.is_file())
-
-
 # Addresses
 
 
