@@ -137,17 +137,33 @@ class Ramp:
 
 
 @dataclass
-class Patch:
-    """A change that was accepted. `seconds` is the time of the first frame it holds for.
-
-    Several callers share one when their changes wait for the same frame: the newest values win.
-    """
+class _Change:
+    """New values that wait for their frame: those of all callers who ask before it comes."""
 
     version: int
     values: dict[str, Any]
     at: float
     seconds: float | None = None
     applied: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A change that was accepted. values: all that waited for its frame then, the newest won."""
+
+    version: int
+    values: dict[str, Any]
+    _change: _Change
+
+    @property
+    def seconds(self) -> float | None:
+        """Time of the first frame it holds for; None while none has come."""
+        return self._change.seconds
+
+    @property
+    def applied(self) -> threading.Event:
+        """Set when that frame has come."""
+        return self._change.applied
 
 
 PENDING: Final = 256
@@ -178,7 +194,7 @@ class Params:
         self._settings = {name: dict(node.__dict__) for name, node in nodes.items()}
         self._classes = {name: type(node) for name, node in nodes.items()}
         self._fields: dict[str, dict[str, Any]] = {}
-        self._pending: list[Patch] = []
+        self._pending: list[_Change] = []
         self._ramps: dict[str, Ramp] = {}
         self._version = 0
         self._now = Snapshot(0, {}, dict(self._values))
@@ -193,16 +209,17 @@ class Params:
                 raise ParamRejected([Problem("too-many", f"{PENDING} changes wait already")])
             accepted = self._accept(values, late=self.running or at > 0)
             self._version += 1
-            if waiting := self._newest(at):
-                waiting.values.update(accepted)
-                waiting.version = self._version
-                return waiting
-            patch = Patch(self._version, accepted, at)
-            self._pending.append(patch)
-            self._pending.sort(key=lambda each: (each.at, each.version))
-            return patch
+            change = self._newest(at)
+            if change is None:
+                change = _Change(self._version, accepted, at)
+                self._pending.append(change)
+                self._pending.sort(key=lambda each: (each.at, each.version))
+            else:
+                change.values.update(accepted)
+                change.version = self._version
+            return Patch(self._version, dict(change.values), change)
 
-    def _newest(self, at: float) -> Patch | None:
+    def _newest(self, at: float) -> _Change | None:
         """The change that waits for the same time, if none comes between: the next one joins it."""
         newest = self._pending[-1] if self._pending else None
         return newest if newest is not None and newest.at == at else None
@@ -278,18 +295,18 @@ class Params:
                 self._settings[node] |= fields
         return problems
 
-    def _apply(self, patch: Patch, seconds: float) -> None:
-        for name, value in patch.values.items():
+    def _apply(self, change: _Change, seconds: float) -> None:
+        for name, value in change.values.items():
             self._ramps.pop(name, None)
             ramp_ms, now = self._params[name].spec.ramp_ms, self._values[name]
             # What was set before the start is where it starts.
-            moves = ramp_ms and (self.running or patch.at > 0)
+            moves = ramp_ms and (self.running or change.at > 0)
             if moves and isinstance(value, float) and isinstance(now, int | float):
                 self._ramps[name] = Ramp(now, value, seconds, seconds + ramp_ms / 1000)
             else:
                 self._set(name, value)
-        patch.seconds = seconds
-        patch.applied.set()
+        change.seconds = seconds
+        change.applied.set()
         self._applied(seconds)
 
     def _set(self, name: str, value: Any) -> None:
