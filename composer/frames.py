@@ -42,7 +42,8 @@ START: Final = Snapshot()
 class Frame(Generic[Value]):
     """One value at one time. `pts` counts in `time_base` seconds, as the source wrote it.
 
-    born: monotonic seconds at which it entered this process. settings: what held at that moment.
+    born: monotonic seconds at which it entered this process; a source that says nothing of it gets
+    the moment at which it gave the frame. settings: what held at that moment.
     """
 
     value: Value

@@ -17,6 +17,13 @@ GROWN_MOST: Final = 256
 filter that looks ahead, say) needs room beside it, and without it the graph would stand still."""
 
 
+LATE_SECONDS: Final = 0.05
+"""A frame is late when it reaches an inbox this long after it came into the process."""
+
+HURRIED_SECONDS: Final = 1.0
+"""Who had to drop is not waited for again before it has kept up for so long."""
+
+
 class Aborted(Exception):
     """The run was given up; raised in whoever waits at an inbox."""
 
@@ -44,12 +51,39 @@ class Slot:
     last: Frame[Any] | None = None
     last_used: bool = False
     grown: int = 0
+    late_since: float | None = None
+    """When frames began to come late, none in time among them."""
+    hurried_until: float = 0.0
+    """Until then it drops at once: its stage was too slow a moment ago."""
 
     @property
     def full(self) -> bool:
         # The second one is taken when the first is done.
         size = self.spec.size if self.count.taken > 1 else max(self.spec.size, self.spec.starting)
         return self.frames >= size + self.grown
+
+    def see(self, frame: Frame[Any], now: float) -> None:
+        """Note whether a frame that comes is late."""
+        if now - frame.born <= LATE_SECONDS:
+            self.late_since = None
+        elif self.late_since is None:
+            self.late_since = now
+
+    def patience(self, frame: Frame[Any], now: float) -> float:
+        """Seconds for which a frame waits in front of a full slot; none left: one is dropped."""
+        if not self.spec.patience_s or now < self.hurried_until:
+            return 0.0
+        late_since = frame.born + LATE_SECONDS if self.late_since is None else self.late_since
+        return late_since + self.spec.patience_s - now
+
+    def overdue(self, now: float) -> bool:
+        """Whether frames still come late, though some were dropped: only the newest is kept."""
+        return self.late_since is not None and now < self.hurried_until
+
+    def hurry(self, now: float) -> None:
+        """Make room by dropping, and be quicker to do so for a while."""
+        self.drop_oldest()
+        self.hurried_until = now + HURRIED_SECONDS if self.spec.patience_s else 0.0
 
     def grow(self) -> bool:
         """Make room in front of a join, up to GROWN_MOST; False when there is no more."""
@@ -220,14 +254,19 @@ class Inbox:
                 self._wake()
                 return
             slot.count.offered += 1
+            slot.see(item, self._now())
+            while slot.frames and slot.overdue(now := self._now()):
+                slot.hurry(now)
             while slot.full and not self._aborted:
                 if slot.spec.on_full == "drop_newest":
                     slot.count.dropped["full"] += 1
                     return
-                if slot.spec.on_full == "drop_oldest":
-                    slot.drop_oldest()
-                    continue
-                self._sleep(None)
+                if slot.spec.on_full == "wait":
+                    self._sleep(None)
+                elif (patience := slot.patience(item, now := self._now())) > 0:
+                    self._sleep(patience)
+                else:
+                    slot.hurry(now)
             if self._aborted:
                 slot.count.dropped["stopped"] += 1
                 raise Aborted

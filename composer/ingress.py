@@ -17,6 +17,9 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 MOST_UNITS: Final = 600
 """What may wait for the decoder: six seconds of 720p and its sound."""
 
+LONGEST_SECONDS: Final = 2.0
+"""How long a unit waits at the most where decoding can go on at a newer key picture."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:
@@ -46,11 +49,13 @@ class Ingress:
         self.counts = IngressCount()
         self.last_at = 0.0
         """When bytes came last, in monotonic seconds; 0 for never."""
+        self.given_at = 0.0
+        """When the unit came that iterating gave last."""
 
         self._most_bytes, self._most_units, self._now = most_bytes, most_units, now
         self._demuxer = Demuxer()
         self._changed = threading.Condition()
-        self._waiting: deque[Unit | Gap] = deque()
+        self._waiting: deque[tuple[Unit | Gap, float]] = deque()
         self._size = 0
         self._ended = False
 
@@ -98,7 +103,7 @@ class Ingress:
                     self._changed.wait()
                 if not self._waiting:
                     return
-                item = self._waiting.popleft()
+                item, self.given_at = self._waiting.popleft()
                 if isinstance(item, Unit):
                     self._size -= len(item.data)
             yield item
@@ -107,34 +112,43 @@ class Ingress:
         with self._changed:
             for unit in units:
                 self.counts.units[unit.track.kind] += 1
-                self._waiting.append(unit)
+                self._waiting.append((unit, self.last_at))
                 self._size += len(unit.data)
             while len(self._waiting) > self._most_units or self._size > self._most_bytes:
                 self._make_room()
+            if self._waiting and self.last_at - self._waiting[0][1] > LONGEST_SECONDS:
+                self._catch_up()
             self._changed.notify()
+
+    def _catch_up(self) -> None:
+        """Drop what is older than the newest key picture, where there is one."""
+        if newest := self._newest_key():
+            self._drop(newest, "late")
+            self._waiting.appendleft((Gap(), self.last_at))
 
     def _make_room(self) -> None:
         """Drop what is older than the newest key picture; where that helps nothing, everything."""
-        everything = len(self._waiting)
-        newest = next(
-            (place for place in range(everything - 1, 0, -1) if _begins(self._waiting[place])),
-            everything,
-        )
+        newest = self._newest_key()
         # Behind a gap alone there is nothing older: then what follows the key is too much.
-        behind_a_gap = newest == 1 and isinstance(self._waiting[0], Gap)
-        self._drop(everything if behind_a_gap else newest, "full")
-        self._waiting.appendleft(Gap())
+        behind_a_gap = newest == 1 and isinstance(self._waiting[0][0], Gap)
+        self._drop(len(self._waiting) if behind_a_gap else newest or len(self._waiting), "full")
+        self._waiting.appendleft((Gap(), self.last_at))
+
+    def _newest_key(self) -> int:
+        """Where the newest key picture waits, 0 where nothing is older or there is none."""
+        places = range(len(self._waiting) - 1, 0, -1)
+        return next((place for place in places if _begins(self._waiting[place][0])), 0)
 
     def _drop(self, count: int, reason: str) -> None:
         for _ in range(count):
-            item = self._waiting.popleft()
+            item, _ = self._waiting.popleft()
             if isinstance(item, Unit):
                 self._size -= len(item.data)
                 self.counts.dropped[reason] += 1
 
     def _mark(self) -> None:
-        if not self._waiting or not isinstance(self._waiting[-1], Gap):
-            self._waiting.append(Gap())
+        if not self._waiting or not isinstance(self._waiting[-1][0], Gap):
+            self._waiting.append((Gap(), self.last_at))
 
 
 def _begins(item: Unit | Gap) -> bool:

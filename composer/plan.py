@@ -1,6 +1,6 @@
 """Graph -> Plan: formats, converters, stages and inboxes, decided once; running decides nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -26,6 +26,10 @@ LIVE_QUEUE: Final = 2
 STARTING_QUEUE: Final = 32
 """Pictures it holds while an encoder opens or a model meets its first picture."""
 
+PATIENCE_SECONDS: Final = 0.5
+"""How long pictures may come late in a session before a full inbox drops some: what was held up for
+a moment catches up, and loses nothing. Who is too slow for good is seen after it."""
+
 SOUND_QUEUE: Final = 64
 """Packets, sound blocks and records an inbox holds: they are small, and none may be lost."""
 
@@ -42,16 +46,19 @@ class InboxSpec:
     """How one input waits: its size, what happens when it is full, how old a frame may get.
 
     starting: frames it holds until its stage is done with the first one, which may take long.
+    patience_s: how long frames may come late before drop_oldest drops; until then it waits.
     """
 
     size: int
     on_full: OnFull
     max_age_ms: float | None = None
     starting: int = 0
+    patience_s: float = 0.0
 
     def __str__(self) -> str:
+        patience = f" after {self.patience_s * 1000:g} ms" if self.patience_s else ""
         age = "" if self.max_age_ms is None else f", {self.max_age_ms:g} ms at most"
-        return f"{self.size} {self.on_full}{age}"
+        return f"{self.size} {self.on_full}{patience}{age}"
 
 
 @dataclass(frozen=True)
@@ -516,6 +523,7 @@ def _finished(graph: Graph, mode: Mode, draft: _Draft, stages: list[Stage]) -> P
         else replace(link, inbox=draft.asked.get(link.end) or _usual(link.format.kind, mode))
         for link in draft.links
     )
+    links = tuple(_patient(link, links, home) for link in links)
     plan = Plan(graph, mode, draft.steps, links, tuple(stages))
     fresh: dict[str, bool] = {}
     steps = {}
@@ -528,6 +536,20 @@ def _finished(graph: Graph, mode: Mode, draft: _Draft, stages: list[Stage]) -> P
         fresh[name] = _gives_fresh(plan, name, fresh)
         steps[name] = replace(draft.steps[name], copies=copies)
     return replace(plan, steps=steps)
+
+
+def _patient(link: Link, links: Sequence[Link], home: Mapping[str, str]) -> Link:
+    """The same with an inbox that waits for a while, where that holds nobody else up: its feeder
+    feeds no other, and its stage waits for no other.
+    """
+    if link.inbox is None or link.inbox != _usual(Kind.PICTURE, Mode.LIVE):
+        return link
+    pictures = [each for each in links if each.inbox is not None and each.inbox.starting]
+    fed = sum(home[each.start] == home[link.start] for each in pictures)
+    awaited = sum(each.end == link.end for each in pictures)
+    if fed > 1 or awaited > 1:
+        return link
+    return replace(link, inbox=replace(link.inbox, patience_s=PATIENCE_SECONDS))
 
 
 def _writes(step: Step, port: str) -> bool:

@@ -585,7 +585,7 @@ class Worker:
                     self._checks[port](frame.value)
                     self.count.given += 1
                     frame = self._with_mark(port, frame)
-                    yield port, replace(frame, born=now(), settings=settings)
+                    yield port, replace(frame, born=frame.born or now(), settings=settings)
         except (Aborted, NodeFailed):
             raise
         except Exception as exc:  # a node is anybody's code

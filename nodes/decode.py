@@ -11,6 +11,7 @@ from composer.formats import LAYOUTS, Carrier, OrTensor
 from composer.media import live, pixels, reader
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
+    from composer.ingress import Ingress
     from composer.media.live import LiveReader
     from composer.media.reader import Reader
 
@@ -61,6 +62,7 @@ class Decode(Node):
     )
 
     _reader: "Reader | LiveReader | None" = None
+    _ingress: "Ingress | None" = None
     _device: str = ""
     """Where tensors are wanted, "" for pictures."""
 
@@ -75,6 +77,7 @@ class Decode(Node):
         if image is not None and image.carrier is Carrier.TENSOR:
             self._device, layout = image.device, "yuv420p"
         if ctx.ingress is not None and not self.path:
+            self._ingress = ctx.ingress
             self._reader = live.LiveReader(
                 ctx.ingress,
                 layout=layout,
@@ -103,18 +106,24 @@ class Decode(Node):
             lanes.enter(self._device)
         for item in self._reader.read():
             if isinstance(item, av.VideoFrame):
-                yield Tracks(image=self._there(item) if self._device else item)
+                yield Tracks(image=self._placed(item))
             else:
                 yield Tracks(audio=item)  # type: ignore[arg-type]  # a packet is Sound, too
 
-    def _there(self, image: "av.VideoFrame") -> Any:
+    def _placed(self, image: "av.VideoFrame") -> Any:
+        """The picture where it is wanted; in a session with the time its last byte came."""
+        if not self._device and self._ingress is None:
+            return image
         assert image.pts is not None  # the readers see to it
         assert image.time_base is not None
+        born = self._ingress.given_at if self._ingress is not None else 0.0
+        value = self._there(image) if self._device else image
+        return Frame(value, image.pts, image.time_base, pixels.tags(image), born)
+
+    def _there(self, image: "av.VideoFrame") -> Any:
         if image.format.name == "cuda":
-            tensor = tensors.from_hardware(image)
-        else:
-            tensor = tensors.upload(image, self._device, lanes.pinned(self._device))
-        return Frame(tensor, image.pts, image.time_base, pixels.tags(image))
+            return tensors.from_hardware(image)
+        return tensors.upload(image, self._device, lanes.pinned(self._device))
 
     def close(self) -> None:
         if self._reader is not None:

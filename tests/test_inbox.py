@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from composer.frames import Bound
-from composer.inbox import Aborted, EdgeCount, Inbox, InOrder, Slot, Taken, Traffic
+from composer.inbox import HURRIED_SECONDS, Aborted, EdgeCount, Inbox, InOrder, Slot, Taken, Traffic
 from composer.plan import InboxSpec
 from composer.spec import OnFull
 from tests.stubs import WAIT, frame, reach
@@ -85,6 +85,76 @@ def test_drop_oldest_keeps_the_newest_and_counts_the_rest() -> None:
         inbox.put("image", frame(number))
     assert rest(inbox, "image") == [5, 6]
     assert (here.count.offered, here.count.taken, here.count.dropped) == (7, 2, {"full": 5})
+
+
+class Watched(Clock):
+    """A clock that tells how often it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Semaphore(0)
+
+    def __call__(self) -> float:
+        self.asked.release()
+        return super().__call__()
+
+    def wait(self, times: int) -> None:
+        """Until it was asked so often since the last wait, by whoever holds the inbox now."""
+        for _ in range(times):
+            assert self.asked.acquire(timeout=WAIT)
+
+
+class Late:
+    """An inbox of two pictures that is patient for half a second."""
+
+    def __init__(self) -> None:
+        self.clock = Watched()
+        self.slot = Slot("image", InboxSpec(2, "drop_oldest", patience_s=0.5), EdgeCount())
+        self.inbox = inbox_of(self.slot, now=self.clock)
+
+    def put(self, number: int) -> None:
+        self.inbox.put("image", frame(number, born=number / 10))
+
+
+def test_a_stage_that_was_held_up_for_a_moment_loses_nothing() -> None:
+    late = Late()
+    late.put(0)
+    late.put(1)
+    late.clock.wait(2)
+    waits = in_thread(lambda: late.put(2))
+    late.clock.wait(2)
+    late.clock.seconds = 0.7
+    assert taken(late.inbox) == 0
+    joined(waits)
+    assert rest(late.inbox, "image") == [1, 2]
+    assert not late.slot.count.dropped
+
+
+def test_a_stage_that_is_too_slow_gets_the_newest_until_it_has_kept_up() -> None:
+    late = Late()
+    late.clock.seconds = 0.15
+    late.put(0)
+    late.put(0)
+    assert late.slot.late_since == 0.15
+    late.clock.seconds = 0.65
+    late.put(1)
+    assert late.slot.count.dropped == {"full": 1}
+    late.put(2)  # late, and it was so before: nothing older is worth keeping
+    assert late.slot.count.dropped == {"full": 3}
+    late.put(7)
+    late.put(7)  # in time, but the stage was too slow a moment ago
+    assert late.slot.count.dropped == {"full": 4}
+    assert (taken(late.inbox), taken(late.inbox)) == (7, 7)
+    assert late.slot.late_since is None
+    assert late.slot.hurried_until == pytest.approx(0.65 + HURRIED_SECONDS)
+
+
+def test_one_frame_in_time_begins_the_patience_anew() -> None:
+    late = Late()
+    late.clock.seconds = 0.3
+    late.put(0)
+    late.put(3)
+    assert late.slot.late_since is None
 
 
 def test_drop_newest_keeps_the_oldest_and_counts_the_rest() -> None:

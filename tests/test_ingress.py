@@ -8,7 +8,7 @@ import pytest
 from composer.ingress import Gap, Ingress
 from composer.media.mpegts import PACKET, Unit
 from tests import stubs
-from tests.media.transport import stream, units_of
+from tests.media.transport import pieces_of, stream, units_of
 
 
 def drained(ingress: Ingress) -> list[Unit | Gap]:
@@ -58,6 +58,32 @@ def test_without_a_key_picture_nothing_is_kept() -> None:
     units = [item for item in items if isinstance(item, Unit)]
     assert not any(unit.key for unit in units)
     assert ingress.counts.dropped["full"] + len(units) == 40
+
+
+def test_what_waits_too_long_gives_way_to_a_newer_key_picture() -> None:
+    data = stream(preset="ultrafast", g="10", sc_threshold="0")
+    pieces, clock = pieces_of(data), [0.0]
+    ingress = Ingress(now=lambda: clock[0])
+    for number, piece in enumerate(pieces):
+        clock[0] = number / 10
+        ingress.put(piece)
+    items = drained(ingress)
+    units = [item for item in items if isinstance(item, Unit)]
+    assert items[0] == Gap()
+    assert units == units_of(data)[-len(units) :]
+    assert units[0].key
+    assert ingress.counts.dropped == {"late": 40 - len(units)}
+    assert ingress.given_at == pytest.approx(3.9)
+
+
+def test_it_says_when_the_unit_came_that_it_gave() -> None:
+    pieces, clock = pieces_of(stream(preset="ultrafast")), [0.0]
+    ingress = Ingress(now=lambda: clock[0])
+    for number, piece in enumerate(pieces[:3]):
+        clock[0] = 1.0 + number / 10
+        ingress.put(piece)
+    given = iter(ingress)
+    assert [(next(given), ingress.given_at)[1] for _ in range(3)] == [1.0, 1.1, 1.2]
 
 
 def test_a_gap_is_told_once_and_ends_what_was_begun() -> None:

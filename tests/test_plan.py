@@ -313,7 +313,7 @@ def test_the_plan_says_how_many_frames_go_in_one_call() -> None:
     ("mode", "image", "audio"),
     [
         pytest.param(Mode.FILE, "4 wait", "64 wait", id="file"),
-        pytest.param(Mode.LIVE, "2 drop_oldest", "64 wait", id="live"),
+        pytest.param(Mode.LIVE, "2 drop_oldest after 500 ms", "64 wait", id="live"),
     ],
 )
 def test_inboxes_by_default(mode: Mode, image: str, audio: str) -> None:
@@ -334,6 +334,20 @@ def test_inboxes_by_default(mode: Mode, image: str, audio: str) -> None:
 def test_inbox_options(options: str, mode: Mode, expected: str) -> None:
     plan = nodes(f"s: {{type: count}}, a: {{type: pass, {options}}}, o: {{type: collect}}", mode)
     assert inboxes(plan) == {"a.image": expected}
+
+
+class Two(Node):
+    def process(self, image: YUV, other: YUV) -> None:
+        raise NotImplementedError
+
+
+def test_an_inbox_waits_for_nobody_where_that_would_hold_up_others() -> None:
+    plan = nodes(
+        "s: {type: count}, a: {type: collect, in: s}, b: {type: collect, in: s}", Mode.LIVE
+    )
+    assert set(inboxes(plan).values()) == {"2 drop_oldest"}
+    both = "s: {type: count}, t: {type: count}, p: {type: two, in: {image: s, other: t}}"
+    assert set(inboxes(nodes(both, Mode.LIVE, two=Two)).values()) == {"2 drop_oldest"}
 
 
 def test_an_inbox_drops_before_the_converter_that_works_for_it_alone() -> None:

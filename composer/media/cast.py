@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from fractions import Fraction
 from typing import Any, Final, Protocol
 
@@ -12,6 +13,7 @@ import av
 from composer.errors import MediaError
 from composer.frames import Moment
 from composer.media import pixels
+from composer.media.cores import ENCODING
 from composer.media.writer import (
     PictureEncoder,
     PictureSettings,
@@ -94,7 +96,9 @@ class LiveWriter:
         if self._skipped:
             self._skipped = False
             self._pictures.ask_keyframe()
-        self._give("video", self._pictures.encode(fitted, at))
+        with nullcontext() if self._settings.card else ENCODING:
+            packets = self._pictures.encode(fitted, at)
+        self._give("video", packets)
         while self._early:
             self._hear(self._early.popleft())
 

@@ -1,5 +1,6 @@
 """A session's pictures and sound become packets at once, on the times of the source."""
 
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,6 +13,7 @@ from composer.frames import Moment
 from composer.media.cast import LiveWriter
 from composer.media.writer import PictureSettings, SoundSettings
 from composer.testing import bars, picture, sound
+from tests.stubs import WAIT
 
 
 @dataclass
@@ -55,6 +57,19 @@ def writer(
     heard: bool = False,
 ) -> LiveWriter:
     return LiveWriter(sink, pictures, coded, audio_expected=heard)
+
+
+def test_a_picture_is_encoded_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, sink = threading.Semaphore(0), Sink()
+    monkeypatch.setattr("composer.media.cast.ENCODING", turns)
+    here = writer(sink)
+    thread = threading.Thread(target=show, args=(here, 0.0))
+    thread.start()
+    assert not sink.given
+    turns.release()
+    thread.join(WAIT)
+    assert len(sink.given) == 1
+    assert turns.acquire(blocking=False)
 
 
 def show(cast: LiveWriter, seconds: float, width: int = 64, height: int = 48) -> None:

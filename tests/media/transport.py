@@ -54,6 +54,16 @@ def units_of(data: bytes, size: int = 0) -> list[Unit]:
     return units + demuxer.flush()
 
 
+def pieces_of(data: bytes) -> list[bytes]:
+    """The packets up to the end of each unit, as a live sender has them."""
+    demuxer, pieces, begin = Demuxer(), [], 0
+    for end in range(PACKET, len(data) + 1, PACKET):
+        if demuxer.feed(data[end - PACKET : end]):
+            pieces.append(data[begin:end])
+            begin = end
+    return pieces
+
+
 def expected(data: bytes) -> dict[str, Times]:
     """(pts, dts, size) of each packet by kind, as libavformat sees them."""
     found: dict[str, Times] = {}

@@ -1,0 +1,28 @@
+"""The cores of this machine, and turns at them for whoever encodes.
+
+Many sessions at once would only interrupt each other, worst of all while one of them holds the
+interpreter's lock: then all wait, readers and decoders, too. So only some encode at a time, and the
+rest find out that they are late before they have worked on it.
+"""
+
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+
+
+def count(quota: Path = _QUOTA) -> int:
+    """Cores that this process may use: those it is bound to, or fewer where a container says so."""
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        runtime, period = quota.read_text().split()
+        return max(1, min(bound or 1, round(int(runtime) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        return bound or 1
+
+
+ENCODING: Final = threading.Semaphore(2 * count())
+"""Held by whoever encodes a picture on the CPU. Twice as many as cores: no core waits while one
+hands on to the next."""
