@@ -57,7 +57,7 @@ class Report:
 class Media:
     """What a run reads and writes: by node name, "" for every end that names nothing itself.
 
-    ingress, egress, data: the ends of a session (see node.Context). seconds: where every source
+    ingress, egress, data, sessions: of a session (see node.Context). seconds: where every source
     ends at the latest, 0 for nowhere.
     """
 
@@ -67,6 +67,7 @@ class Media:
     ingress: "Ingress | None" = None
     egress: "Egress | None" = None
     data: Callable[[str], None] | None = None
+    sessions: int = 1
 
     def source(self, node: str) -> str:
         return self.sources.get(node, self.sources.get("", ""))
@@ -275,6 +276,7 @@ class Run:
             ingress=self._media.ingress,
             egress=self._media.egress,
             data=self._media.data,
+            sessions=self._media.sessions,
             now=self._now,
             wait=self._stopping.wait,
         )

@@ -114,8 +114,9 @@ class Context:
 
     inputs, outputs: the Format of each connected port. source, sink: the media this run reads and
     writes ("" when there is none). live: a session rather than a file; then ingress and egress are
-    its ends where it has them, and data takes one line of JSON for its data channel. now: monotonic
-    seconds. wait: let so many seconds pass; true, and at once, when the run stops.
+    its ends where it has them, data takes one line of JSON for its data channel, and sessions says
+    how many this process has, this one among them. now: monotonic seconds. wait: let so many
+    seconds pass; true, and at once, when the run stops.
     """
 
     node: str
@@ -130,6 +131,7 @@ class Context:
     ingress: "Ingress | None" = None
     egress: "Egress | None" = None
     data: Callable[[str], None] | None = None
+    sessions: int = 1
     now: Callable[[], float] = time.monotonic
     wait: Callable[[float], bool] = _wait
 

@@ -106,7 +106,8 @@ class _Seen:
 class Session:
     """One stream. open() it, let run() go on as a task, end() it.
 
-    http: owned by the server. params: what the caller set at the start.
+    http: owned by the server. params: what the caller set at the start. beside: how many other
+    sessions the process has.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Session:
         params: Mapping[str, Any] | None = None,
         timing: Timing = Timing(),
         now: Callable[[], float] = time.monotonic,
+        beside: int = 0,
     ) -> None:
         self.name, self.plan, self.channels = name, plan, channels
         self.reason: Reason | None = None
@@ -146,6 +148,7 @@ class Session:
             ingress=self.ingress,
             egress=self.egress,
             data=self.data.put if self.data is not None else _unsaid,
+            sessions=beside + 1,
         )
         self.run_of_plan = Run(plan, media, now, self._on_loop(self._noticed))
         if params:

@@ -8,7 +8,7 @@ import av
 from composer import Context, Fixed, Frame, Layouts, Node, Picture, ReadFile, Sound, lanes, tensors
 from composer.errors import MediaError
 from composer.formats import LAYOUTS, Carrier, OrTensor
-from composer.media import live, pixels, reader
+from composer.media import cores, live, pixels, reader
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
     from composer.ingress import Ingress
@@ -58,7 +58,10 @@ class Decode(Node):
         description="pictures per second at the most, by their time; 0 for all of them",
     )
     threads: int = Fixed(
-        0, ge=0, le=64, description="threads of the decoder; 0 for one per core, one in a session"
+        0,
+        ge=0,
+        le=64,
+        description="threads of the decoder; 0 for one per core, in a session for its share",
     )
 
     _reader: "Reader | LiveReader | None" = None
@@ -83,7 +86,7 @@ class Decode(Node):
                 layout=layout,
                 sound=audio is not None,
                 max_fps=self.max_fps,
-                threads=self.threads or 1,
+                threads=self.threads or cores.slices(live.MOST_PIXELS, ctx.sessions, cores.count()),
                 device=self._device if self._device != "cpu" else "",
             )
             return

@@ -82,7 +82,10 @@ class Encode(Node):
         "", pattern="^[a-z,]*$", max_length=64, description="what h264 and hevc are tuned for"
     )
     threads: int = Fixed(
-        0, ge=0, le=64, description="threads of the encoder; 0: as many as suit, one in a session"
+        0,
+        ge=0,
+        le=64,
+        description="threads of the encoder; 0: as many as suit, in a session by size and cores",
     )
     options: dict[str, str | int | float] = Fixed(
         {}, max_length=64, description="more options of the codec, by FFmpeg's names"
@@ -121,6 +124,7 @@ class Encode(Node):
                 self._pictures(),
                 self._sounds(),
                 audio_expected=lambda: heard and (ingress is None or bool(ingress.has_audio)),
+                sessions=ctx.sessions,
             )
             return
         sink = ctx.sink or self._own_path(ctx)

@@ -12,7 +12,7 @@ import av
 
 from composer.errors import MediaError
 from composer.frames import Moment
-from composer.media import pixels
+from composer.media import cores, pixels
 from composer.media.cores import ENCODING
 from composer.media.writer import (
     PictureEncoder,
@@ -52,8 +52,8 @@ class Outlet(Protocol):
 class LiveWriter:
     """Encodes for one Outlet, which it does not end: another LiveWriter may go on after it.
 
-    audio_expected: asked at the first picture; a track of sound is declared only then. Raises
-    MediaError for codecs that cannot be sent.
+    audio_expected: asked at the first picture; a track of sound is declared only then. sessions:
+    how many share the cores. Raises MediaError for codecs that cannot be sent.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class LiveWriter:
         sound: SoundSettings,
         *,
         audio_expected: bool | Callable[[], bool],
+        sessions: int = 1,
     ) -> None:
         codec = "h264" if pictures.codec == "auto" else pictures.codec
         if codec not in ("h264", "hevc"):
@@ -71,10 +72,8 @@ class LiveWriter:
             raise MediaError(f"a session cannot send `audio: {sound.codec}`; write `audio: opus`")
         if sound.codec == "aac":
             log.warning("viewers by WebRTC do not hear aac; `audio: opus` reaches all")
-        # Sessions share the cores: slices on several threads would only cost more each.
-        threads = pictures.threads or 1
-        self._egress = egress
-        self._settings = dataclasses.replace(pictures, codec=codec, threads=threads)
+        self._egress, self._sessions = egress, sessions
+        self._settings = dataclasses.replace(pictures, codec=codec)
         self._audio = "opus" if sound.codec == "auto" else sound.codec.replace("none", "")
         self._bitrate, self._audio_expected = sound.bitrate, audio_expected
         self._pictures: PictureEncoder | None = None
@@ -83,6 +82,11 @@ class LiveWriter:
         self._mixer: av.AudioResampler | None = None
         self._early: deque[av.AudioFrame] = deque()
         self._skipped = self._closed = False
+
+    @property
+    def threads(self) -> int:
+        """Threads of the encoder of pictures, 0 before the first one."""
+        return self._pictures.context.thread_count if self._pictures is not None else 0
 
     def picture(self, image: av.VideoFrame, at: Moment) -> None:
         if refusal := self._egress.refusal:
@@ -139,6 +143,9 @@ class LiveWriter:
         codec = self._settings.codec
         context = av.CodecContext.create(self._settings.coder.name, "w")
         settings = live_settings(self._settings, image.width, image.height)
+        if not settings.threads:
+            threads = cores.slices(image.width * image.height, self._sessions, cores.count())
+            settings = dataclasses.replace(settings, threads=threads)
         self._pictures = PictureEncoder(context, settings, live=True)
         expected = self._audio_expected
         heard = bool(self._audio) and (expected() if callable(expected) else expected)

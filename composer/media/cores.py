@@ -23,6 +23,20 @@ def count(quota: Path = _QUOTA) -> int:
         return bound or 1
 
 
+SLICE_PIXELS: Final = 1280 * 720
+"""What one thread encodes and decodes in less than a frame's time: more would only cost more."""
+
+MOST_SLICES: Final = 8
+
+
+def slices(pixels: int, sessions: int, cores: int) -> int:
+    """Threads for one picture of a live stream, where so many sessions share so many cores.
+
+    Each session has two codecs at work, so it gets half its share.
+    """
+    return max(1, min(round(pixels / SLICE_PIXELS), cores // (2 * sessions), MOST_SLICES))
+
+
 ENCODING: Final = threading.Semaphore(2 * count())
 """Held by whoever encodes a picture on the CPU. Twice as many as cores: no core waits while one
 hands on to the next."""

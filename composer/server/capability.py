@@ -73,7 +73,15 @@ class Capability:
             await present.over.wait()
         self.slots.take()
         try:
-            session = Session(name, self.plan, channels, self._http, params, self._timing)
+            session = Session(
+                name,
+                self.plan,
+                channels,
+                self._http,
+                params,
+                self._timing,
+                beside=self.slots.used - 1,
+            )
         except BaseException:
             self.slots.give_back()
             raise

@@ -59,6 +59,17 @@ def writer(
     return LiveWriter(sink, pictures, coded, audio_expected=heard)
 
 
+@pytest.mark.parametrize(("asked", "sessions", "expected"), [(0, 1, 2), (0, 9, 1), (3, 9, 3)])
+def test_a_large_picture_gets_threads_while_cores_are_free(
+    monkeypatch: pytest.MonkeyPatch, asked: int, sessions: int, expected: int
+) -> None:
+    monkeypatch.setattr("composer.media.cores.count", lambda: 16)
+    settings = PictureSettings(preset="ultrafast", threads=asked)
+    here = LiveWriter(Sink(), settings, SoundSettings(), audio_expected=False, sessions=sessions)
+    show(here, 0.0, 1920, 1080)
+    assert here.threads == expected
+
+
 def test_a_picture_is_encoded_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     turns, sink = threading.Semaphore(0), Sink()
     monkeypatch.setattr("composer.media.cast.ENCODING", turns)

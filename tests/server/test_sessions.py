@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import av
 import pytest
 
-from composer import YUV, Node
+from composer import YUV, Context, Node
 from composer.session import Timing
 from composer.trickle.server import TrickleServer
 from tests import stubs
@@ -30,6 +30,29 @@ def test_every_picture_comes_back_in_order_with_its_time() -> None:
             times = [image.pts for image in pictures(stream.output)]
             assert times == [3600 * number for number in range(50)]
             assert stage.sessions == {}
+
+    ran(test)
+
+
+def test_a_session_knows_how_many_share_the_machine() -> None:
+    seen: list[int] = []
+
+    class Sharing(Node):
+        """Asks how many sessions there are."""
+
+        def setup(self, ctx: Context) -> None:
+            seen.append(ctx.sessions)
+
+        def process(self, image: YUV) -> YUV:
+            return image
+
+    text = "nodes: {s: {type: decode}, n: {type: sharing}, o: {type: encode}}"
+
+    async def test() -> None:
+        async with serving(text, {"sharing": Sharing}) as stage:
+            for _ in range(2):
+                assert (await stage.start()).status == 200
+            assert seen == [1, 2]
 
     ran(test)
 
