@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install torch demo bench bench-gpu bench-model check test test-slow format docs pictures clean
+.PHONY: help install torch demo bench bench-growth bench-path bench-guard bench-gpu bench-model check test test-slow format docs pictures clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,9 +33,21 @@ demo: $(STAMP)   ## serve a pipeline, stream a real clip through it, change it o
 	$(BIN)/byoc check pipelines/lower_third.yaml
 	$(BIN)/python scripts/demo.py
 
-bench: $(STAMP)  ## measure the worker beside FFmpeg on this machine, about five minutes
+bench: $(STAMP)  ## measure the worker beside pytrickle, FFmpeg and GStreamer, a quarter of an hour
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/python -m bench
+
+bench-growth: $(STAMP) ## measure how cost grows with size, nodes, branches, sessions and params
+	$(BIN)/python scripts/fetch_clips.py
+	$(BIN)/python -m bench growth --runs 3
+
+bench-path: $(STAMP) ## measure where each microsecond of a picture goes
+	$(BIN)/python scripts/fetch_clips.py
+	$(BIN)/python -m bench path
+
+bench-guard: $(STAMP) ## fail where the worker is far from FFmpeg, in a minute
+	$(BIN)/python scripts/fetch_clips.py
+	$(BIN)/python -m bench guard
 
 check: $(STAMP)  ## lint, formatting and types
 	$(BIN)/ruff check .

@@ -1,144 +1,131 @@
-"""python -m bench: the worker beside FFmpeg, interleaved, medians with their spread."""
+"""python -m bench: the worker beside pytrickle, FFmpeg and GStreamer, interleaved, with spreads.
+
+python -m bench              the table: what there is to promise, and what others need for it
+python -m bench growth       how cost grows with size, nodes, branches, sessions and params
+python -m bench guard        a short run that fails where the worker is far from FFmpeg
+python -m bench charts       draw what was measured anew
+"""
 
 import argparse
-import asyncio
-import platform
-import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
 
-from bench import clips, stream
+from bench import chart, contenders, growth, path, results
+from bench.promises import PROMISES, Found
+from bench.results import Numbers, Spread
+from bench.works import PASS, WORKS, Work, measure, through
 
-RESULTS: Final = Path(__file__).parent / "results"
-PASS: Final = "version: 1\nnodes: {source: {type: decode}, out: {type: encode, threads: 1}}\n"
-TINT: Final = (
-    "version: 1\nnodes: {source: {type: decode}, tint: {type: color, green: 1.3},"
-    " out: {type: encode, threads: 1}}\n"
-)
-
-
-@dataclass(frozen=True)
-class Work:
-    """One thing to measure: a pipeline, and the FFmpeg filters that do the same."""
-
-    name: str
-    size: str
-    pipeline: str
-    filters: str = ""
-    sessions: int = 1
-
-
-WORKS: Final = (
-    Work("passthrough", "720p", PASS),
-    Work("passthrough", "360p", PASS),
-    Work("green tint", "720p", TINT, "colorchannelmixer=gg=1.3"),
-    Work("passthrough, 8 sessions", "360p", PASS, sessions=8),
-)
+GUARD: Final = 1.6
+"""CPU ratio that no change may reach, on however bad a machine."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="of each, interleaved")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each clip")
-    parser.add_argument("--guard", type=float, default=0.0, help="fail above this CPU ratio")
-    asked = parser.parse_args()
-    if shutil.which("ffmpeg") is None:
-        sys.exit("bench: there is no ffmpeg to compare with; apt-get install ffmpeg")
-    made = {size: clips.make(size, asked.seconds) for size in {work.size for work in WORKS}}
-    found: dict[Work, list[dict[str, float]]] = {work: [] for work in WORKS}
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(asked.runs):
-            for work in WORKS:
-                print(f"run {number + 1} of {asked.runs}: {work.name}, {work.size}", flush=True)
-                found[work].append(measured(work, made[work.size], Path(folder)))
-    rows = [row(work, runs) for work, runs in found.items()]
-    show(rows)
-    save(rows, asked.runs, asked.seconds)
-    worst = max(entry["cpu ratio"]["median"] for entry in rows)
-    lost = sum(entry["lost"]["median"] for entry in rows)
-    return int(bool(lost) or (0 < asked.guard < worst))
+    parser = argparse.ArgumentParser(
+        prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", default="table", choices=_WHAT)
+    parser.add_argument("--runs", type=int, default=5, help="of each work, interleaved")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each clip")
+    parser.add_argument("--only", default="", help="works whose name begins so")
+    parser.add_argument("--no-peers", action="store_true", help="without pytrickle")
+    return _WHAT[(asked := parser.parse_args()).what](asked)
 
 
-def measured(work: Work, clip: clips.Clip, folder: Path) -> dict[str, float]:
-    """One run of the worker, and FFmpeg at the same pace right behind it."""
-    pipeline = folder / "pipeline.yaml"
-    pipeline.write_text(work.pipeline)
-    seen = asyncio.run(stream.run(pipeline, clip, work.sessions))
-    pictures = len(clip.pictures)
-    paced = stream.ffmpeg(clip, work.filters, folder, paced=True) / pictures
-    flat_out = stream.ffmpeg(clip, work.filters, folder) / pictures
-    each = seen.cpu / seen.sent
-    ordered = sorted(seen.latency) or [float("nan")]
-    return {
-        "cpu ms": each * 1e3,
-        "cpu ratio": each / paced,
-        "cpu ratio, flat out": each / flat_out,
-        "p50 ms": ordered[len(ordered) // 2] * 1e3,
-        "p95 ms": ordered[int(len(ordered) * 0.95)] * 1e3,
-        "first ms": seen.first * 1e3,
-        "ready ms": seen.ready * 1e3,
-        "memory MB": seen.memory / 1e6,
-        "lost": float(seen.sent - seen.back),
+def table(asked: argparse.Namespace) -> int:
+    """Measure every work; 1 where a promise is not kept."""
+    works = {name: work for name, work in WORKS.items() if name.startswith(asked.only)}
+    if not asked.no_peers:
+        contenders.install()
+    found = interleaved(works, asked.runs, asked.seconds, peers=not asked.no_peers)
+    broken = show(found)
+    if works.keys() == WORKS.keys() and not asked.no_peers:
+        path = results.save("table", found, runs=asked.runs, seconds=asked.seconds)
+        print(f"saved to {path}, drawn in {chart.table()}")
+    return int(broken)
+
+
+def interleaved(
+    works: Mapping[str, Work], runs: int, seconds: float, *, peers: bool
+) -> dict[str, dict[str, Spread]]:
+    """Every work so many times, one after another."""
+    seen: dict[str, list[Numbers]] = {name: [] for name in works}
+    for number in range(runs):
+        for name, work in works.items():
+            print(f"run {number + 1} of {runs}: {name}", flush=True)
+            seen[name].append(measure(work, seconds, peers=peers))
+    return {name: results.spreads(each) for name, each in seen.items()}
+
+
+def show(found: Found) -> bool:
+    """Print all numbers, then the promises; whether one of them is broken."""
+    for work, numbers in found.items():
+        print(f"\n{work}")
+        for name, value in numbers.items():
+            print(f"  {name:28} {value}")
+    print(f"\n{'':68} {'limit':>8} {'measured':>22} {'pytrickle':>22}")
+    measured = [each for each in PROMISES if each.work in found]
+    for each in measured:
+        numbers = found[each.work]
+        peer = str(numbers.get(f"pytrickle {each.number}", ""))
+        sign, mark = "<=" if each.at_most else ">=", "" if each.kept(found) else "  !"
+        limit = f"{sign} {each.limit:g}"
+        ours = numbers[f"byoc {each.number}"]
+        print(f"{each.said:68} {limit:>8} {ours!s:>22} {peer:>22}{mark}")
+    return not all(each.kept(found) for each in measured)
+
+
+def guard(asked: argparse.Namespace) -> int:
+    """Two short works beside FFmpeg in the same run: a ratio, so a slow machine passes as well."""
+    works = {
+        f"passthrough, {size}": partial(through, size, PASS, "", "") for size in ("360p", "720p")
     }
+    found = interleaved(works, 3, 3.0, peers=False)
+    worst = max(numbers["byoc CPU / FFmpeg, paced"].least for numbers in found.values())
+    lost = max(numbers["byoc lost"].least for numbers in found.values())
+    print(f"CPU per picture / FFmpeg at the same pace: {worst:.2f}, limit {GUARD}; lost {lost:.0f}")
+    return int(worst > GUARD or lost > 0)
 
 
-def row(work: Work, runs: Sequence[dict[str, float]]) -> dict[str, Any]:
-    made: dict[str, Any] = {"work": work.name, "size": work.size}
-    for key in runs[0]:
-        values = sorted(run[key] for run in runs)
-        made[key] = {"median": statistics.median(values), "least": values[0], "most": values[-1]}
-    return made
+def grown(asked: argparse.Namespace) -> int:
+    found = growth.measured(asked.seconds, asked.runs, asked.only)
+    if not asked.only:
+        path = results.save("growth", found, runs=asked.runs, seconds=asked.seconds)
+        print(f"saved to {path}, drawn in {chart.growth()}")
+    return 0
 
 
-SHOWN: Final = ("cpu ms", "cpu ratio", "p50 ms", "p95 ms", "first ms", "memory MB", "lost")
+def along(asked: argparse.Namespace) -> int:
+    """Print and save the parts of the path of one picture, in microseconds of CPU."""
+    seen: dict[str, list[Numbers]] = {}
+    for number in range(asked.runs):
+        for name, text in path.PIPELINES.items():
+            for size in ("360p", "720p"):
+                print(f"run {number + 1} of {asked.runs}: {name}, {size}", flush=True)
+                found = path.measured(size, text, asked.seconds)
+                seen.setdefault(f"{name}, {size}", []).append(found)
+    found_all = {name: results.spreads(runs) for name, runs in seen.items()}
+    for name, numbers in found_all.items():
+        print(f"\n{name}: us of CPU per picture")
+        for part, value in numbers.items():
+            print(f"  {part:10} {value}")
+    print(f"saved to {results.save('path', found_all, runs=asked.runs, seconds=asked.seconds)}")
+    return 0
 
 
-def show(rows: Sequence[dict[str, Any]]) -> None:
-    print()
-    print(f"{'work':32}" + "".join(f"{key:>22}" for key in SHOWN))
-    for entry in rows:
-        cells = (
-            f"{entry[key]['median']:.4g} ({entry[key]['least']:.4g}-{entry[key]['most']:.4g})"
-            for key in SHOWN
-        )
-        print(
-            f"{entry['work'] + ', ' + entry['size']:32}" + "".join(f"{cell:>20}" for cell in cells)
-        )
-    print("cpu ratio: the worker's CPU per picture, beside FFmpeg's at the same pace")
+def charts(asked: argparse.Namespace) -> int:
+    print(chart.table(), chart.growth())
+    return 0
 
 
-def save(rows: Sequence[dict[str, Any]], runs: int, seconds: float) -> None:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    body = {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit,
-        "machine": {
-            "cpu": cpu_name(),
-            "cores": stream.cores(),
-            "python": platform.python_version(),
-        },
-        "runs": runs,
-        "seconds": seconds,
-        "rows": list(rows),
-    }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / "latest.json"
-    path.write_text(stream.as_json(body) + "\n")
-    print(f"saved to {path}")
-
-
-def cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), "")
+_WHAT: Final = {
+    "table": table,
+    "growth": grown,
+    "path": along,
+    "guard": guard,
+    "charts": charts,
+}
 
 
 if __name__ == "__main__":

@@ -15,7 +15,12 @@ SOURCE: Final = Path(".clips/bigbuckbunny.mp4")
 RATE: Final = 30
 GOP_SECONDS: Final = 2
 BARCODE_ROWS: Final = 16
-SIZES: Final = {"720p": (1280, 720), "360p": (640, 360)}
+SIZES: Final = {
+    "360p": (640, 360),
+    "540p": (960, 540),
+    "720p": (1280, 720),
+    "1080p": (1920, 1080),
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,10 @@ class Clip:
     pictures: tuple[bytes, ...]
 
 
-def make(size: str, seconds: float) -> Clip:
-    """H.264 as a browser sends it: no B-frames, a keyframe every two seconds."""
+def make(size: str, seconds: float, bits: int = 0) -> Clip:
+    """H.264 as a browser sends it: no B-frames, a keyframe every two seconds. bits: per second, as
+    many all the time; 0 for constant quality.
+    """
     width, height = SIZES[size]
     buffer = io.BytesIO()
     with av.open(buffer, "w", "mpegts") as out:
@@ -38,6 +45,11 @@ def make(size: str, seconds: float) -> Clip:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.gop_size = RATE * GOP_SECONDS
         stream.options = {"preset": "superfast", "tune": "zerolatency", "crf": "23"}
+        if bits:
+            stream.bit_rate = bits
+            stream.options = {**stream.options, "crf": "-1", "nal-hrd": "cbr"} | dict.fromkeys(
+                ("minrate", "maxrate", "bufsize"), str(bits)
+            )
         for number, image in enumerate(_numbered(width, height, round(seconds * RATE))):
             image.pts, image.time_base, image.pict_type = number, Fraction(1, RATE), 0
             out.mux(stream.encode(image))

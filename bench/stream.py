@@ -1,10 +1,9 @@
-"""Drives a worker over trickle in real time and says what came back, when, and at what cost."""
+"""Drives a worker over trickle and says what came back, when, and at what cost."""
 
 import asyncio
-import json
 import os
+import socket
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,65 +15,77 @@ import aiohttp
 import av
 
 from bench.clips import RATE, Clip, number_of
+from bench.contenders import BYOC, Contender
 from composer.media.mpegts import Demuxer
 
-BYOC: Final = str(Path(sys.executable).with_name("byoc"))
 TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+TAIL_SECONDS: Final = 1.0
+"""How long the last pictures of a run are waited for before the stream is stopped."""
+
+READY_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True)
 class Seen:
     """What one run showed. latency: seconds of each picture, from its last byte sent to its last
     byte back. cpu: seconds of the worker. memory: its peak in bytes. first: seconds from the first
-    byte sent to the first one back.
+    byte sent to the first one back. ready: from the start of the process until it listens. fps:
+    pictures per second that came back.
     """
 
     sent: int
     back: int
+    ordered: bool
     latency: tuple[float, ...]
     cpu: float
     memory: int
     first: float
     ready: float
+    fps: float
 
 
-async def run(pipeline: Path, clip: Clip, sessions: int = 1) -> Seen:
-    """One worker, so many sessions of the clip at once, in real time."""
-    async with trickle() as base:
-        began = time.perf_counter()
-        worker = await asyncio.create_subprocess_exec(
-            *(BYOC, "serve", str(pipeline), "--port", "0", "--capacity", str(sessions)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            assert worker.stdout is not None
-            address = (await worker.stdout.readline()).decode().split()[-1]
-            ready = time.perf_counter() - began
-            before = cpu_of(worker.pid)
-            async with aiohttp.ClientSession() as http:
-                names = [f"s{number}" for number in range(sessions)]
-                found = await asyncio.gather(
-                    *(_Session(http, base, address, clip, name).run() for name in names)
-                )
-            cpu, memory = cpu_of(worker.pid) - before, peak_of(worker.pid)
-        finally:
-            worker.terminate()
-            await worker.wait()
-    latency = tuple(each for one in found for each in one.latency())
+@dataclass(frozen=True)
+class Drive:
+    """How a run is driven. sessions: so many at once. flat_out: as fast as pictures come back,
+    instead of in real time. patches: changes of params per second. patch: what one sets.
+    """
+
+    sessions: int = 1
+    flat_out: bool = False
+    patches: float = 0.0
+    patch: tuple[tuple[str, Any], ...] = ()
+
+
+async def run(contender: Contender, clip: Clip, drive: Drive = Drive()) -> Seen:
+    """One worker, and the clip through as many sessions as are asked for."""
+    async with trickle() as base, worker(contender) as (address, pid, ready):
+        before = cpu_of(pid)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+            names = [f"s{number}" for number in range(drive.sessions)]
+            sessions = [
+                _Session(http, base, address, clip, name, contender, drive) for name in names
+            ]
+            found = await asyncio.gather(*(each.run() for each in sessions))
+        cpu, memory = cpu_of(pid) - before, peak_of(pid)
+    for one in found:
+        one.look()
     return Seen(
-        sent=sessions * len(clip.pictures),
+        sent=drive.sessions * len(clip.pictures),
         back=sum(len(one.came) for one in found),
-        latency=latency,
+        ordered=all(list(one.came) == sorted(one.came) for one in found),
+        latency=tuple(each for one in found for each in one.latency()),
         cpu=cpu,
         memory=memory,
         first=max(one.first for one in found),
         ready=ready,
+        fps=sum(one.fps() for one in found),
     )
 
 
 @asynccontextmanager
 async def trickle() -> AsyncIterator[str]:
+    """A trickle server in a process of its own; gives its address."""
     server = await asyncio.create_subprocess_exec(
         BYOC, "trickle", "--port", "0", stdout=subprocess.PIPE
     )
@@ -86,23 +97,67 @@ async def trickle() -> AsyncIterator[str]:
         await server.wait()
 
 
+@asynccontextmanager
+async def worker(contender: Contender) -> AsyncIterator[tuple[str, int, float]]:
+    """A worker that listens: its address, its process, and the seconds that it took."""
+    port = free_port()
+    began = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *(part.format(port=port) for part in contender.command),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await _until_listening(process, port)
+        yield f"http://127.0.0.1:{port}", process.pid, time.perf_counter() - began
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def _until_listening(process: "asyncio.subprocess.Process", port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:  # only asking again tells when somebody else's process listens
+            if process.returncode is not None:
+                raise RuntimeError(f"the worker ended with {process.returncode}") from None
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            return
+
+
+def free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return int(asked.getsockname()[1])
+
+
 class _Session:
     """One stream: a sender, and a reader that only notes bytes and times."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, base: str, worker: str, clip: Clip, name: str
+        self,
+        http: aiohttp.ClientSession,
+        base: str,
+        worker: str,
+        clip: Clip,
+        name: str,
+        contender: Contender,
+        drive: Drive,
     ) -> None:
         self.sent: list[float] = []
         self.came: dict[int, float] = {}
         self.first = 0.0
-        self._http, self._base, self._worker, self._clip, self._name = (
-            http,
-            base,
-            worker,
-            clip,
-            name,
-        )
+        self._http, self._base, self._worker, self._clip = http, base, worker, clip
+        self._name, self._contender, self._drive = name, contender, drive
         self._chunks: list[tuple[float, bytes]] = []
+        self._counting = Demuxer() if drive.flat_out else None
+        self._back = 0
+        self._room = asyncio.Event()
 
     async def run(self) -> "_Session":
         for suffix in ("", "-out", "-control", "-events"):
@@ -115,29 +170,68 @@ class _Session:
             "events_url": channel + "-events",
             "subscribe_url": channel,
             "publish_url": channel + "-out",
-            "params": None,
+            "params": dict(self._contender.params),
         }
         async with self._http.post(self._worker + "/stream/start", json=body) as answer:
-            assert answer.status == 200, await answer.text()
+            if answer.status != 200:
+                raise RuntimeError(f"{self._contender.name}: {await answer.text()}")
         reading = asyncio.ensure_future(self._read(channel + "-out"))
+        patching = asyncio.ensure_future(self._patch())
         async with self._http.post(channel + "/0", data=self._send()):
             pass
+        patching.cancel()
+        await self._wait_for_the_last()
         headers = {"X-Stream-Id": self._name}
         async with self._http.post(self._worker + "/stream/stop", headers=headers):
             pass
         async with self._http.delete(channel + "-out"):
             pass
         await reading
-        self._look()
         return self
 
     async def _send(self) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         began = loop.time()
         for number, data in enumerate(self._clip.pictures):
-            await asyncio.sleep(max(0.0, began + number / RATE - loop.time()))
+            if self._drive.flat_out:
+                await self._until_room()
+            else:
+                await asyncio.sleep(max(0.0, began + number / RATE - loop.time()))
             yield data
             self.sent.append(time.perf_counter())
+
+    async def _until_room(self) -> None:
+        """Wait until few enough are on their way; one that does not come back counts as lost."""
+        while len(self.sent) - self._back >= self._contender.in_flight:
+            self._room.clear()
+            try:
+                async with asyncio.timeout(TAIL_SECONDS):
+                    await self._room.wait()
+            except TimeoutError:
+                self._back += 1
+
+    async def _patch(self) -> None:
+        """Change params so many times a second, each with another value."""
+        if not self._drive.patches:
+            return
+        loop, number = asyncio.get_running_loop(), 0
+        began = loop.time()
+        while True:
+            number += 1
+            await asyncio.sleep(max(0.0, began + number / self._drive.patches - loop.time()))
+            values = {name: value + number % 100 / 1000 for name, value in self._drive.patch}
+            async with self._http.post(
+                self._worker + "/stream/params", json=values, headers={"X-Stream-Id": self._name}
+            ) as answer:
+                if answer.status != 200:
+                    raise RuntimeError(await answer.text())
+
+    async def _wait_for_the_last(self) -> None:
+        """Until nothing has come for a while."""
+        seen = -1
+        while seen != len(self._chunks):
+            seen = len(self._chunks)
+            await asyncio.sleep(TAIL_SECONDS / 2)
 
     async def _read(self, channel: str) -> None:
         seq = 0
@@ -147,9 +241,13 @@ class _Session:
                     return
                 async for chunk in answer.content.iter_any():
                     self._chunks.append((time.perf_counter(), chunk))
+                    if self._counting is not None:
+                        units = self._counting.feed(chunk)
+                        self._back += sum(unit.track.kind == "video" for unit in units)
+                        self._room.set()
             seq += 1
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Which picture came back when: afterwards, so that it costs nothing while it is timed."""
         demuxer, decoder = Demuxer(), av.CodecContext.create("h264", "r")
         self.first = (self._chunks[0][0] if self._chunks else time.perf_counter()) - self.sent[0]
@@ -168,6 +266,10 @@ class _Session:
             at - self.sent[number] for number, at in self.came.items() if number < len(self.sent)
         ]
 
+    def fps(self) -> float:
+        times = list(self.came.values())
+        return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
+
 
 def cpu_of(pid: int) -> float:
     """Seconds of CPU that a process has used."""
@@ -181,32 +283,5 @@ def peak_of(pid: int) -> int:
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
 
 
-def ffmpeg(clip: Clip, filters: str, folder: Path, *, paced: bool = False) -> float:
-    """Seconds of CPU that FFmpeg needs for the same work, without any wire.
-
-    paced: in real time, as the worker does it: a core that sleeps in between needs more for each.
-    """
-    path = folder / f"{clip.name}.ts"
-    path.write_bytes(clip.data)
-    command = [
-        *("ffmpeg", "-v", "error", "-y", "-threads", "1"),
-        *(("-re",) if paced else ()),
-        *("-i", str(path)),
-        *(("-vf", filters) if filters else ()),
-        *("-c:v", "libx264", "-preset", "superfast", "-tune", "zerolatency", "-bf", "0"),
-        *("-g", "60", "-threads", "1", "-f", "mpegts", str(folder / "out.ts")),
-    ]
-    before = os.times()
-    subprocess.run(command, check=True)
-    after = os.times()
-    return (after.children_user + after.children_system) - (
-        before.children_user + before.children_system
-    )
-
-
 def cores() -> int:
     return len(os.sched_getaffinity(0))
-
-
-def as_json(value: Any) -> str:
-    return json.dumps(value, indent=2)

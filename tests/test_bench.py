@@ -8,10 +8,13 @@ from typing import Any
 import av
 import pytest
 
-from bench import clips, stream
-from bench.__main__ import PASS
+from bench import chain, chart, clips, codecs, contenders, growth, path, results, stream, works
+from bench.promises import MOST, P720, PROMISES, Promise
+from bench.results import Spread
+from bench.stream import Drive
 from composer.media.mpegts import Demuxer
 from tests.clips import BUNNY, ROOT, fetched
+from tests.server.streams import compiled_of
 
 
 @pytest.fixture(autouse=True)
@@ -37,10 +40,92 @@ def test_the_bytes_of_a_picture_end_where_it_is_complete() -> None:
 
 def test_a_run_sees_every_picture_and_when_it_came(tmp_path: Path) -> None:
     pipeline = tmp_path / "pass.yaml"
-    pipeline.write_text(PASS)
-    seen = asyncio.run(stream.run(pipeline, clips.make("360p", 1)))
-    assert (seen.sent, seen.back) == (30, 30)
+    pipeline.write_text(works.PASS)
+    seen = asyncio.run(stream.run(contenders.byoc(pipeline), clips.make("360p", 1)))
+    assert (seen.sent, seen.back, seen.ordered) == (30, 30, True)
     assert len(seen.latency) == 30
     assert min(seen.latency) > 0
     assert seen.cpu > 0
     assert seen.memory > 1 << 20
+    assert works.numbers(seen)["lost"] == 0
+
+
+def test_sessions_and_changes_of_params_are_driven_too(tmp_path: Path) -> None:
+    pipeline = tmp_path / "steered.yaml"
+    pipeline.write_text(growth.STEERED)
+    drive = Drive(sessions=2, flat_out=True, patches=50, patch=growth.PATCH)
+    seen = asyncio.run(stream.run(contenders.byoc(pipeline, 2), clips.make("360p", 1), drive))
+    assert (seen.sent, seen.back) == (60, 60)
+    assert seen.fps > 0
+
+
+def test_ffmpeg_does_the_same_work(tmp_path: Path) -> None:
+    clip = clips.make("360p", 1)
+    ran = codecs.ffmpeg(clip, works.TINTED, tmp_path, threads=2)
+    assert ran.cpu > 0
+    opened: Any
+    with av.open(str(tmp_path / "out.ts")) as opened:
+        assert [clips.number_of(image) for image in opened.decode(video=0)] == list(range(30))
+
+
+def test_the_pipelines_that_are_measured_are_fine() -> None:
+    texts = [works.PASS, works.TINT, works.CAPTION]
+    texts += [point.text for curve in growth.CURVES for point in curve.points]
+    for text in dict.fromkeys(texts):
+        compiled_of(text)
+
+
+def test_a_chain_has_as_many_nodes_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain, "FRAMES", 5)
+    assert chain.seconds_per_frame(3, apart=False) > 0
+    assert chain.seconds_per_frame(3, apart=True) > 0
+
+
+@pytest.mark.parametrize(
+    ("measured", "at_most", "kept"),
+    [(0.9, True, True), (1.1, True, False), (0.9, False, False), (1.1, False, True)],
+)
+def test_a_promise_is_kept_on_the_right_side_of_its_limit(
+    *, measured: float, at_most: bool, kept: bool
+) -> None:
+    promise = Promise("", "work", "x", 1.0, at_most=at_most)
+    assert promise.kept({"work": {"byoc x": Spread(measured, 0, 9)}}) is kept
+
+
+def test_a_clip_has_as_many_bits_as_asked() -> None:
+    clip = clips.make("360p", 1, 4_000_000)
+    assert len(clip.data) * 8 == pytest.approx(4_000_000, rel=0.2)
+
+
+def test_the_parts_of_the_path_are_told_apart() -> None:
+    found = path.measured("360p", works.PASS, 1)
+    assert set(found) == {*path.PARTS, "together"}
+    assert all(value > 0 for value in found.values())
+    assert max(path.PARTS, key=lambda part: found[part]) == "encode"
+
+
+def test_charts_are_drawn_from_what_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    one = Spread(2, 1, 3)
+    ours = {f"byoc {name}": one for name in ("cpu ms", "p50 ms", "memory MB", "fps")}
+    results.save("table", {P720: ours, MOST: ours}, runs=1)
+    points = [growth.name_of(curve, point) for curve in growth.CURVES for point in curve.points]
+    lines = dict.fromkeys(("cpu ms", "p50 ms", "p95 ms"), one)
+    results.save("growth", dict.fromkeys(points, lines), runs=1)
+    for drawn in (chart.table(), chart.growth()):
+        assert drawn.read_text().startswith("<?xml")
+
+
+def test_every_promise_is_of_a_work_that_is_measured() -> None:
+    assert {promise.work for promise in PROMISES} <= works.WORKS.keys()
+
+
+def test_what_is_saved_is_what_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    runs = [{"a": 1.0, "b": 5.0}, {"a": 3.0}, {"a": 2.0}]
+    results.save("table", {"work": results.spreads(runs)}, runs=3)
+    body = results.load("table")
+    assert body["found"] == {"work": {"a": Spread(2, 1, 3), "b": Spread(5, 5, 5)}}
+    assert (body["runs"], body["machine"]["cores"]) == (3, stream.cores())

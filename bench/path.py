@@ -1,0 +1,36 @@
+"""Where each microsecond of a picture goes, from socket to socket."""
+
+import asyncio
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from bench import clips, contenders, stream
+from bench.results import Numbers
+from bench.works import CAPTION, PASS
+
+PIPELINES: Final = {"passthrough": PASS, "resize and caption": CAPTION}
+PARTS: Final = ("read", "demux", "decode", "graph", "encode", "mux", "write", "loop")
+
+
+def measured(size: str, text: str, seconds: float) -> Numbers:
+    """CPU microseconds per picture, by part. graph: inboxes, envelopes and nodes; loop: tasks,
+    timers and the HTTP client around reading and writing.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        file, out = Path(name) / "pipeline.yaml", Path(name) / "spent.json"
+        file.write_text(text)
+        plain = contenders.byoc(file)
+        traced = (sys.executable, "-m", "bench.traced", str(out), *plain.command[1:])
+        contender = replace(plain, command=traced)
+        asyncio.run(stream.run(contender, clips.make(size, seconds)))
+        spent = json.loads(out.read_text())
+    pictures = spent["pictures"]
+    parts = {part: spent[part] for part in ("read", "demux", "decode", "encode", "mux", "write")}
+    parts["graph"] = spent["threads"] - spent["decode"] - spent["encode"] - spent["mux"]
+    parts["loop"] = spent["loop"] - spent["read"] - spent["demux"] - spent["write"]
+    found = {part: parts[part] / pictures * 1e6 for part in PARTS}
+    return {**found, "together": sum(found.values())}

@@ -1,0 +1,83 @@
+"""The worker with a stopwatch in it: CPU time of each part of the path, written when it ends.
+
+    python -m bench.traced OUT.json serve FILE...
+
+Every thread is measured by its own clock of CPU time, so what a part waits for costs it nothing.
+"""
+
+import atexit
+import json
+import sys
+import time
+from asyncio import selector_events
+from collections import defaultdict
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final
+
+from composer import cli, egress, executor, ingress
+from composer.media import live, writer
+
+SPENT: Final[defaultdict[str, float]] = defaultdict(float)
+"""Seconds of CPU by part; "pictures" is a count."""
+
+BEGAN: Final[dict[str, float]] = {}
+
+
+def timed(owner: Any, name: str, part: str) -> None:
+    """Count the CPU time of a method as one part's."""
+    inner: Callable[..., Any] = getattr(owner, name)
+
+    @wraps(inner)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        began = time.thread_time()
+        try:
+            return inner(*args, **kwargs)
+        finally:
+            SPENT[part] += time.thread_time() - began
+
+    setattr(owner, name, outer)
+
+
+def framed() -> None:
+    """Count what the loop's thread spends from the first byte of the input to its end, and all that
+    the threads of stages spend.
+    """
+    put, end, main = ingress.Ingress.put, ingress.Ingress.end, executor._StageRun._main
+
+    def first_put(self: Any, data: bytes) -> None:
+        BEGAN.setdefault("loop", time.thread_time())
+        put(self, data)
+
+    def last_end(self: Any) -> None:
+        end(self)
+        SPENT["loop"] += time.thread_time() - BEGAN["loop"]
+        SPENT["pictures"] += self.counts.units["video"]
+
+    def whole_main(self: Any, place: int) -> None:
+        main(self, place)
+        SPENT["threads"] += time.thread_time()
+
+    ingress.Ingress.put = first_put  # type: ignore[method-assign]
+    ingress.Ingress.end = last_end  # type: ignore[method-assign]
+    executor._StageRun._main = whole_main  # type: ignore[method-assign]
+
+
+def main() -> None:
+    out = Path(sys.argv.pop(1))
+    transport = selector_events._SelectorSocketTransport  # type: ignore[attr-defined]
+    timed(transport, "_read_ready", "read")
+    timed(transport, "write", "write")
+    timed(transport, "writelines", "write")
+    timed(ingress.Ingress, "put", "demux")
+    timed(live._Decoder, "decode", "decode")
+    timed(writer.PictureEncoder, "encode", "encode")
+    timed(egress.Egress, "packet", "mux")
+    framed()
+    atexit.register(lambda: out.write_text(json.dumps(SPENT)))
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

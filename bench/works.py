@@ -1,0 +1,184 @@
+"""What is measured: each work is one run of everybody who can do it, right behind each other."""
+
+import asyncio
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from bench import chain, clips, codecs, contenders, model, stream
+from bench.clips import Clip
+from bench.contenders import BYOC, Contender
+from bench.results import Numbers
+from bench.stream import Drive, Seen
+from composer.media.mpegts import Demuxer
+
+PASS: Final = "version: 1\nnodes: {source: {type: decode}, out: {type: encode}}\n"
+TINT: Final = (
+    "version: 1\nnodes: {source: {type: decode}, tint: {type: color, green: 1.3},"
+    " out: {type: encode}}\n"
+)
+CAPTION: Final = (
+    "version: 1\nnodes: {source: {type: decode}, frame: {type: resize, width: 960, height: 540},"
+    " label: {type: overlay_text, text: Big Buck Bunny, size: 36, x: 40, y: bottom-40},"
+    " out: {type: encode}}\n"
+)
+TINTED: Final = "colorchannelmixer=gg=1.3"
+CAPTIONED: Final = (
+    "scale=960:540,drawtext=text='Big Buck Bunny':fontsize=36:fontcolor=white:x=40:y=h-text_h-40"
+)
+PIECE: Final = 4096
+TORCH: Final = "pipelines/upscale.yaml"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """seconds: of each clip. folder: for files. peers: whether pytrickle is measured, too."""
+
+    seconds: float
+    folder: Path
+    peers: bool = True
+
+    def clip(self, size: str) -> Clip:
+        return clips.make(size, self.seconds)
+
+    def pipeline(self, text: str) -> Path:
+        path = self.folder / "pipeline.yaml"
+        path.write_text(text)
+        return path
+
+
+Work = Callable[[Setting], Numbers]
+
+
+def through(size: str, text: str, filters: str, peer: str, setting: Setting) -> Numbers:
+    """One stream in real time: us, the peer, FFmpeg at the same pace and flat out."""
+    clip = setting.clip(size)
+    found = _seen("byoc", contenders.byoc(setting.pipeline(text)), clip)
+    if setting.peers and peer:
+        found |= _seen("pytrickle", contenders.pytrickle(peer, clip), clip)
+    pictures = len(clip.pictures)
+    paced = codecs.ffmpeg(clip, filters, setting.folder, paced=True).cpu / pictures * 1e3
+    flat_out = codecs.ffmpeg(clip, filters, setting.folder).cpu / pictures * 1e3
+    found |= {"ffmpeg cpu ms, paced": paced, "ffmpeg cpu ms": flat_out}
+    if not filters and codecs.has_gstreamer():
+        found["gstreamer cpu ms"] = codecs.gstreamer(clip, setting.folder).cpu / pictures * 1e3
+    for name in ("byoc", "pytrickle"):
+        if f"{name} cpu ms" in found:
+            found[f"{name} CPU / FFmpeg, paced"] = found[f"{name} cpu ms"] / paced
+            found[f"{name} CPU / FFmpeg"] = found[f"{name} cpu ms"] / flat_out
+    return found
+
+
+def fastest(size: str, setting: Setting) -> Numbers:
+    """Frames per second at the most: a few pictures on their way, the next when one is back."""
+    clip = setting.clip(size)
+    found = {"byoc fps": _run(contenders.byoc(setting.pipeline(PASS)), clip, flat_out=True).fps}
+    if setting.peers:
+        peer = contenders.pytrickle("pass", clip)
+        found["pytrickle fps"] = _run(peer, clip, flat_out=True).fps
+    pictures = len(clip.pictures)
+    found["ffmpeg fps"] = pictures / codecs.ffmpeg(clip, "", setting.folder, threads=2).wall
+    if codecs.has_gstreamer():
+        found["gstreamer fps"] = pictures / codecs.gstreamer(clip, setting.folder).wall
+    found["byoc fps / FFmpeg"] = found["byoc fps"] / found["ffmpeg fps"]
+    if setting.peers:
+        found["pytrickle fps / FFmpeg"] = found["pytrickle fps"] / found["ffmpeg fps"]
+    return found
+
+
+def sessions(count: int, size: str, setting: Setting) -> Numbers:
+    """So many streams at once; driver and trickle server are on the same cores."""
+    worker = contenders.byoc(setting.pipeline(PASS), count)
+    return _seen("byoc", worker, setting.clip(size), Drive(sessions=count))
+
+
+def nodes(setting: Setting) -> Numbers:
+    """What a node costs that does nothing, in a stage with others and in one of its own."""
+    fused, apart = chain.cost(apart=False), chain.cost(apart=True)
+    return {"byoc fused us": fused * 1e6, "byoc across us": apart * 1e6}
+
+
+def onnx(setting: Setting) -> Numbers:
+    """An ONNX node beside a bare loop over onnxruntime, with one thread."""
+    path = setting.folder / "net.onnx"
+    model.network(path, (16, 32, 64, 128, 128, 128, 128))
+    before = model.bare(path, 1, 150)
+    node = model.piped(setting.folder, 1, 150)
+    loop = (before + model.bare(path, 1, 150)) / 2
+    return {"byoc fps": node, "onnxruntime fps": loop, "byoc fps / onnxruntime": node / loop}
+
+
+def demux(setting: Setting) -> Numbers:
+    """What cutting access units takes of one core, at 8 Mbit/s in pieces as a socket gives them."""
+    clip = clips.make("720p", setting.seconds, 8_000_000)
+    demuxer, began = Demuxer(), time.thread_time()
+    for at in range(0, len(clip.data), PIECE):
+        demuxer.feed(clip.data[at : at + PIECE])
+    return {"byoc % of a core": (time.thread_time() - began) / setting.seconds * 100}
+
+
+def start(setting: Setting) -> Numbers:
+    """`byoc check` of a pipeline with torch, and of Python alone."""
+    return {
+        "byoc check s": _wall(BYOC, "check", TORCH),
+        "python s": _wall(str(Path(BYOC).with_name("python")), "-c", "pass"),
+    }
+
+
+def _wall(*command: str) -> float:
+    walls = []
+    for _ in range(3):
+        began = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        walls.append(time.perf_counter() - began)
+    return statistics.median(walls)
+
+
+def _seen(name: str, contender: Contender, clip: Clip, drive: Drive = Drive()) -> dict[str, float]:  # noqa: B008
+    seen = asyncio.run(stream.run(contender, clip, drive))
+    return {f"{name} {key}": value for key, value in numbers(seen).items()}
+
+
+def _run(contender: Contender, clip: Clip, *, flat_out: bool) -> Seen:
+    return asyncio.run(stream.run(contender, clip, Drive(flat_out=flat_out)))
+
+
+def numbers(seen: Seen) -> dict[str, float]:
+    """What a run showed, by name."""
+    ordered = sorted(seen.latency) or [float("nan")]
+    return {
+        "cpu ms": seen.cpu / seen.sent * 1e3,
+        "p50 ms": ordered[len(ordered) // 2] * 1e3,
+        "p95 ms": ordered[int(len(ordered) * 0.95)] * 1e3,
+        "first ms": seen.first * 1e3,
+        "ready s": seen.ready,
+        "memory MB": seen.memory / 1e6,
+        "lost": float(seen.sent - seen.back),
+        "out of order": float(not seen.ordered),
+    }
+
+
+WORKS: Final[Mapping[str, Work]] = {
+    "passthrough, 720p": partial(through, "720p", PASS, "", "pass"),
+    "passthrough, 360p": partial(through, "360p", PASS, "", "pass"),
+    "green tint, 720p": partial(through, "720p", TINT, TINTED, "tint"),
+    "resize and caption, 720p": partial(through, "720p", CAPTION, CAPTIONED, ""),
+    "at the most, 720p": partial(fastest, "720p"),
+    "10 sessions, 360p": partial(sessions, 10, "360p"),
+    "a node that does nothing": nodes,
+    "an ONNX node": onnx,
+    "cutting access units": demux,
+    "start": start,
+}
+
+
+def measure(work: Work, seconds: float, *, peers: bool) -> Numbers:
+    """One run of one work, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        return work(Setting(seconds, Path(name), peers))
