@@ -4,20 +4,20 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from composer import cuda, lazy
-from composer.errors import DeviceMissing, NodeFailed, Stalled
+from composer.errors import DeviceMissing, NodeFailed, ParamRejected, Stalled
 from composer.formats import Kind
 from composer.frames import Bound, Frame, Item, Snapshot
 from composer.inbox import Aborted, Choice, EdgeCount, Inbox, InOrder, Slot, Taken, Traffic
 from composer.join import Join, Joined
 from composer.node import Context, Node
 from composer.params import Params
-from composer.plan import InboxSpec, Link, Mode, Plan, Stage, Step
+from composer.plan import InboxSpec, Mode, Plan, Stage, Step
 from composer.worker import (
     Happened,
     Missed,
@@ -137,10 +137,11 @@ class Run:
         self._notify = notify
         self._media = media or Media()
         self._now = now
-        nodes = {name: node.settings for name, node in plan.graph.nodes.items()}
-        self.params = Params(plan.params.values(), nodes, self._applied)
+        self.params = self._params_of(plan)
         self._counts: dict[str, list[NodeCount]] = {name: [] for name in plan.steps}
         self._edges = {str(link): EdgeCount() for link in plan.links if link.inbox}
+        self.gate = _Gate()
+        """Sources go through it with each frame; it is closed while what is behind them changes."""
         self._traffic = Traffic(self._stalled)
         self._stopping = threading.Event()
         self._failure: Exception | None = None
@@ -148,7 +149,6 @@ class Run:
         self._began = self._ended = 0.0
         self._media_micros = 0
         self._running: list[_StageRun] = []
-        self._first = Snapshot()
         self.done = threading.Event()
 
     def start(self) -> None:
@@ -156,7 +156,7 @@ class Run:
 
         A session does not wait for a slow one: frames go by it until it is ready.
         """
-        self._first = self.params.at(0.0)  # what was set before counts for setup(), too
+        first = self.params.at(0.0)  # what was set before counts for setup(), too
         self.params.running = True
         patience = self._patience() if self.plan.mode is Mode.LIVE else None
         prepare(self.plan)
@@ -166,31 +166,160 @@ class Run:
             # Nodes first: the reader did not write the copies to and from the device.
             for step in sorted(self.plan.steps.values(), key=lambda step: step.settings is None):
                 _check_device(step)
-            self._running = self._stages()
+            self._running = self._stages(self.plan, first, self._edges)
             for run in self._running:
                 opened.append(run)
                 run.open(patience)
+            self._wire(self._running, self.plan)
         except NodeFailed as exc:
             for run in reversed(opened):
                 run.close_quietly()
             self._give_up(exc)
             raise
-        self._left = len(self._running)
-        threads = [thread for run in self._running for thread in run.threads]
+        self._left = 0
+        self._go(self._running)
+
+    def _go(self, runs: Sequence["_StageRun"]) -> None:
+        """Start the threads of stages; they count as working from here on."""
+        self._counts |= {name: counts for run in runs for name, counts in run.counts().items()}
+        with self._failing:
+            self._left += len(runs)
+        threads = [thread for run in runs for thread in run.threads]
         self._traffic.enter(len(threads))
         for thread in threads:
             thread.start()
 
-    def _stages(self) -> list["_StageRun"]:
-        """The stages of the plan, each with the inboxes that its outputs go to."""
-        running = [_StageRun(self, stage) for stage in self.plan.stages]
-        by_name = {step: run for run in running for step in run.stage.steps}
-        for link in self.plan.links:
+    def _stages(
+        self, plan: Plan, first: Snapshot, edges: Mapping[str, EdgeCount]
+    ) -> list["_StageRun"]:
+        """The stages of a plan. first: what holds when their nodes are set up."""
+        return [_StageRun(self, plan, stage, first, edges) for stage in plan.stages]
+
+    def _wire(self, runs: Sequence["_StageRun"], plan: Plan) -> None:
+        """Lead the outputs of every stage to the inboxes that they go to."""
+        by_name = {step: run for run in runs for step in run.stage.steps}
+        outlets: dict[str, dict[str, list[_Outlet]]] = {run.stage.name: {} for run in runs}
+        for link in plan.links:
             if link.inbox is not None:
-                by_name[link.start].outlets.setdefault(link.start_port, []).append(
-                    _Outlet(by_name[link.end].inbox, link.end_port)
-                )
-        return running
+                ports = outlets[by_name[link.start].stage.name]
+                outlet = _Outlet(by_name[link.end].inbox, link.end_port)
+                ports.setdefault(link.start_port, []).append(outlet)
+        for run in runs:
+            run.outlets = outlets[run.stage.name]
+
+    def _params_of(self, plan: Plan) -> Params:
+        nodes = {name: node.settings for name, node in plan.graph.nodes.items()}
+        return Params(plan.params.values(), nodes, self._applied)
+
+    # another plan, while it runs
+
+    def edit(self, plan: Plan, values: Mapping[str, Mapping[str, Any]]) -> None:
+        """Go on with a plan that differs in live fields alone, from the next frame on."""
+        with self.gate.closed():
+            self.plan = plan
+            self.params.edit(values, plan.params.values())
+
+    def swap(self, plan: Plan, built: Collection[str]) -> None:
+        """Go on with another plan, between two frames: nothing is lost and nothing comes twice.
+
+        built: nodes that are built anew, beside the old ones; the others keep what they have loaded
+        and what they remember. Raises NodeFailed where one cannot be set up, and Stalled where the
+        run has ended or the old nodes do not; then the plan is the old one.
+        """
+        prepare(plan)
+        params = self._carried(plan)
+        first = params.at(0.0)
+        names = [str(link) for link in plan.links if link.inbox]
+        edges = {name: self._edges.get(name) or EdgeCount() for name in names}
+        kept = frozenset(plan.steps) - frozenset(built) - self._restless(plan)
+        runs = self._stages(plan, first, edges)
+        opened: list[_StageRun] = []
+        try:
+            for run in runs:
+                opened.append(run)
+                run.open(None, leave=kept)
+            with self.gate.closed():
+                self._change(plan, runs, kept, params, edges)
+        except (NodeFailed, Stalled):
+            for run in reversed(opened):
+                run.close_quietly()
+            raise
+
+    def _restless(self, plan: Plan) -> frozenset[str]:
+        """Nodes that cannot go over to another thread just now: one is being set up for them, or
+        several work side by side.
+        """
+        several = [stage for stage in (*self.plan.stages, *plan.stages) if stage.workers > 1]
+        opening = [
+            worker.step.name
+            for run in self._running
+            for worker in run.workers()
+            if not worker.settled
+        ]
+        return frozenset(opening) | {name for stage in several for name in stage.steps}
+
+    def _carried(self, plan: Plan) -> Params:
+        """The params of another plan, with what callers have set of them."""
+        params = self._params_of(plan)
+        self._carry(self.params, params)
+        params.running = True
+        return params
+
+    def _carry(self, old: Params, new: Params) -> None:
+        for name, value in old.asked().items():
+            try:
+                new.patch({name: value})
+            except ParamRejected as exc:
+                log.info("a caller's value is not carried over: %s", exc)
+
+    def _change(
+        self,
+        plan: Plan,
+        runs: list["_StageRun"],
+        kept: Collection[str],
+        params: Params,
+        edges: dict[str, EdgeCount],
+    ) -> None:
+        """The moment itself, behind the gate: the old stages come to their end, what is kept of
+        them goes over, and the new ones begin.
+        """
+        sources = {run.stage.name: run for run in self._running if run.is_source}
+        if self.done.is_set() or any(run.ended for run in sources.values()):
+            raise Stalled("the run has ended")
+        middle = [run for run in self._running if not run.is_source]
+        for run in self._running:
+            run.kept = kept
+        for run in sources.values():
+            run.end_outlets()
+        for thread in [thread for run in middle for thread in run.threads]:
+            thread.join(DRAIN_SECONDS)
+            if thread.is_alive():
+                failure = Stalled(f"{thread.name} does not come to its end for another plan")
+                self.fail(failure)
+                raise failure
+        if self._failure is not None:
+            raise Stalled("the run has failed")
+        old = {worker.step.name: worker for run in self._running for worker in run.workers()}
+        for place, run in enumerate(runs):
+            here = sources.pop(run.stage.name, None) if run.stage.name in kept else None
+            if here is not None:
+                here.become(plan, run)
+                runs[place] = here
+                continue
+            for worker in run.workers():
+                if worker.step.settings is not None and worker.step.name in kept:
+                    worker.take_over(old[worker.step.name])
+        for source in sources.values():
+            source.left_behind = True
+        self._carry(self.params, params)
+        fresh_runs = [run for run in runs if not run.threads[0].ident]
+        self.plan, self.params, self._running, self._edges = plan, params, runs, edges
+        self._traffic.inboxes = [run.inbox for run in runs]
+        self._wire(runs, plan)
+        self._counts = {}
+        for run in runs:
+            self._counts |= run.counts()
+        self._go(fresh_runs)
 
     def _give_up(self, failure: NodeFailed) -> None:
         """Nothing was begun, or all of it is closed again."""
@@ -281,20 +410,18 @@ class Run:
             wait=self._stopping.wait,
         )
 
-    def workers(self, name: str, number: int, lane: "Lane | None") -> list[Worker]:
+    def workers(
+        self, step: Step, number: int, lane: "Lane | None", first: Snapshot
+    ) -> list[Worker]:
         """That many workers for a step, each with its own instance of the node."""
-        step, sequel = self.plan.steps[name], Sequel()
-        if step.settings is not None and (fields := self._first.fields.get(name)):
+        sequel = Sequel()
+        if step.settings is not None and (fields := first.fields.get(step.name)):
             step = replace(step, settings=fresh(step.settings, fields))
         context = None if step.settings is None else self.context(step)
-        counts = [NodeCount() for _ in range(number)]
-        self._counts[name] = counts
         return [
-            Worker(step, context, count, sequel, self._notify, self._now, lane) for count in counts
+            Worker(step, context, NodeCount(), sequel, self._notify, self._now, lane)
+            for _ in range(number)
         ]
-
-    def edge_count(self, link: Link) -> EdgeCount:
-        return self._edges[str(link)]
 
     @property
     def traffic(self) -> Traffic:
@@ -313,6 +440,42 @@ class Run:
 class _Outlet:
     inbox: Inbox
     port: str
+
+
+class _Gate:
+    """Any number are inside at a time; closing it waits until nobody is."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closed = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            while self._closed:
+                self._changed.wait()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify_all()
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Nobody is inside meanwhile."""
+        with self._changed:
+            while self._closed:
+                self._changed.wait()
+            self._closed = True
+            while self._inside:
+                self._changed.wait()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._closed = False
+                self._changed.notify_all()
 
 
 class _Turns:
@@ -358,22 +521,35 @@ class _Turns:
 class _StageRun:
     """One stage at work: its threads, its inbox, and for each thread its workers in a row."""
 
-    def __init__(self, run: Run, stage: Stage) -> None:
+    def __init__(
+        self,
+        run: Run,
+        plan: Plan,
+        stage: Stage,
+        first: Snapshot,
+        edges: Mapping[str, EdgeCount],
+    ) -> None:
         self._run, self.stage = run, stage
         self.inbox = Inbox(
             [
-                Slot(link.end_port, link.inbox or InboxSpec(1, "wait"), run.edge_count(link))
-                for link in run.plan.into(stage.steps[0])
+                Slot(link.end_port, link.inbox or InboxSpec(1, "wait"), edges[str(link)])
+                for link in plan.into(stage.steps[0])
             ],
-            _choice(run.plan, stage.steps[0]),
+            _choice(plan, stage.steps[0]),
             run.traffic,
             run.now,
         )
+        self.is_source: Final = not plan.steps[stage.steps[0]].inputs
         self.outlets: dict[str, list[_Outlet]] = {}
-        self._lane = _lane_of(run.plan, stage)
-        columns = [run.workers(name, stage.workers, self._lane) for name in stage.steps]
+        self.kept: Collection[str] = ()
+        """Nodes that go on in other stages: they are neither flushed nor closed here."""
+        self.ended = self.left_behind = False
+        self._lane = _lane_of(plan, stage)
+        columns = [
+            run.workers(plan.steps[name], stage.workers, self._lane, first) for name in stage.steps
+        ]
         self._rows = [list(row) for row in zip(*columns, strict=True)]
-        self._wires = _wires(run.plan, stage)
+        self._wires = _wires(plan, stage)
         self._last: Frame[Any] | None = None
         self._broken = False
         self._left, self._leaving = stage.workers, threading.Lock()
@@ -384,10 +560,38 @@ class _StageRun:
             for place in range(stage.workers)
         ]
 
-    def open(self, patience: Callable[[], float] | None) -> None:
-        """Set its nodes up; with patience, those that can be gone by are not waited for longer."""
+    def workers(self) -> Iterator[Worker]:
+        """All that work here, of each step the first first."""
+        for row in self._rows:
+            yield from row
+
+    def counts(self) -> dict[str, list[NodeCount]]:
+        """What its steps have done, for each thread."""
+        return {
+            name: [row[place].count for row in self._rows]
+            for place, name in enumerate(self.stage.steps)
+        }
+
+    def become(self, plan: Plan, other: "_StageRun") -> None:
+        """Go on as the stage of another plan, with the same source and its thread."""
+        for mine, theirs in zip(self.workers(), other.workers(), strict=True):
+            mine.become(theirs.step, self._run.context(theirs.step))
+        self.stage, self.kept = other.stage, ()
+
+    def end_outlets(self) -> None:
+        """Nothing more comes from here to where it went so far."""
+        for outlets in self.outlets.values():
+            for outlet in outlets:
+                outlet.inbox.end(outlet.port)
+
+    def open(self, patience: Callable[[], float] | None, leave: Collection[str] = ()) -> None:
+        """Set its nodes up, but those to leave; with patience, those that can be gone by are not
+        waited for longer.
+        """
         for row in self._rows:
             for worker in row:
+                if worker.step.name in leave:
+                    continue
                 if patience is None or not worker.step.inputs or not worker.step.outputs:
                     worker.open()
                 else:
@@ -414,12 +618,14 @@ class _StageRun:
             self._left -= 1
             last = self._left == 0
         if last:
-            if not self._broken:
+            if not self._broken and not self.left_behind:
                 self._attempt(self._flush)
             self._close()
-            for outlets in self.outlets.values():
-                for outlet in outlets:
-                    outlet.inbox.end(outlet.port)
+            # A source may be given other outlets until it has ended those that it has.
+            with self._run.gate if self.is_source else nullcontext():
+                self.ended = True
+                if not self.left_behind:
+                    self.end_outlets()
         self._run.traffic.rest()
         if last:
             self._run.finished()
@@ -446,27 +652,38 @@ class _StageRun:
 
     def _flush(self) -> None:
         for place, worker in enumerate(self._rows[0]):
-            self._hand_on(place, worker.flush(self._last))
+            if worker.step.name not in self.kept:
+                self._hand_on(place, worker.flush(self._last))
 
     def _close(self) -> None:
         if self._lane is not None:
             self._lane.close()
         for row in self._rows:
             for worker in row:
+                if worker.step.name in self.kept:
+                    continue
                 try:
                     worker.close()
                 except NodeFailed as exc:
                     self._run.fail(exc)
 
     def _produce(self) -> None:
-        for port, frame in self._rows[0][0].produce(
-            self._run.params, self._run.now, self._run.stopping
-        ):
-            if self._run.is_over(frame):
-                return
-            self._last = frame
-            self._run.saw(frame.micros)
-            self._deliver(port, frame)
+        worker = self._rows[0][0]
+        made_as = worker.step.outputs
+        for port, given in worker.produce(self._run.now, self._run.stopping):
+            with self._run.gate:
+                if self.left_behind or self._run.is_over(given):
+                    return
+                frame: Frame[Any] | None = given
+                if worker.step.outputs is not made_as:
+                    frame = worker.refitted(port, given, made_as[port])
+                    made_as = worker.step.outputs
+                if frame is None:
+                    continue
+                settings = self._run.params.at(frame.seconds)
+                self._last = frame = worker.stamped(port, frame, settings)
+                self._run.saw(frame.micros)
+                self._deliver(port, frame)
 
     def _consume(self) -> None:
         row = self._rows[0]
@@ -567,6 +784,9 @@ def _choice(plan: Plan, name: str) -> Choice:
         within = LIVE_WITHIN_MS
     return Join(declared[0].name, others, step.missing, None if within is None else within / 1000)
 
+
+DRAIN_SECONDS: Final = 5.0
+"""How long the old nodes may take with what is in them when another plan takes over."""
 
 PATIENCE_SECONDS: Final = 0.7
 """How long the start of a session waits for all its nodes together: it is answered in a second."""

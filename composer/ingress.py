@@ -56,7 +56,7 @@ class Ingress:
         self._demuxer = Demuxer()
         self._changed = threading.Condition()
         self._waiting: deque[tuple[Unit | Gap, float]] = deque()
-        self._size = 0
+        self._size = self._reader = 0
         self._ended = False
 
     @property
@@ -79,7 +79,7 @@ class Ingress:
         self._demuxer.reset()
         with self._changed:
             self._mark()
-            self._changed.notify()
+            self._changed.notify_all()
 
     def end(self) -> None:
         """Nothing more comes: iterating ends behind what is there."""
@@ -87,21 +87,26 @@ class Ingress:
         self._demuxer.reset()
         with self._changed:
             self._ended = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def abandon(self) -> None:
         """Iterating ends at once."""
         with self._changed:
             self._drop(len(self._waiting), "stopped")
             self._ended = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def __iter__(self) -> Iterator[Unit | Gap]:
+        """Units and gaps, to the end. Whoever begins ends the iteration before."""
+        with self._changed:
+            self._reader += 1
+            mine = self._reader
+            self._changed.notify_all()
         while True:
             with self._changed:
-                while not self._waiting and not self._ended:
+                while not self._waiting and not self._ended and mine == self._reader:
                     self._changed.wait()
-                if not self._waiting:
+                if not self._waiting or mine != self._reader:
                     return
                 item, self.given_at = self._waiting.popleft()
                 if isinstance(item, Unit):
@@ -118,7 +123,7 @@ class Ingress:
                 self._make_room()
             if self._waiting and self.last_at - self._waiting[0][1] > LONGEST_SECONDS:
                 self._catch_up()
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _catch_up(self) -> None:
         """Drop what is older than the newest key picture, where there is one."""

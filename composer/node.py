@@ -174,6 +174,9 @@ class Node(BaseModel):
     remembers: ClassVar[bool] = False
     """True: see() is called with the frames that `every` or `rate` lets by."""
 
+    adapts: ClassVar[bool] = False
+    """True: where only layouts or sizes around it change, adapt() is called instead of setup()."""
+
     overlaps: ClassVar[bool] = False
     """True: it waits for something outside Python, so on files a second thread works beside it."""
 
@@ -223,6 +226,9 @@ class Node(BaseModel):
 
     def process(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError
+
+    def adapt(self, ctx: Context) -> None:
+        """Go on with other layouts and sizes around it, while it runs. For classes with adapts."""
 
     def see(self, **values: Any) -> None:
         """Take note of what process() is not run on. For nodes that remember."""

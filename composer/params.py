@@ -195,6 +195,8 @@ class Params:
         self._classes = {name: type(node) for name, node in nodes.items()}
         self._fields: dict[str, dict[str, Any]] = {}
         self._pending: list[_Change] = []
+        self._edits: dict[str, dict[str, Any]] = {}
+        self._asked: set[str] = set()
         self._ramps: dict[str, Ramp] = {}
         self._version = 0
         self._now = Snapshot(0, {}, dict(self._values))
@@ -224,13 +226,44 @@ class Params:
         newest = self._pending[-1] if self._pending else None
         return newest if newest is not None and newest.at == at else None
 
+    def edit(self, fields: Mapping[str, Mapping[str, Any]], params: Iterable[Param]) -> None:
+        """Take over live fields that the file says otherwise now, from the next frame on. What
+        callers have set stays as they set it. params: the same ones, as the file has them now.
+        """
+        with self._lock:
+            self._params = {param.name: param for param in params}
+            self._values |= {
+                name: param.value for name, param in self._params.items() if name not in self._asked
+            }
+            for node, values in fields.items():
+                self._settings[node] |= values
+                kept = {
+                    target.field
+                    for name in self._asked
+                    for target in self._params[name].targets
+                    if target.node == node
+                }
+                free = {name: value for name, value in values.items() if name not in kept}
+                self._edits.setdefault(node, {}).update(free)
+
+    def asked(self) -> dict[str, Any]:
+        """What callers have set so far."""
+        with self._lock:
+            waiting = {name: value for each in self._pending for name, value in each.values.items()}
+            moving = {name: ramp.end for name, ramp in self._ramps.items()}
+            return {name: self._values[name] for name in self._asked} | moving | waiting
+
     def at(self, seconds: float) -> Snapshot:
         """What holds for a frame at this time. The same object while nothing changes."""
-        if not self._pending and not self._ramps:
+        if not self._pending and not self._ramps and not self._edits:
             return self._now
         with self._lock:
-            if not self._ramps and (not self._pending or self._pending[0].at > seconds):
+            waits = not self._pending or self._pending[0].at > seconds
+            if waits and not self._ramps and not self._edits:
                 return self._now
+            for node, values in self._edits.items():
+                self._fields.setdefault(node, {}).update(values)
+            self._edits = {}
             while self._pending and self._pending[0].at <= seconds:
                 self._apply(self._pending.pop(0), seconds)
             for name, ramp in list(self._ramps.items()):
@@ -296,6 +329,7 @@ class Params:
         return problems
 
     def _apply(self, change: _Change, seconds: float) -> None:
+        self._asked |= change.values.keys()
         for name, value in change.values.items():
             self._ramps.pop(name, None)
             ramp_ms, now = self._params[name].spec.ramp_ms, self._values[name]

@@ -5,18 +5,22 @@ called like the module, and holds one Node class; the built-in nodes are found i
 entry point may also name a class, which is then the type of the entry point's name.
 """
 
+import ast
 import hashlib
 import importlib
+import importlib.abc
+import importlib.machinery
 import importlib.util
+import linecache
 import pkgutil
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Final
 
 from composer import lazy
@@ -168,18 +172,108 @@ def load_class(folder: Path, text: str) -> Any:
     return vars(module)[name]
 
 
+def files_of(path: Path) -> frozenset[Path]:
+    """A Python file, and those of its folder that it imports by name, and they."""
+    path = path.resolve()
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        here = waiting.pop()
+        if here in found or not here.is_file():
+            continue
+        found.add(here)
+        waiting += [_beside(path.parent, name) for name in _imported(here)]
+        if here.name == "__init__.py":
+            waiting += here.parent.rglob("*.py")
+    return frozenset(found)
+
+
+def _beside(folder: Path, name: str) -> Path:
+    """Where `import name` is looked for in a folder."""
+    module = folder / f"{name}.py"
+    return module if module.is_file() else folder / name / "__init__.py"
+
+
+def _imported(path: Path) -> set[str]:
+    """The first names of what a file imports; none where it cannot be read as Python."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def followed() -> frozenset[Path]:
+    """The users' Python files that are loaded."""
+    files = (getattr(sys.modules.get(name), "__file__", None) for name in _OURS)
+    return frozenset(Path(file).resolve() for file in files if file)
+
+
+def forget(touched: Collection[Path]) -> None:
+    """Let go of the modules of users' files that have changed, or import one that has: the next
+    find() loads them anew. Nodes that run keep their old classes.
+    """
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) if name in _OURS else None
+        if file is not None and not files_of(Path(file)).isdisjoint(touched):
+            del sys.modules[name]
+            _OURS.discard(name)
+
+
+_OURS: Final[set[str]] = set()
+"""Names in sys.modules of users' files, and of what they have imported from their own folder."""
+
+
+class _Fresh(importlib.machinery.SourceFileLoader):
+    """Reads a file as it is now: a cached .pyc may be older than it looks, within a second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+class _Beside(importlib.abc.MetaPathFinder):
+    """Finds what a user's file imports from its own folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        folder = self._folder if path is None else Path(next(iter(path), ""))
+        if not folder.is_relative_to(self._folder):
+            return None
+        loader = (_Fresh, importlib.machinery.SOURCE_SUFFIXES)
+        spec = importlib.machinery.FileFinder(str(folder), loader).find_spec(fullname)
+        if spec is None or spec.loader is None:
+            return None
+        _OURS.add(fullname)
+        return spec
+
+
 def _module(path: Path, file: str) -> ModuleType:
     """The module of a user's file, under a private name of its own, loaded once per process."""
     name = f"_byoc_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Fresh(name, str(path)))
     if spec is None or spec.loader is None:
         raise NotFound("bad-node", f"{file} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    _OURS.add(name)
+    linecache.checkcache(str(path))
     # What a module needs from its own folder it may import by name, as a script does.
+    beside = _Beside(path.parent)
     sys.path.insert(0, str(path.parent))
+    sys.meta_path.insert(0, beside)
     try:
         with lazy.deferred():
             spec.loader.exec_module(module)
@@ -188,6 +282,7 @@ def _module(path: Path, file: str) -> ModuleType:
         raise NotFound("bad-node", _blamed(exc, path, file)) from exc
     finally:
         sys.path.remove(str(path.parent))
+        sys.meta_path.remove(beside)
     return module
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from composer import control
 from composer import plan as plans
+from composer.change import Change
 from composer.datalines import NOTHING, DataLines
 from composer.egress import Cut, Egress
 from composer.errors import ChannelEnded, ChannelLost, ComposerError, ParamRejected, SegmentLost
@@ -177,6 +178,20 @@ class Session:
             raise
         self.events.update(self.params() | patch.values)
         return patch
+
+    async def replace(self, plan: Plan, change: Change) -> None:
+        """Go on with another plan, from one frame to the next; what callers set stays set.
+
+        Raises NodeFailed where a node cannot be set up, and Stalled where the session is over.
+        """
+        run = self.run_of_plan
+        if change.only_live:
+            await asyncio.to_thread(run.edit, plan, change.values)
+        else:
+            await asyncio.to_thread(run.swap, plan, change.built)
+        self.plan, self.graph_hash = plan, hash_of(plan)
+        self.events.put("pipeline_changed", graph=self.graph_hash)
+        self.events.update(self.params())
 
     async def applied(self, patch: Patch, seconds: float) -> float | None:
         """Time of the first frame that a change holds for; None if it did not come in `seconds`."""

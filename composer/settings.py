@@ -82,6 +82,11 @@ class Settings(BaseSettings):
         le=100,
         description="seconds that a start waits while the worker loads",
     )
+    reload: bool = Field(
+        default=False,
+        alias="BYOC_RELOAD",
+        description="let POST /reload put a changed file in place; it needs a token",
+    )
     drain_s: float = Field(
         20.0, alias="BYOC_DRAIN_S", ge=0, le=600, description="seconds that streams have to end"
     )
@@ -95,6 +100,12 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("should begin with http:// or https://")
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _guarded(self) -> "Settings":
+        if self.reload and not self.token.get_secret_value():
+            raise ValueError("to reload by HTTP, --token (CAPABILITY_TOKEN) is needed, too")
+        return self
 
     @model_validator(mode="after")
     def _reachable(self) -> "Settings":

@@ -19,7 +19,6 @@ from composer.formats import Carrier, Format, Kind
 from composer.frames import Bound, Color, Frame, Item, Moment, OnDevice, Snapshot
 from composer.inbox import Aborted, Taken
 from composer.node import Context, Node, change_of
-from composer.params import Params
 from composer.plan import Step
 from composer.values import Detections
 
@@ -190,26 +189,64 @@ class Worker:
     ) -> None:
         """lane: what its stage's work on a device is in order on, None on the CPU."""
         self._now, self._lane = now, lane
-        self.step, self._context, self.count, self._sequel = step, context, count, sequel
-        self._notify = notify
+        self.count, self._sequel, self._notify = count, sequel, notify
         self._opening: _Opening | None = None
         self._loading = False
         self.node: Node | None = None
         if step.settings is not None:
             self.node = fresh(step.settings)
-        self._cls = type(step.settings) if step.settings is not None else None
         self._is_open = False
+        self._seen = Snapshot()
+        self._refused: Mapping[str, Any] | None = None
+        self._arrange(step, context)
+
+    def _arrange(self, step: Step, context: Context | None) -> None:
+        """What follows from the step alone."""
+        self.step, self._context = step, context
+        self._cls = type(step.settings) if step.settings is not None else None
         self._timed = self._cls.timed if self._cls else ""
         self._outs = tuple(port.name for port in self._cls.outputs) if self._cls else ("out",)
         self._checks = {port: _check_of(wanted) for port, wanted in step.outputs.items()}
         self._ways = _ways(step)
         self._bypass = "pass" if self._ways.keys() == self._checks.keys() else "hold_last"
-        self._seen = Snapshot()
-        self._refused: Mapping[str, Any] | None = None
         self._gated = step.when is not None or step.every > 1 or step.rate is not None
         self._remembers = self._cls is not None and self._cls.remembers
         self._holds = self._gated and step.fallback == "hold_last"
         self._holds = self._holds or step.on_error == "hold_last"
+
+    @property
+    def settled(self) -> bool:
+        """Whether no node is being set up for it."""
+        return self._opening is None
+
+    def take_over(self, old: "Worker") -> None:
+        """Go on with the node of another worker, which is without one then: what it has loaded and
+        what it remembers stay.
+        """
+        self.node, old.node = old.node, None
+        self._is_open, old._is_open = old._is_open, False
+        self.count, self._sequel = old.count, old._sequel
+        self._adapt(old.step)
+
+    def become(self, step: Step, context: Context | None) -> None:
+        """Go on as another step with the same node."""
+        before = self.step
+        self._arrange(step, context)
+        self._adapt(before)
+
+    def _adapt(self, before: Step) -> None:
+        self._seen = Snapshot()
+        if self.node is None or self.step.settings is None:
+            return
+        cls = type(self.node)
+        self.node.__dict__.update(
+            (name, getattr(self.step.settings, name))
+            for name in cls.model_fields
+            if change_of(cls, name) == "live"
+        )
+        other = (before.inputs, before.outputs) != (self.step.inputs, self.step.outputs)
+        if other and cls.adapts and self._context is not None:
+            self.node.adapt(self._context)
 
     def open(self) -> None:
         """Raises NodeFailed."""
@@ -561,9 +598,12 @@ class Worker:
     # sources
 
     def produce(
-        self, params: Params, now: Callable[[], float], stopping: threading.Event
+        self, now: Callable[[], float], stopping: threading.Event
     ) -> Iterator[tuple[str, Frame[Any]]]:
-        """The frames of a source, until it ends or is stopped. Raises NodeFailed."""
+        """The frames of a source, until it ends or is stopped, each to be stamped().
+
+        Raises NodeFailed.
+        """
         assert self.node is not None
         seconds: float | None = None
         made = iter(())
@@ -579,13 +619,9 @@ class Worker:
                 for port, value in self._named(given):
                     frame = value if isinstance(value, Frame) else _enveloped(value)
                     seconds = frame.seconds
-                    settings = params.at(seconds)
-                    if settings is not self._seen:
-                        self._meet_source(settings)
-                    self._checks[port](frame.value)
                     self.count.given += 1
                     frame = self._with_mark(port, frame)
-                    yield port, replace(frame, born=frame.born or now(), settings=settings)
+                    yield port, replace(frame, born=frame.born or now())
         except (Aborted, NodeFailed):
             raise
         except Exception as exc:  # a node is anybody's code
@@ -594,8 +630,29 @@ class Worker:
             if close := getattr(made, "close", None):
                 close()
 
+    def stamped(self, port: str, frame: Frame[Any], settings: Snapshot) -> Frame[Any]:
+        """The frame of a source, looked at, with what holds for it. A source keeps its generator:
+        only live fields change under it. Raises NodeFailed for what the plan does not have.
+        """
+        try:
+            self._checks[port](frame.value)
+        except TypeError as exc:
+            raise NodeFailed(self.step.name, "process()", exc, frame.seconds) from exc
+        if settings is not self._seen:
+            self._meet_source(settings)
+        return replace(frame, settings=settings)
+
+    def refitted(self, port: str, frame: Frame[Any], made_as: Format) -> Frame[Any] | None:
+        """A frame that a source made before the plan changed, as it is wanted now; None where there
+        is no way.
+        """
+        wanted = self.step.outputs.get(port)
+        if wanted is None or same(made_as, wanted):
+            return frame if wanted is not None else None
+        way = conversion(made_as, wanted)
+        return frame.carry(way.run(frame, wanted)) if way is not None else None
+
     def _meet_source(self, settings: Snapshot) -> None:
-        """A source keeps its generator: only live fields change under it."""
         self._seen = settings
         values = settings.fields.get(self.step.name, {})
         if self.node is not None:

@@ -45,6 +45,7 @@ class Decode(Node):
     """
 
     devices = ("cpu", "cuda")
+    adapts = True
 
     path: str = ReadFile(
         "",
@@ -102,6 +103,11 @@ class Decode(Node):
             max_fps=self.max_fps,
             threads=self.threads,
         )
+
+    def adapt(self, ctx: Context) -> None:
+        image = ctx.outputs.get("image")
+        if isinstance(self._reader, live.LiveReader) and image is not None:
+            self._reader.layout = image.layout
 
     def process(self) -> Iterator[Tracks]:
         assert self._reader is not None  # setup() made it

@@ -51,7 +51,7 @@ class Encode(Node):
     `tune` is asked for, else by the CPU, with a warning.
     """
 
-    merges = True
+    merges = adapts = True
     devices = ("cpu", "cuda")
 
     codec: Literal["auto", "h264", "hevc", "vp9", "av1", "mjpeg", "png"] = Fixed(

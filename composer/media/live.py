@@ -52,7 +52,7 @@ class LiveReader:
         self.damaged = 0
         """Units that could not be decoded, and pictures decoded in part."""
 
-        self._units, self._layout, self._sound = units, layout, sound
+        self._units, self.layout, self._sound = units, layout, sound
         self._threads, self._max_pixels, self._device = threads, max_pixels, device
         self._pace = Pace(max_fps) if max_fps else None
         timeline = Timeline(Fraction(0), wraps=True, back=BACK_SECONDS)
@@ -69,7 +69,7 @@ class LiveReader:
             if not isinstance(unit, Unit):
                 yield from self._drained()
                 self._decoders.clear()
-            elif (unit.track.kind == "video" and self._layout) or (
+            elif (unit.track.kind == "video" and self.layout) or (
                 unit.track.kind == "audio" and self._sound
             ):
                 yield from self._decoded(unit)
@@ -114,7 +114,7 @@ class LiveReader:
             return
         image.duration = 0
         image.pts, image.time_base, image.pict_type = pts, TIME_BASE, 0
-        yield image if image.format.name == "cuda" else pixels.convert(image, self._layout)
+        yield image if image.format.name == "cuda" else pixels.convert(image, self.layout)
 
     def _count_damaged(self) -> None:
         self.damaged += 1

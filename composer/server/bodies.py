@@ -77,6 +77,16 @@ class Updated(BaseModel):
     )
 
 
+class Reloaded(BaseModel):
+    """200 of POST /reload."""
+
+    status: Literal["success"] = "success"
+    outcome: Literal["patched", "rebuilt", "unchanged"]
+    nodes: list[str] = Field(description="nodes that were patched or built anew")
+    changed: list[str] = Field(description="files that were written since the last time")
+    milliseconds: float
+
+
 class Stopped(BaseModel):
     """200 of POST /stream/stop."""
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from composer import memory
-from composer.errors import NodeFailed
+from composer.change import Change
+from composer.errors import NodeFailed, Stalled
 from composer.plan import Plan
 from composer.session import Channels, Reason, Session, Timing
 from composer.trickle.http import Http
@@ -53,6 +54,8 @@ class Capability:
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
     ) -> None:
         self.name, self.plan, self.slots = name, plan, slots
+        self.manifest: Mapping[str, Any] = {}
+        """What it is, for callers; the server sets it."""
         self.sessions: dict[str, Session] = {}
         self.ended: Counter[Reason] = Counter()
         """How many sessions ended, by reason."""
@@ -119,6 +122,19 @@ class Capability:
         self.slots.give_back()
         self.ended[session.reason or Reason.FAILED] += 1
         session.over.set()
+
+    async def replace(self, plan: Plan, change: Change) -> None:
+        """Let all sessions go on with another plan, and those that come begin with it.
+
+        Raises NodeFailed and Stalled where one that is not over cannot; others may have changed.
+        """
+        for session in list(self.sessions.values()):
+            try:
+                await session.replace(plan, change)
+            except Stalled:
+                if session.reason is None:
+                    raise
+        self.plan = plan
 
     async def end_all(self, reason: Reason) -> None:
         """End every session, and wait until they are over."""

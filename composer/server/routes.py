@@ -16,6 +16,7 @@ from composer import control
 from composer.errors import NodeFailed, ParamRejected, Problem
 from composer.server import bodies
 from composer.server.capability import Capability, Full, Taken
+from composer.server.reload import Outcome, Reloader
 from composer.session import Channels, Reason, Session
 from composer.spec import sentence, shown
 
@@ -262,6 +263,24 @@ def _dumps(value: Any) -> str:
 
 
 # around every handler
+
+
+def reloading(reloader: Reloader) -> Handler:
+    """Puts the file as it is now in the place of what runs; 422 with what is wrong with it."""
+
+    async def reload(request: web.Request) -> web.StreamResponse:
+        done = await reloader.reload(await asyncio.to_thread(reloader.written))
+        if done.outcome is Outcome.REFUSED:
+            return refusal(422, "the file is refused; what ran goes on", done.problems)
+        said = bodies.Reloaded(
+            outcome=done.outcome,
+            nodes=list(done.nodes),
+            changed=list(done.changed),
+            milliseconds=round(done.milliseconds, 1),
+        )
+        return answer(said)
+
+    return reload
 
 
 def guarded(tokens: Sequence[str], refused: Callable[[], None]) -> Callable[[Handler], Handler]:

@@ -20,10 +20,21 @@ from composer.errors import NodeFailed, SettingsInvalid
 from composer.models.pool import POOL
 from composer.plan import Mode, Plan
 from composer.registration import Offered, Registration
+from composer.registry import Registry
 from composer.server import bodies, hardware, metrics, openapi, process
 from composer.server.capability import Capability, Slots
 from composer.server.manifest import manifest
-from composer.server.routes import Handler, Streams, answer, guarded, kept, lenient, said_as_json
+from composer.server.reload import Reloader
+from composer.server.routes import (
+    Handler,
+    Streams,
+    answer,
+    guarded,
+    kept,
+    lenient,
+    reloading,
+    said_as_json,
+)
 from composer.session import Reason, Timing
 from composer.settings import Settings
 from composer.trickle.http import Http, open_http
@@ -59,6 +70,7 @@ class Offer:
     path: str = ""
     offered: Offered | None = None
     compiled: Compiled | None = None
+    file: Path | None = None
 
 
 class Worker:
@@ -83,8 +95,10 @@ class Worker:
         pipeline: str = "byoc",
         orchestrators: Sequence[str] = (),
         orch_secret: str = "",
+        reloads: bool = False,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
     ) -> None:
+        self._reloads = reloads
         self.registrations: list[Registration] = []
         self._orchestrators, self._orch_secret = tuple(orchestrators), orch_secret
         self.offers = tuple(offers)
@@ -189,6 +203,7 @@ class Worker:
         app = web.Application(middlewares=[said_as_json], client_max_size=MOST_BODY)
         for offer in self.offers:
             capability = Capability(offer.name, offer.plan, self.slots, http, group, self._timing)
+            capability.manifest = offer.manifest
             streams = Streams(
                 capability,
                 self.ready,
@@ -218,9 +233,15 @@ class Worker:
         app.router.add_post(
             lenient(offer.path + "/live-video-to-video"), guard(kept(streams.start))
         )
+        if self._reloads and offer.file is not None and offer.compiled is not None:
+            here = self.capabilities[offer.name]
+            reloader = Reloader(offer.file, offer.compiled, Registry.installed(), here)
+            # Who mistakes the token here is no orchestrator, so none has dropped us.
+            asked = guarded(self._tokens, lambda: None)(kept(reloading(reloader)))
+            app.router.add_post(lenient(offer.path + "/reload"), asked)
 
         async def capability(request: web.Request) -> web.Response:
-            return web.json_response(offer.manifest)
+            return web.json_response(self.capabilities[offer.name].manifest)
 
         async def version(request: web.Request) -> web.Response:
             return answer(
@@ -266,7 +287,8 @@ class Worker:
         return answer(bodies.Version(pipeline=self._pipeline, model_id=names, version=VERSION))
 
     async def _capabilities(self, request: web.Request) -> web.Response:
-        return web.json_response({"capabilities": [offer.manifest for offer in self.offers]})
+        manifests = [each.manifest for each in self.capabilities.values()]
+        return web.json_response({"capabilities": manifests})
 
     async def _app_version(self, request: web.Request) -> web.Response:
         return answer(bodies.AppVersion(version=VERSION))
@@ -281,7 +303,10 @@ class Worker:
         return {"pipeline": self._pipeline, "model_id": ",".join(self.capabilities)}
 
     async def _openapi(self, request: web.Request) -> web.Response:
-        offers = [(each.name, each.path, each.manifest["params"]) for each in self.offers]
+        offers = [
+            (each.name, each.path, self.capabilities[each.name].manifest["params"])
+            for each in self.offers
+        ]
         return web.json_response(openapi.document(offers, VERSION, token=bool(self._tokens)))
 
     async def _metrics(self, request: web.Request) -> web.Response:
@@ -313,7 +338,7 @@ def offers(files: Sequence[tuple[Path, Compiled]], settings: Settings) -> list[O
             settings.currency,
             next(iter(settings.tokens), ""),
         )
-        made.append(Offer(name, plan, manifest(name, plan), path, offered, compiled))
+        made.append(Offer(name, plan, manifest(name, plan), path, offered, compiled, file))
     return made
 
 
@@ -352,6 +377,7 @@ async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str
         pipeline=settings.pipeline,
         orchestrators=settings.orchestrator_urls,
         orch_secret=settings.orch_secret.get_secret_value(),
+        reloads=settings.reload,
     )
 
     asked = _signals()

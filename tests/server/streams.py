@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from composer import Node
-from composer.compile import Compiled, plan_of
+from composer.compile import Compiled, compile_file, plan_of
 from composer.media import barcode, clip, pixels
 from composer.media.clip import Piece
 from composer.plan import Mode, Plan
@@ -135,13 +135,22 @@ def compiled_of(text: str, **nodes: type[Node]) -> Compiled:
 
 @asynccontextmanager
 async def serving(
-    text: str = PASS, /, nodes: dict[str, type[Node]] | None = None, **options: Any
+    text: str = PASS,
+    /,
+    nodes: dict[str, type[Node]] | None = None,
+    file: Path | None = None,
+    **options: Any,
 ) -> AsyncIterator[Stage]:
-    """A worker of one pipeline called "cap"; nodes: types of one's own."""
-    compiled = compiled_of(text, **(nodes or {}))
+    """A worker of one pipeline called "cap"; nodes: types of one's own. file: where it is written,
+    instead of a text.
+    """
+    if file is not None:
+        compiled = compile_file(file, Registry.installed())
+    else:
+        compiled = compiled_of(text, **(nodes or {}))
     plan = plan_of(compiled, Mode.LIVE)
     offered = Offered("cap", "http://worker.test")
-    offer = Offer("cap", plan, manifest("cap", plan), offered=offered, compiled=compiled)
+    offer = Offer("cap", plan, manifest("cap", plan), offered=offered, compiled=compiled, file=file)
     async with Orchestrator().serving() as orchestrator, open_http() as http:
         settings = {"capacity": 4, "timing": QUICK, "port": 0, **options}
         worker = Worker([offer], **settings)

@@ -1,0 +1,189 @@
+"""Reload: a pipeline file that has changed, in the place of the plan that runs."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import watchfiles
+
+from composer import change, registry
+from composer.change import Change
+from composer.compile import Compiled, compile_file, plan_of, ready
+from composer.errors import NodeFailed, PipelineInvalid, Problem, Stalled
+from composer.plan import Mode, Plan
+from composer.registry import Registry
+from composer.server.capability import Capability
+from composer.server.manifest import manifest
+
+HISTORY: Final = 20
+"""How many reloads are remembered."""
+
+SETTLE_MS: Final = 40
+"""How long a file must rest: editors write in two goes, or replace a file by another."""
+
+
+class Outcome(StrEnum):
+    """What became of a save."""
+
+    PATCHED = "patched"  # live values changed, from one frame to the next
+    REBUILT = "rebuilt"  # some nodes were built anew, the others went on
+    REFUSED = "refused"  # there are problems; what ran goes on
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True)
+class Reloaded:
+    """One reload. changed: names of files. nodes: what was patched or built anew. lines: the text
+    of every file that was read, for carets.
+    """
+
+    outcome: Outcome
+    changed: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    milliseconds: float = 0.0
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+class Reloader:
+    """Keeps what a capability runs like its file. One reload goes on at a time."""
+
+    def __init__(
+        self, file: Path, compiled: Compiled, installed: Registry, capability: Capability
+    ) -> None:
+        self.problems: tuple[Problem, ...] = ()
+        """Of the last attempt."""
+        self.history: Final[deque[Reloaded]] = deque(maxlen=HISTORY)
+
+        self._file, self._registry, self._capability = file, installed, capability
+        self._lines = compiled.lines
+        self._one = asyncio.Lock()
+        self._stamps = self._stamped()
+
+    @property
+    def plan(self) -> Plan:
+        """What runs."""
+        return self._capability.plan
+
+    def files(self) -> frozenset[Path]:
+        """The files that it follows: the pipeline's, those that they name, and nodes' Python."""
+        folder = self._file.parent
+        found = {self._file.resolve()} | {Path(name).resolve() for name in self._lines}
+        for name in self._lines:
+            found.add((folder / name).resolve())
+        for step in self.plan.steps.values():
+            found |= change.files_of(step)
+        python = {path for path in found if path.suffix == ".py"} | registry.followed()
+        for path in python:
+            found |= registry.files_of(path)
+        return frozenset(path for path in found if path.is_file())
+
+    def written(self) -> frozenset[Path]:
+        """The files that were written since the last reload."""
+        now = self._stamped()
+        return frozenset(path for path, stamp in now.items() if self._stamps.get(path) != stamp)
+
+    def _stamped(self) -> dict[Path, tuple[int, int]]:
+        stats = {path: path.stat() for path in self.files()}
+        return {path: (stat.st_mtime_ns, stat.st_size) for path, stat in stats.items()}
+
+    async def reload(self, changed: Collection[Path] = (), *, everything: bool = False) -> Reloaded:
+        """Compile the file and go over to it; what runs goes on where that cannot be done.
+
+        changed: the files that were written. everything: build every node but the sources anew.
+        """
+        async with self._one:
+            began = time.perf_counter()
+            touched = frozenset(path.resolve() for path in changed)
+            done = await self._reload(touched, everything=everything)
+            self._stamps = self._stamped()
+            made = Reloaded(
+                done.outcome,
+                tuple(sorted(path.name for path in touched)),
+                done.nodes,
+                done.problems,
+                (time.perf_counter() - began) * 1000,
+                self._lines,
+            )
+        self.problems = made.problems
+        self.history.append(made)
+        return made
+
+    async def _reload(self, touched: Collection[Path], *, everything: bool) -> Reloaded:
+        registry.forget(touched)
+        try:
+            plan = await asyncio.to_thread(self._compiled)
+        except PipelineInvalid as exc:
+            return Reloaded(Outcome.REFUSED, problems=tuple(exc.problems))
+        except OSError as exc:
+            problem = Problem("missing-file", str(exc.strerror or exc), file=str(self._file))
+            return Reloaded(Outcome.REFUSED, problems=(problem,))
+        found = change.between(self.plan, plan, touched)
+        if everything:
+            found = _everything(plan, found)
+        if found.nothing:
+            return Reloaded(Outcome.UNCHANGED)
+        try:
+            await self._capability.replace(plan, found)
+        except (NodeFailed, Stalled) as exc:
+            return Reloaded(Outcome.REFUSED, problems=(self._blamed(exc, plan),))
+        self._capability.manifest = manifest(self._capability.name, plan)
+        if found.only_live:
+            return Reloaded(Outcome.PATCHED, nodes=tuple(found.values))
+        return Reloaded(Outcome.REBUILT, nodes=(*found.built, *found.values))
+
+    def _compiled(self) -> Plan:
+        compiled = compile_file(self._file, self._registry)
+        self._lines = compiled.lines
+        ready(compiled)
+        return plan_of(compiled, Mode.LIVE)
+
+    def _blamed(self, exc: Exception, plan: Plan) -> Problem:
+        """A node that cannot be set up, at its place in the file."""
+        node = plan.graph.nodes.get(exc.node) if isinstance(exc, NodeFailed) else None
+        if node is None:
+            return Problem("cannot-run", str(exc), file=str(self._file))
+        return node.place.problem("cannot-run", str(exc), key=True)
+
+    async def watch(self, told: Callable[[Reloaded], None]) -> None:
+        """Reload whenever a file that it follows is written. Endless."""
+        folders = {path.parent for path in self.files()} | {self._file.resolve().parent}
+        async for batch in watchfiles.awatch(
+            *_outermost(folders), debounce=SETTLE_MS * 4, step=SETTLE_MS, watch_filter=None
+        ):
+            paths = {_whole(path) for _, path in batch}
+            # What could not be read may need a file that was not there before.
+            here = paths if self.problems else paths & (self.files() | self._missing(paths))
+            if here := {path for path in here if _counts(path)}:
+                told(await self.reload(here))
+
+    def _missing(self, paths: Collection[Path]) -> set[Path]:
+        """Files that were followed and are gone: an editor that renames has not finished."""
+        return {path for path in paths if path == self._file.resolve()}
+
+
+def _whole(path: str) -> Path:
+    return Path(path).resolve()
+
+
+def _counts(path: Path) -> bool:
+    """Whether a file is somebody's work, not an editor's or Python's own."""
+    ours = not path.name.startswith(".") and not path.name.endswith(("~", ".swp", ".tmp", ".pyc"))
+    return ours and "__pycache__" not in path.parts
+
+
+def _everything(plan: Plan, found: Change) -> Change:
+    named = [name for name, step in plan.steps.items() if step.settings is not None and step.inputs]
+    return Change(
+        found.values, tuple(dict.fromkeys((*found.built, *named))), found.gone, found.moved
+    )
+
+
+def _outermost(folders: Collection[Path]) -> list[Path]:
+    """The folders that are in no other one: they are watched with all below them."""
+    return [each for each in folders if not any(other in each.parents for other in folders)]

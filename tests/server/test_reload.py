@@ -1,0 +1,349 @@
+"""A pipeline file that is edited under a stream: nothing is lost, nothing comes twice."""
+
+import asyncio
+import gc
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from composer import Node
+from composer.compile import compile_file
+from composer.registry import Registry
+from composer.server.reload import Outcome, Reloaded, Reloader
+from tests.server.streams import Stage, brightness, numbers, pictures, pieces, ran, serving
+
+HEAD = "version: 1\nparams: {level: tint.brightness}\nnodes:\n  source: {type: decode}\n"
+TINT = "  tint: {type: color, brightness: 0.0, queue: 300, on_full: wait}\n"
+OUT = "  out: {type: encode, keyframe_s: 0.4, queue: 300, on_full: wait}\n"
+NODE = """\
+import numpy as np
+
+from composer import RGB, Node
+
+
+class Brighter(Node):
+    def process(self, image: RGB) -> RGB:
+        return np.clip(image.astype(np.int16) + AMOUNT, 0, 255).astype(np.uint8)
+
+
+from amounts import AMOUNT
+"""
+
+
+class Edited:
+    """A worker of a file, and a stream through it while the file is edited."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.stage: Stage
+        self.stream: Any
+        self.reloader: Reloader
+
+    def write(self, text: str) -> None:
+        self.file.write_text(text)
+
+    async def save(self, text: str, *also: Path) -> Reloaded:
+        self.write(text)
+        return await self.reloader.reload({self.file, *also})
+
+    async def seen(self, count: int) -> None:
+        """Wait until so many pictures came out."""
+        await self.stream.until(lambda: len(numbers(self.stream.output)) >= count)
+
+    def nodes(self) -> dict[str, Any]:
+        """The instances that are at work."""
+        (session,) = self.stage.sessions.values()
+        runs = session.run_of_plan._running
+        return {worker.step.name: worker.node for run in runs for worker in run.workers()}
+
+    def file_level(self) -> float:
+        """The brightness of the plan that runs."""
+        return float(getattr(self.reloader.plan.steps["tint"].settings, "brightness", -1))
+
+    def light(self) -> list[float]:
+        return [brightness(image) for image in pictures(self.stream.output)]
+
+
+def edited(
+    file: Path, text: str, test: Callable[[Edited], Awaitable[None]], frames: int = 50
+) -> None:
+    """Stream numbered pictures while `test` edits; all must come out, in order, each once."""
+
+    file.write_text(text)
+
+    async def run() -> None:
+        here = Edited(file)
+        async with serving(file=file) as here.stage:
+            compiled = compile_file(file, Registry.installed())
+            capability = here.stage.worker.capabilities["cap"]
+            here.reloader = Reloader(file, compiled, Registry.installed(), capability)
+            here.stream = await here.stage.start()
+            publishing = asyncio.ensure_future(here.stream.publish(pieces(frames), speed=2))
+            await here.seen(8)
+            await test(here)
+            await publishing
+            await here.seen(frames)
+            assert numbers(here.stream.output) == list(range(frames))
+            times = [image.pts for image in pictures(here.stream.output)]
+            assert times == [3600 * number for number in range(frames)]
+            await here.stream.stop()
+
+    ran(run)
+
+
+def test_a_live_value_holds_from_the_next_frame(tmp_path: Path) -> None:
+    async def test(here: Edited) -> None:
+        before = here.nodes()
+        done = await here.save(HEAD + TINT.replace("0.0", "0.3") + OUT)
+        assert (done.outcome, done.nodes, done.changed) == (
+            Outcome.PATCHED,
+            ("tint",),
+            ("pipeline.yaml",),
+        )
+        await here.seen(40)
+        assert here.nodes() == before
+        assert here.light()[39] > here.light()[0] + 30
+
+    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
+
+
+def test_a_new_node_comes_between_two_frames_and_the_others_stay(tmp_path: Path) -> None:
+    async def test(here: Edited) -> None:
+        before = here.nodes()
+        more = "  dark: {type: color, brightness: -0.2}\n"
+        done = await here.save(HEAD + TINT + more + OUT)
+        assert (done.outcome, done.nodes) == (Outcome.REBUILT, ("dark",))
+        after = here.nodes()
+        assert all(after[name] is node for name, node in before.items())
+        await here.seen(40)
+        assert here.light()[39] < here.light()[0] - 20
+        done = await here.save(HEAD + TINT + OUT)
+        assert (done.outcome, done.nodes) == (Outcome.REBUILT, ())
+        assert here.nodes() == before
+
+    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
+
+
+def test_a_node_of_ones_own_and_what_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "nodes.py").write_text(NODE)
+    amounts = tmp_path / "amounts.py"
+    amounts.write_text("AMOUNT = 0\n")
+    text = HEAD + TINT + "  mine: {type: ./nodes.py:Brighter}\n" + OUT
+
+    async def test(here: Edited) -> None:
+        before = here.nodes()
+        assert {amounts, tmp_path / "nodes.py"} <= here.reloader.files()
+        amounts.write_text("AMOUNT = 60\n")
+        done = await here.reloader.reload({amounts})
+        assert (done.outcome, done.nodes) == (Outcome.REBUILT, ("mine",))
+        assert here.nodes()["tint"] is before["tint"]
+        await here.seen(40)
+        assert here.light()[39] > here.light()[0] + 30
+        amounts.write_text("AMOUNT = 1 +\n")
+        done = await here.reloader.reload({amounts})
+        assert done.outcome is Outcome.REFUSED
+        assert done.problems[0].code == "bad-node"
+        amounts.write_text("AMOUNT = 60\n")
+        assert (await here.reloader.reload({amounts})).outcome is Outcome.REBUILT
+
+    edited(tmp_path / "pipeline.yaml", text, test)
+
+
+def test_a_node_that_needs_another_layout_does_not_stop_the_decoder(tmp_path: Path) -> None:
+    (tmp_path / "nodes.py").write_text(NODE)
+    (tmp_path / "amounts.py").write_text("AMOUNT = 50\n")
+
+    async def test(here: Edited) -> None:
+        before = here.nodes()
+        done = await here.save(HEAD + TINT + "  mine: {type: ./nodes.py:Brighter}\n" + OUT)
+        assert (done.outcome, done.nodes) == (Outcome.REBUILT, ("mine",))
+        for name in ("source", "out"):
+            assert here.nodes()[name] is before[name]
+        await here.seen(40)
+
+    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        pytest.param("nodes: [", "syntax", id="syntax"),
+        pytest.param(HEAD + "  tint: {type: colour}\n" + OUT, "unknown-node", id="unknown node"),
+        pytest.param(HEAD + TINT.replace("0.0", "9") + OUT, "bad-value", id="out of range"),
+        pytest.param("", "empty", id="half a save"),
+    ],
+)
+def test_what_is_wrong_is_refused_and_what_runs_goes_on(
+    tmp_path: Path, broken: str, code: str
+) -> None:
+    async def test(here: Edited) -> None:
+        before = here.nodes()
+        done = await here.save(broken)
+        assert done.outcome is Outcome.REFUSED
+        assert here.reloader.problems == done.problems != ()
+        assert done.problems[0].span is not None or not broken
+        assert here.nodes() == before
+        assert (await here.save(HEAD + TINT + OUT)).outcome is Outcome.UNCHANGED
+        assert here.reloader.problems == ()
+
+    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
+
+
+def test_a_node_that_cannot_be_set_up_is_refused_at_its_line(tmp_path: Path) -> None:
+    (tmp_path / "nodes.py").write_text(
+        "from composer import YUV, Context, Node\n\n\nclass Broken(Node):\n"
+        "    def setup(self, ctx: Context) -> None:\n        raise RuntimeError('no weights')\n\n"
+        "    def process(self, image: YUV) -> YUV:\n        return image\n"
+    )
+
+    async def test(here: Edited) -> None:
+        before = here.nodes()
+        done = await here.save(HEAD + TINT + "  mine: {type: ./nodes.py:Broken}\n" + OUT)
+        assert done.outcome is Outcome.REFUSED
+        (problem,) = done.problems
+        assert (problem.code, problem.span and problem.span.line) == ("cannot-run", 6)
+        assert "no weights" in problem.message
+        assert here.nodes() == before
+
+    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
+
+
+def test_what_a_caller_has_set_is_carried_over_where_it_still_exists(tmp_path: Path) -> None:
+    async def test(here: Edited) -> None:
+        status, _ = await here.stage.post(
+            "/stream/params", {"level": 0.25}, headers={"X-Stream-Id": here.stream.name}
+        )
+        assert status == 200
+        await here.save(HEAD + TINT + "  dark: {type: color}\n" + OUT)
+        (session,) = here.stage.sessions.values()
+        await here.seen(30)
+        assert session.params() == {"level": 0.25}
+        assert here.nodes()["tint"].brightness == 0.25
+        await here.save(HEAD + TINT.replace("0.0", "0.1") + "  dark: {type: color}\n" + OUT)
+        await here.seen(36)
+        assert here.nodes()["tint"].brightness == 0.25
+        await here.save((HEAD + TINT + OUT).replace("params: {level: tint.brightness}\n", ""))
+        await here.seen(44)
+        assert session.params() == {}
+        assert here.nodes()["tint"].brightness == 0.0
+
+    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
+
+
+def test_new_sessions_begin_with_the_new_plan(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(HEAD + TINT + OUT)
+
+    async def test() -> None:
+        async with serving(file=file) as stage:
+            compiled = compile_file(file, Registry.installed())
+            capability = stage.worker.capabilities["cap"]
+            reloader = Reloader(file, compiled, Registry.installed(), capability)
+            file.write_text(HEAD.replace("level:", "light:") + TINT + OUT)
+            assert (await reloader.reload({file})).outcome is Outcome.REBUILT
+            _, said = await stage.get("/capability")
+            assert list(said["params"]["properties"]) == ["light"]
+            await stage.start(params={"light": 0.1})
+            (session,) = stage.sessions.values()
+            assert session.params() == {"light": 0.1}
+
+    ran(test)
+
+
+def test_saves_are_seen_however_they_are_made(tmp_path: Path) -> None:
+    async def test(here: Edited) -> None:
+        told: asyncio.Queue[Reloaded] = asyncio.Queue()
+        watching = asyncio.ensure_future(here.reloader.watch(told.put_nowait))
+        try:
+            ready = False
+            while not ready:  # the watch has no word for having begun
+                here.write(HEAD + TINT.replace("0.0", "0.01") + OUT)
+                os.utime(here.file)
+                try:
+                    async with asyncio.timeout(0.3):
+                        await told.get()
+                        ready = True
+                except TimeoutError:
+                    continue
+            other = here.file.with_name("pipeline.yaml.new")
+            other.write_text(HEAD + TINT.replace("0.0", "0.2") + OUT)
+            other.rename(here.file)
+            done = await told.get()
+            assert (done.outcome, done.changed) == (Outcome.PATCHED, ("pipeline.yaml",))
+            for number in range(50):
+                here.write("")
+                here.write(HEAD + TINT.replace("0.0", f"0.{number + 100}") + OUT)
+            while here.file_level() != 0.149:
+                await told.get()
+        finally:
+            watching.cancel()
+
+    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test, frames=100)
+
+
+def test_an_operator_reloads_by_http_behind_the_token(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(HEAD + TINT + OUT)
+    token = {"Authorization": "Bearer secret"}
+
+    async def test() -> None:
+        async with serving(file=file, reloads=True, tokens=("secret",)) as stage:
+            assert (await stage.post("/reload"))[0] == 401
+            assert (await stage.post("/reload", headers=token))[1]["outcome"] == "unchanged"
+            file.write_text(HEAD + TINT.replace("0.0", "0.25") + OUT)
+            status, said = await stage.post("/reload", headers=token)
+            assert (status, said["outcome"], said["nodes"]) == (200, "patched", ["tint"])
+            file.write_text(HEAD + TINT.replace("color", "colour") + OUT)
+            status, said = await stage.post("/reload", headers=token)
+            assert status == 422
+            assert said["problems"][0]["code"] == "unknown-node"
+
+    ran(test)
+
+
+def test_without_being_asked_for_nobody_reloads_by_http(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(HEAD + TINT + OUT)
+
+    async def test() -> None:
+        async with (
+            serving(file=file) as stage,
+            stage.http.post(stage.worker.address + "/reload") as response,
+        ):
+            assert response.status == 404
+
+    ran(test)
+
+
+def test_two_hundred_reloads_of_a_module_leave_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "nodes.py").write_text(NODE)
+    amounts = tmp_path / "amounts.py"
+    amounts.write_text("AMOUNT = 0\n")
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(HEAD + TINT + "  mine: {type: ./nodes.py:Brighter}\n" + OUT)
+
+    async def test() -> None:
+        async with serving(file=file) as stage:
+            compiled = compile_file(file, Registry.installed())
+            capability = stage.worker.capabilities["cap"]
+            reloader = Reloader(file, compiled, Registry.installed(), capability)
+            await stage.start()
+            await reloader.reload({amounts})
+            threads, modules = threading.active_count(), len(sys.modules)
+            for _ in range(200):
+                assert (await reloader.reload({amounts})).outcome is Outcome.REBUILT
+            gc.collect()
+            here = str(tmp_path / "nodes.py")
+            classes = [
+                each for each in Node.__subclasses__() if each.process.__code__.co_filename == here
+            ]
+            assert 1 <= len(classes) <= 2
+            assert len(sys.modules) <= modules + 1
+            assert threading.active_count() <= threads + 1
+
+    ran(test)
