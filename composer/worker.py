@@ -16,7 +16,7 @@ from composer import lazy
 from composer.conversions import Conversion, conversion, same
 from composer.errors import NodeFailed
 from composer.formats import Carrier, Format, Kind
-from composer.frames import Bound, Color, Frame, Item, Moment, OnDevice, Snapshot
+from composer.frames import START, Bound, Color, Frame, Item, Moment, OnDevice, Snapshot
 from composer.inbox import Aborted, Taken
 from composer.node import Context, Node, change_of
 from composer.plan import Step
@@ -621,7 +621,7 @@ class Worker:
                     seconds = frame.seconds
                     self.count.given += 1
                     frame = self._with_mark(port, frame)
-                    yield port, replace(frame, born=frame.born or now())
+                    yield port, frame if frame.born else frame.held(now(), START)
         except (Aborted, NodeFailed):
             raise
         except Exception as exc:  # a node is anybody's code
@@ -640,7 +640,7 @@ class Worker:
             raise NodeFailed(self.step.name, "process()", exc, frame.seconds) from exc
         if settings is not self._seen:
             self._meet_source(settings)
-        return replace(frame, settings=settings)
+        return frame.held(frame.born, settings)
 
     def refitted(self, port: str, frame: Frame[Any], made_as: Format) -> Frame[Any] | None:
         """A frame that a source made before the plan changed, as it is wanted now; None where there

@@ -8,7 +8,19 @@ from typing import Any
 import av
 import pytest
 
-from bench import chain, chart, clips, codecs, contenders, growth, path, results, stream, works
+from bench import (
+    chain,
+    chart,
+    clips,
+    codecs,
+    contenders,
+    growth,
+    markdown,
+    path,
+    results,
+    stream,
+    works,
+)
 from bench.promises import MOST, P720, PROMISES, Promise
 from bench.results import Spread
 from bench.stream import Drive
@@ -112,10 +124,12 @@ def test_charts_are_drawn_from_what_was_saved(
     ours = {f"byoc {name}": one for name in ("cpu ms", "p50 ms", "memory MB", "fps")}
     results.save("table", {P720: ours, MOST: ours}, runs=1)
     points = [growth.name_of(curve, point) for curve in growth.CURVES for point in curve.points]
-    lines = dict.fromkeys(("cpu ms", "p50 ms", "p95 ms"), one)
-    results.save("growth", dict.fromkeys(points, lines), runs=1)
+    lines = {**dict.fromkeys(("cpu ms", "p50 ms", "p95 ms"), one), "lost": Spread(1, 0, 3)}
+    results.save("growth", dict.fromkeys(points, lines), runs=1, seconds=2.0)
     for drawn in (chart.table(), chart.growth()):
         assert drawn.read_text().startswith("<?xml")
+    said = "\n".join(markdown.growth())
+    assert said.count("| 2 | 2 | 2 | 1 |") == len(points)
 
 
 def test_every_promise_is_of_a_work_that_is_measured() -> None:

@@ -1,6 +1,7 @@
 """The worker: its sockets, its capabilities, and an end in good order."""
 
 import asyncio
+import gc
 import importlib.metadata
 import logging
 import os
@@ -383,6 +384,8 @@ async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str
     asked = _signals()
 
     async def listening(here: Worker) -> None:
+        # What is there now stays: looking through it for garbage would only hold up streams.
+        gc.freeze()
         for offer in offers:
             say(f"{offer.name} at {here.address}{offer.path}")
         await asked.wait()
