@@ -35,8 +35,8 @@ class Curve:
 
 
 def chain_of(nodes: int) -> str:
-    """A pipeline with so many nodes that each write the picture, on its planes."""
-    middle = "".join(f"  n{number}: {{type: flip}}\n" for number in range(nodes))
+    """A pipeline with so many nodes that each write all of the picture, on its planes."""
+    middle = "".join(f"  n{number}: {{type: color, contrast: 1.001}}\n" for number in range(nodes))
     return f"version: 1\nnodes:\n  source: {{type: decode}}\n{middle}  out: {{type: encode}}\n"
 
 

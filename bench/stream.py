@@ -25,13 +25,16 @@ TAIL_SECONDS: Final = 1.0
 
 READY_SECONDS: Final = 60.0
 
+MOST_ASKED: Final = 256
+"""Changes of params that are on their way at once."""
+
 
 @dataclass(frozen=True)
 class Seen:
     """What one run showed. latency: seconds of each picture, from its last byte sent to its last
     byte back. cpu: seconds of the worker. memory: its peak in bytes. first: seconds from the first
     byte sent to the first one back. ready: from the start of the process until it listens. fps:
-    pictures per second that came back.
+    pictures per second that came back. patched: changes of params that were answered.
     """
 
     sent: int
@@ -43,6 +46,7 @@ class Seen:
     first: float
     ready: float
     fps: float
+    patched: int
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ async def run(contender: Contender, clip: Clip, drive: Drive = Drive()) -> Seen:
         first=max(one.first for one in found),
         ready=ready,
         fps=sum(one.fps() for one in found),
+        patched=sum(one.patched for one in found),
     )
 
 
@@ -158,6 +163,8 @@ class _Session:
         self._counting = Demuxer() if drive.flat_out else None
         self._back = 0
         self._room = asyncio.Event()
+        self.patched = 0
+        self._asking = asyncio.Semaphore(MOST_ASKED)
 
     async def run(self) -> "_Session":
         for suffix in ("", "-out", "-control", "-events"):
@@ -180,6 +187,7 @@ class _Session:
         async with self._http.post(channel + "/0", data=self._send()):
             pass
         patching.cancel()
+        await asyncio.wait({patching})
         await self._wait_for_the_last()
         headers = {"X-Stream-Id": self._name}
         async with self._http.post(self._worker + "/stream/stop", headers=headers):
@@ -216,15 +224,25 @@ class _Session:
             return
         loop, number = asyncio.get_running_loop(), 0
         began = loop.time()
-        while True:
-            number += 1
-            await asyncio.sleep(max(0.0, began + number / self._drive.patches - loop.time()))
-            values = {name: value + number % 100 / 1000 for name, value in self._drive.patch}
+        async with asyncio.TaskGroup() as group:  # an answer waits for the frame that it holds from
+            while True:
+                number += 1
+                await asyncio.sleep(max(0.0, began + number / self._drive.patches - loop.time()))
+                await self._asking.acquire()
+                group.create_task(self._ask(number))
+
+    async def _ask(self, number: int) -> None:
+        values = {name: value + number % 100 / 1000 for name, value in self._drive.patch}
+        headers = {"X-Stream-Id": self._name}
+        try:
             async with self._http.post(
-                self._worker + "/stream/params", json=values, headers={"X-Stream-Id": self._name}
+                self._worker + "/stream/params", json=values, headers=headers
             ) as answer:
                 if answer.status != 200:
                     raise RuntimeError(await answer.text())
+                self.patched += 1
+        finally:
+            self._asking.release()
 
     async def _wait_for_the_last(self) -> None:
         """Until nothing has come for a while."""

@@ -161,6 +161,7 @@ def numbers(seen: Seen) -> dict[str, float]:
         "memory MB": seen.memory / 1e6,
         "lost": float(seen.sent - seen.back),
         "out of order": float(not seen.ordered),
+        "patched": float(seen.patched),
     }
 
 

@@ -248,7 +248,7 @@ class _Beside(importlib.abc.MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         folder = self._folder if path is None else Path(next(iter(path), ""))
-        if not folder.is_relative_to(self._folder):
+        if fullname in lazy.HEAVY or not folder.is_relative_to(self._folder):
             return None
         loader = (_Fresh, importlib.machinery.SOURCE_SUFFIXES)
         spec = importlib.machinery.FileFinder(str(folder), loader).find_spec(fullname)

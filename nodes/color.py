@@ -1,19 +1,11 @@
 """Change brightness, contrast, saturation, gamma and the strength of the primary colours."""
 
-from __future__ import annotations
+from functools import lru_cache
 
-from typing import TYPE_CHECKING
+import numpy as np
 
-from pydantic import PrivateAttr
-
-from composer import YUV, Context, Live, Node
-from composer.media import chain, gains
-
-if TYPE_CHECKING:
-    from composer.media.chain import Chain
-
-KEPT = "val"
-"""A plane that stays as it is (lutyuv)."""
+from composer import YUV, Live, Node
+from composer.media import gains, tables
 
 
 class Color(Node):
@@ -43,30 +35,30 @@ class Color(Node):
     green: float = Live(1, ge=0, le=4, description="gain of green, 1 neutral")
     blue: float = Live(1, ge=0, le=4, description="gain of blue, 1 neutral")
 
-    _chain: Chain = PrivateAttr()
-
-    def setup(self, ctx: Context) -> None:
-        self._chain = chain.Chain()
-
     def process(self, image: YUV) -> YUV:
         gain = self.green
         if not self.red == self.green == self.blue:
             image = gains.with_gains(image, (self.red, self.green, self.blue))
             gain = 1
-        tables = {"y": self._luma(gain), "u": self._chroma(gain), "v": self._chroma(gain)}
-        if set(tables.values()) == {KEPT}:
+        luma = _luma(gain, self.contrast, self.brightness, self.gamma)
+        chroma = _chroma(gain * self.saturation)
+        if luma is chroma is None:
             return image
-        return self._chain.run(image, ("lutyuv", tables))
+        return tables.applied(image, (luma, chroma, chroma))
 
-    def _luma(self, gain: float) -> str:
-        """The table of the luma plane, as lutyuv calculates it."""
-        if (gain, self.contrast, self.brightness, self.gamma) == (1, 1, 0, 1):
-            return KEPT
-        part = f"(val-16)/219*{gain}"
-        part = f"({part}-0.5)*{self.contrast}+0.5+{self.brightness}"
-        return f"16.5+219*pow(clip({part},0,1),{1 / self.gamma})"
 
-    def _chroma(self, gain: float) -> str:
-        if gain * self.saturation == 1:
-            return KEPT
-        return f"clip(128.5+(val-128)*{gain * self.saturation},16,240)"
+@lru_cache(maxsize=64)
+def _luma(gain: float, contrast: float, brightness: float, gamma: float) -> bytes | None:
+    """The table of the luma plane, None where it stays as it is."""
+    if (gain, contrast, brightness, gamma) == (1, 1, 0, 1):
+        return None
+    part = (np.arange(256) - 16) / 219 * gain
+    part = ((part - 0.5) * contrast + 0.5 + brightness).clip(0, 1)
+    return (16.5 + 219 * part ** (1 / gamma)).astype(np.uint8).tobytes()
+
+
+@lru_cache(maxsize=64)
+def _chroma(gain: float) -> bytes | None:
+    if gain == 1:
+        return None
+    return (128.5 + (np.arange(256) - 128) * gain).clip(16, 240).astype(np.uint8).tobytes()

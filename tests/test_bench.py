@@ -69,6 +69,7 @@ def test_sessions_and_changes_of_params_are_driven_too(tmp_path: Path) -> None:
     seen = asyncio.run(stream.run(contenders.byoc(pipeline, 2), clips.make("360p", 1), drive))
     assert (seen.sent, seen.back) == (60, 60)
     assert seen.fps > 0
+    assert seen.patched > 2
 
 
 def test_ffmpeg_does_the_same_work(tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""Tables: what each level of a plane becomes, 256 bytes, looked up byte by byte.
+
+libavfilter's lutyuv is as fast, but takes 14 ms to read a new formula: too much for a slider.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import av
+import numpy as np
+
+from composer.media import pixels
+from composer.media.pixels import Plane
+
+BAND_BYTES: Final = 256 * 1024
+"""Looked up at once: a lookup holds the interpreter's lock, a tenth of a millisecond for these."""
+
+
+def applied(image: av.VideoFrame, tables: Sequence[bytes | None]) -> av.VideoFrame:
+    """A new picture in which every plane went through its table; None copies it.
+
+    image: planar, 8 bit. tables: one for each plane.
+    """
+    new = pixels.blank(image)
+    for target, source, table in zip(pixels.planes(new), pixels.planes(image), tables, strict=True):
+        if table is None:
+            target[...] = source
+        else:
+            _look_up(target, source, table)
+    return new
+
+
+def _look_up(target: Plane, source: Plane, table: bytes) -> None:
+    height, width = source.shape
+    step = max(BAND_BYTES // width, 1)
+    for top in range(0, height, step):
+        band = source[top : top + step]
+        found = np.frombuffer(band.tobytes().translate(table), np.uint8)
+        target[top : top + step] = found.reshape(band.shape)
