@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,66 @@ def test_what_a_caller_has_set_is_carried_over_where_it_still_exists(tmp_path: P
         assert here.nodes()["tint"].brightness == 0.0
 
     edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
+
+
+def test_another_decoder_goes_on_at_the_next_keyframe(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(HEAD + TINT + OUT)
+
+    async def test() -> None:
+        here = Edited(file)
+        async with serving(file=file) as here.stage:
+            compiled = compile_file(file, Registry.installed())
+            capability = here.stage.worker.capabilities["cap"]
+            here.reloader = Reloader(file, compiled, Registry.installed(), capability)
+            here.stream = await here.stage.start()
+            publishing = asyncio.ensure_future(here.stream.publish(pieces(50), speed=2))
+            await here.seen(12)
+            before = here.nodes()
+            done = await here.save((HEAD + TINT + OUT).replace("decode}", "decode, threads: 2}"))
+            assert (done.outcome, done.nodes) == (Outcome.REBUILT, ("source",))
+            assert here.nodes()["out"] is before["out"]
+            assert here.nodes()["source"] is not before["source"]
+            await publishing
+            await here.stream.until(lambda: numbers(here.stream.output)[-1:] == [49])
+            found = [number for number in numbers(here.stream.output) if number is not None]
+            assert found == sorted(set(found))
+            gap = next(b for a, b in pairwise(found) if b > a + 1)
+            assert gap % 10 == 0
+            await here.stream.stop()
+
+    ran(test)
+
+
+def test_a_node_that_hangs_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("composer.executor.DRAIN_SECONDS", 0.2)
+    file = tmp_path / "pipeline.yaml"
+    (tmp_path / "nodes.py").write_text(
+        "import threading\nfrom pathlib import Path\n\nfrom composer import YUV, Node\n\n\n"
+        "class Hangs(Node):\n    def process(self, image: YUV) -> YUV:\n"
+        "        while not Path(__file__).with_name('go').exists():\n"
+        "            threading.Event().wait(0.02)\n        return image\n"
+    )
+    file.write_text(HEAD + TINT + "  hangs: {type: ./nodes.py:Hangs}\n" + OUT)
+
+    async def test() -> None:
+        here = Edited(file)
+        async with serving(file=file) as here.stage:
+            compiled = compile_file(file, Registry.installed())
+            capability = here.stage.worker.capabilities["cap"]
+            here.reloader = Reloader(file, compiled, Registry.installed(), capability)
+            here.stream = await here.stage.start()
+            await here.stream.publish(pieces(5), speed=4)
+            done = await here.save(HEAD + TINT + OUT)
+            assert done.outcome is Outcome.REFUSED
+            assert "does not come to its end" in done.problems[0].message
+            (tmp_path / "go").touch()
+            await here.stream.stop()
+            assert here.stage.sessions == {}
+
+    ran(test)
 
 
 def test_new_sessions_begin_with_the_new_plan(tmp_path: Path) -> None:
