@@ -146,13 +146,15 @@ class Run:
         self._stopping = threading.Event()
         self._failure: Exception | None = None
         self._failing = threading.Lock()
+        self._given_up = False
         self._began = self._ended = 0.0
         self._media_micros = 0
         self._running: list[_StageRun] = []
         self.done = threading.Event()
 
     def start(self) -> None:
-        """Set every node up, then let the stages go. Raises NodeFailed; then all is closed.
+        """Set every node up, then let the stages go. Raises NodeFailed, and Stalled where it was
+        given up meanwhile; then all is closed.
 
         A session does not wait for a slow one: frames go by it until it is ready.
         """
@@ -171,7 +173,8 @@ class Run:
                 opened.append(run)
                 run.open(patience)
             self._wire(self._running, self.plan)
-        except NodeFailed as exc:
+            self._still_wanted()
+        except (NodeFailed, Stalled) as exc:
             for run in reversed(opened):
                 run.close_quietly()
             self._give_up(exc)
@@ -321,7 +324,12 @@ class Run:
             self._counts |= run.counts()
         self._go(fresh_runs)
 
-    def _give_up(self, failure: NodeFailed) -> None:
+    def _still_wanted(self) -> None:
+        """Raises Stalled where it was given up while its nodes were set up."""
+        if self._given_up:
+            raise Stalled("the run was given up before it began")
+
+    def _give_up(self, failure: NodeFailed | Stalled) -> None:
         """Nothing was begun, or all of it is closed again."""
         self._failure, self._running = failure, []
         self._ended = self._now()
@@ -348,6 +356,7 @@ class Run:
 
     def abort(self) -> None:
         """Give the run up: nothing more is worked on, and everything is closed."""
+        self._given_up = True
         self._stopping.set()
         for run in self._running:
             run.inbox.abort()

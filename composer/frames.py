@@ -66,7 +66,6 @@ class Frame(Generic[Value]):
         """The same moment with another value."""
         return Frame(value, self.pts, self.time_base, self.color, self.born, self.settings)
 
-
     def held(self, born: float, settings: Snapshot) -> "Frame[Any]":
         """The same frame, with when it came and what holds for it."""
         return Frame(self.value, self.pts, self.time_base, self.color, born, settings)

@@ -159,7 +159,16 @@ class Session:
 
     async def open(self) -> None:
         """Set the nodes up. Raises NodeFailed when one cannot be; then everything is closed."""
-        await asyncio.to_thread(self.run_of_plan.start)
+        try:
+            await asyncio.to_thread(self.run_of_plan.start)
+        except asyncio.CancelledError:  # the thread goes on, and would start what nobody ends
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        if self.ingress is not None:
+            self.ingress.abandon()
+        self.run_of_plan.abort()
 
     def patch(self, given: Any) -> Patch:
         """Accept a change of params as a whole. Raises ParamRejected."""
@@ -259,9 +268,7 @@ class Session:
             run.stop()  # else the end of the input is the end, and decoders give what they hold
         if not await _within(self._run_over.wait(), self._timing.drain):
             log.warning("session %s: its nodes did not end in time", self.name)
-            if self.ingress is not None:
-                self.ingress.abandon()
-            run.abort()
+            self._give_up()
             await _within(self._run_over.wait(), 1.0)
         self.egress.end()
 

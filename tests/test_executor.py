@@ -414,6 +414,28 @@ def test_detections_of_every_other_frame_are_held() -> None:
     assert collect.others == [1] * 10
 
 
+def test_a_run_that_is_given_up_while_it_is_set_up_does_not_begin() -> None:
+    closed: list[str] = []
+
+    class Slow(Node):
+        def setup(self, ctx: Context) -> None:
+            run.abort()
+
+        def process(self, image: YUV) -> YUV:
+            raise NotImplementedError
+
+        def close(self) -> None:
+            closed.append("slow")
+
+    plan = plan_of("nodes: {s: {type: count}, a: {type: slow}, o: {type: collect}}", slow=Slow)
+    run = Run(plan)
+    with pytest.raises(Stalled, match="given up"):
+        run.start()
+    assert closed == ["slow"]
+    assert run.done.is_set()
+    assert not [each for each in threading.enumerate() if each.name.startswith("stage")]
+
+
 def test_two_sources_join_by_time() -> None:
     collect = sink()
     run_of(
