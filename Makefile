@@ -58,7 +58,7 @@ test: $(STAMP)   ## the whole suite
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/pytest -n auto -q -m "not slow"
 
-test-slow: $(STAMP) ## what takes long: a model server that is installed for it
+test-slow: $(STAMP) ## what takes long: a model server that is installed for it, a browser
 	$(BIN)/python scripts/mlserver.py --install
 	$(BIN)/pytest -q -m slow
 
@@ -72,11 +72,13 @@ bench-gpu: $(VENV)/.torch ## measure what a graph does on a GPU, stage by stage
 bench-model: $(STAMP) ## measure an ONNX node beside a bare loop over onnxruntime
 	$(BIN)/python -m bench.model
 
-pictures: $(VENV)/.torch ## make the pictures of docs/models.md anew
+pictures: $(VENV)/.torch ## make the pictures of the docs anew
 	$(BIN)/python scripts/model_pictures.py
+	$(BIN)/python scripts/page_pictures.py
 
 docs: $(STAMP)   ## write the references that are made from the code
 	$(BIN)/byoc nodes --markdown > docs/nodes.md
+	$(BIN)/byoc problems --markdown > docs/problems.md
 	cd docs && ../$(BIN)/byoc schema > pipeline.schema.json
 
 clean:           ## forget what was made

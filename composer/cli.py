@@ -26,6 +26,7 @@ from composer.registry import NotFound, Registry
 
 with lazy.deferred():
     from composer import (
+        codes,
         draw,
         executor,
         flags,
@@ -37,6 +38,7 @@ with lazy.deferred():
         schedule,
         settings,
     )
+    from composer.dev import command as development
     from composer.models import fetch as fetching
     from composer.server import worker
     from composer.trickle import server as trickle_server
@@ -165,6 +167,19 @@ def schema() -> None:
 
 
 @app.command()
+def problems(
+    code: Annotated[str, typer.Argument(help="a problem's code", metavar="[CODE]")] = "",
+    markdown: Annotated[bool, typer.Option("--markdown", help="the whole reference")] = False,  # noqa: FBT002
+) -> None:
+    """List the codes of problems, or explain one."""
+    try:
+        said = codes.markdown() if markdown else codes.text(code) if code else codes.listed()
+    except LookupError as exc:
+        _cannot(str(exc.args[0]))
+    print(said, end="")
+
+
+@app.command()
 def new(folder: Annotated[Path, typer.Argument(help="a folder to make", metavar="DIR")]) -> None:
     """Make a capability folder: a pipeline, a node, its test."""
     try:
@@ -172,7 +187,7 @@ def new(folder: Annotated[Path, typer.Argument(help="a folder to make", metavar=
     except (OSError, ValueError) as exc:
         _cannot(str(exc))
     print("\n".join(str(each) for each in made))
-    print(f"next: cd {folder} && byoc run pipeline.yaml --output out.mp4")
+    print(f"next: cd {folder}, and do what README.md says")
 
 
 @app.command()
@@ -268,6 +283,28 @@ def _serve(
     except (SettingsInvalid, OSError) as exc:
         _cannot(str(exc))
     raise typer.Exit(code)
+
+
+@app.command()
+def dev(
+    file: Pipeline,
+    clip: Annotated[str, typer.Option("--input", "-i", help="clip to feed it with")] = "",
+    camera: Annotated[str, typer.Option(help="camera to feed it with: /dev/video0")] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of the page; 0 for a free one")] = 0,
+    trickle_port: Annotated[int, typer.Option(min=0, max=65535, help="of the channels")] = 0,
+) -> None:
+    """Run a pipeline while you write it: what is saved is applied, and a page shows it."""
+    registry = _registry()
+    compiled = _compiled(file, registry)
+    wishes = development.Wishes(clip, camera, port, trickle_port)
+    try:
+        development.run(file, compiled, registry, wishes, lambda said: print(said, flush=True))
+    except PipelineInvalid as exc:
+        _show(exc, compiled.lines)
+    except NodeFailed as exc:
+        _failed(exc)
+    except OSError as exc:
+        _cannot(str(exc))
 
 
 @app.command()
@@ -377,10 +414,10 @@ def _plan(file: Path, mode: plans.Mode = plans.Mode.FILE, *, whole: bool = False
         _show(exc, compiled.lines)
 
 
-def _compiled(file: Path) -> compiler.Compiled:
+def _compiled(file: Path, registry: Registry | None = None) -> compiler.Compiled:
     """A file that can be planned; what is wrong with it ends the command."""
     try:
-        compiled = compiler.compile_file(file, _registry())
+        compiled = compiler.compile_file(file, _registry() if registry is None else registry)
     except OSError as exc:
         _cannot(f"{file}: {exc.strerror or exc}")
     if compiled.problems:

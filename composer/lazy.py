@@ -21,6 +21,8 @@ HEAVY: Final = frozenset(
 )
 
 OWN: Final = (
+    "composer.codes",
+    "composer.dev",
     "composer.draw",
     "composer.executor",
     "composer.flags",

@@ -1,0 +1,257 @@
+"""Studio: the page and the HTTP interface of the development loop."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Any, Final
+
+from aiohttp import web
+
+from composer import control, draw, outline
+from composer.dev import state
+from composer.dev.gate import Gate, add_headers
+from composer.dev.ongoing import Ongoing
+from composer.dev.relay import Relay
+from composer.errors import MediaError, ParamRejected
+from composer.media import newest
+from composer.server import bodies
+from composer.server.reload import Reloaded, Reloader
+from composer.server.routes import APPLY_SECONDS, answer, refusal, said_as_json
+
+TICK_SECONDS: Final = 0.5
+"""How often what is shown is looked at."""
+
+MOST_VIEWERS: Final = 16
+"""Most endless answers at once, of each kind."""
+
+MOST_BODY: Final = 1 << 20
+
+ASSETS: Final = {
+    "": ("index.html", "text/html"),
+    "page.js": ("page.js", "text/javascript"),
+    "page.css": ("page.css", "text/css"),
+    "mpegts.js": ("mpegts.js", "text/javascript"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
+}
+"""By path; nothing else of the folder is served."""
+
+
+class Studio:
+    """Serves one pipeline under development on the loopback.
+
+    told: called with everything that was reloaded because somebody asked for it here.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        ongoing: Ongoing,
+        reloader: Reloader,
+        told: Callable[[Reloaded], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.address = ""
+        self.reloads = state.Reloads()
+
+        self._gate = Gate(token)
+        self._token, self._ongoing, self._reloader = token, ongoing, reloader
+        self._told, self._now = told, now
+        self._meter = state.Meter()
+        self._files = self._listed()
+        self._message = b""
+        self._news = asyncio.Event()
+        self._viewers = {"events": 0, "input": 0, "output": 0}
+
+    @property
+    def link(self) -> str:
+        """What to open: the address with the token."""
+        return f"{self.address}/?token={self._token}"
+
+    @asynccontextmanager
+    async def serving(self, port: int) -> AsyncIterator[str]:
+        """Listen while the block runs; gives the link. Raises OSError where the port is taken."""
+        app = web.Application(
+            middlewares=[said_as_json, self._gate.middleware], client_max_size=MOST_BODY
+        )
+        app.on_response_prepare.append(add_headers)
+        app.add_routes(self._routes())
+        runner = web.AppRunner(
+            app,
+            handle_signals=False,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=0.2,
+        )
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            self._gate.port = runner.addresses[0][1]
+            self.address = f"http://127.0.0.1:{self._gate.port}"
+            yield self.link
+        finally:
+            await runner.cleanup()
+
+    async def run(self) -> None:
+        """Look at everything twice a second; endless."""
+        while True:
+            self.look()
+            await asyncio.sleep(TICK_SECONDS)
+
+    def look(self) -> None:
+        """Make the state anew and tell it to all who listen."""
+        self._meter.look(self._ongoing.session, self._now())
+        if self._viewers["events"]:
+            self._message = self._told_now()
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def reloaded(self, made: Reloaded) -> None:
+        """Something was reloaded: everybody sees it now."""
+        self.reloads.add(made)
+        self._files = self._listed()
+        self._ongoing.reloaded()
+        self.look()
+
+    def state(self) -> dict[str, Any]:
+        """All that the page shows, see docs/dev.md."""
+        plan = self._reloader.plan
+        made = {
+            "file": plan.graph.file,
+            "capability": plan.graph.capability,
+            "graph": state.graph(plan),
+            "live": state.live(plan, self._meter),
+            "params": state.params(plan, self._ongoing.session),
+            "session": state.session(self._ongoing),
+            "problems": self.reloads.located(self._reloader.problems),
+            "reloads": self.reloads.as_data(),
+            "files": self._files,
+        }
+        plain: dict[str, Any] = state.plain(made)
+        return plain
+
+    def _told_now(self) -> bytes:
+        return json.dumps(self.state(), allow_nan=False).encode()
+
+    def _listed(self) -> list[str]:
+        """The files that are watched; looked for when something was saved, not at each tick."""
+        return sorted(map(str, self._reloader.files()))
+
+    async def rebuild(self) -> Reloaded:
+        """Build every node anew."""
+        made = await self._reloader.reload(everything=True)
+        self._told(made)
+        return made
+
+    async def snapshot(self) -> bytes:
+        """The newest picture of the output as PNG. Raises MediaError."""
+        return await asyncio.to_thread(newest.png, self._ongoing.output.picture())
+
+    # its routes
+
+    def _routes(self) -> list[web.RouteDef]:
+        return [
+            *(web.get(f"/{path}", self._asset) for path in ASSETS),
+            web.get("/graph.svg", self._graph),
+            web.get("/dev/state", self._state),
+            web.get("/dev/events", self._events),
+            web.get("/dev/input.ts", self._input, allow_head=False),
+            web.get("/dev/output.ts", self._output, allow_head=False),
+            web.post("/dev/params", self._params),
+            web.post("/dev/rebuild", self._rebuild),
+            web.post("/dev/pause", self._pause),
+            web.post("/dev/snapshot", self._snapshot),
+        ]
+
+    async def _asset(self, request: web.Request) -> web.Response:
+        name, kind = ASSETS[request.path.strip("/")]
+        body = resources.files("composer.dev").joinpath("assets", name).read_bytes()
+        return web.Response(body=body, content_type=kind, charset="utf-8")
+
+    async def _graph(self, request: web.Request) -> web.Response:
+        plan = self._reloader.plan
+        made = draw.svg(outline.boxes(plan), outline.arrows(plan), plan.graph.capability)
+        return web.Response(text=made, content_type="image/svg+xml")
+
+    async def _state(self, request: web.Request) -> web.Response:
+        return web.json_response(self.state())
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        async with self._counted("events"):
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            self._message = self._told_now()
+            while True:
+                news = self._news
+                await response.write(b"data: " + self._message + b"\n\n")
+                await news.wait()
+
+    async def _input(self, request: web.Request) -> web.StreamResponse:
+        return await self._stream(request, "input", self._ongoing.input)
+
+    async def _output(self, request: web.Request) -> web.StreamResponse:
+        return await self._stream(request, "output", self._ongoing.output)
+
+    async def _stream(self, request: web.Request, kind: str, relay: Relay) -> web.StreamResponse:
+        async with self._counted(kind):
+            response = web.StreamResponse(headers={"Content-Type": "video/MP2T"})
+            await response.prepare(request)
+            async with contextlib.aclosing(relay.view()) as pieces:
+                async for piece in pieces:
+                    await response.write(piece)
+            return response
+
+    @asynccontextmanager
+    async def _counted(self, kind: str) -> AsyncIterator[None]:
+        if self._viewers[kind] >= MOST_VIEWERS:
+            raise web.HTTPServiceUnavailable(reason=f"{MOST_VIEWERS} viewers are the most")
+        self._viewers[kind] += 1
+        try:
+            yield
+        finally:
+            self._viewers[kind] -= 1
+
+    async def _params(self, request: web.Request) -> web.Response:
+        session = self._ongoing.session
+        if session is None:
+            return refusal(409, "no session runs")
+        try:
+            patch = self._ongoing.change(session, control.decoded(await request.read()))
+        except ValueError as exc:
+            return refusal(400, str(exc))
+        except ParamRejected as exc:
+            return refusal(422, str(exc), exc.problems)
+        seconds = await session.applied(patch, APPLY_SECONDS)
+        self.look()
+        return answer(
+            bodies.Updated(
+                message="the params are accepted",
+                request_id=session.name,
+                params=session.params() | patch.values,
+                pts_seconds=seconds,
+            )
+        )
+
+    async def _rebuild(self, request: web.Request) -> web.Response:
+        await self.rebuild()
+        return web.json_response(state.plain(self.reloads.as_data()[0]))
+
+    async def _pause(self, request: web.Request) -> web.Response:
+        """{"paused": true or false}; without it, the other way round."""
+        try:
+            asked = control.decoded(await request.read() or b"{}")
+        except ValueError as exc:
+            return refusal(400, str(exc))
+        paused = asked.get("paused") if isinstance(asked, dict) else None
+        self._ongoing.pause(paused=not self._ongoing.paused if paused is None else bool(paused))
+        self.look()
+        return web.json_response({"paused": self._ongoing.paused})
+
+    async def _snapshot(self, request: web.Request) -> web.Response:
+        try:
+            return web.Response(body=await self.snapshot(), content_type="image/png")
+        except MediaError as exc:
+            return refusal(409, str(exc))

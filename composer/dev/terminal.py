@@ -1,0 +1,76 @@
+"""Terminal: what is said there, and the keys that are read there."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import termios
+import tty
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final, TextIO
+
+from composer import report
+from composer.server.reload import Outcome, Reloaded
+
+KEYS: Final = "r rebuild all   p pause   s snapshot   q quit"
+
+
+def ready(link: str, watched: int, feed: str, *, keys: bool) -> str:
+    """What is said once, when the page can be opened."""
+    files = f"{watched} file{'' if watched == 1 else 's'}"
+    lines = [
+        "",
+        f"  open     {link}",
+        f"  input    {feed}",
+        f"  watched  {files}; what is saved is applied",
+        *([f"  keys     {KEYS}"] if keys else []),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def line(made: Reloaded) -> str:
+    """A reload in one line, and its problems below where it was refused."""
+    changed = ", ".join(Path(each).name for each in made.changed) or "everything"
+    nodes = f" {', '.join(made.nodes)}" if made.nodes else ""
+    said = f"{changed}: {made.outcome}{nodes} in {made.milliseconds:.0f} ms"
+    if made.outcome is Outcome.REFUSED:
+        return f"{said}; the old plan runs on\n{report.text(made.problems, made.lines)}"
+    return said
+
+
+@contextlib.contextmanager
+def keys(obey: Mapping[str, Callable[[], None]], source: TextIO = sys.stdin) -> Iterator[bool]:
+    """Calls what belongs to a key when it is pressed; gives whether there are keys at all.
+
+    The terminal is as it was afterwards. Needs a running loop.
+    """
+    if not source.isatty():
+        yield False
+        return
+    number = source.fileno()
+    before = termios.tcgetattr(number)
+    loop = asyncio.get_running_loop()
+
+    def pressed() -> None:
+        for letter in os.read(number, 64).decode(errors="ignore").lower():
+            if letter in obey:
+                obey[letter]()
+
+    tty.setcbreak(number)
+    loop.add_reader(number, pressed)
+    try:
+        yield True
+    finally:
+        loop.remove_reader(number)
+        termios.tcsetattr(number, termios.TCSADRAIN, before)
+
+
+async def saved(picture: Awaitable[bytes], folder: Path) -> Path:
+    """A snapshot in a file of its own. Raises MediaError and OSError."""
+    data = await picture
+    path = folder / f"snapshot-{datetime.now():%Y%m%d-%H%M%S-%f}.png"
+    await asyncio.to_thread(path.write_bytes, data)
+    return path

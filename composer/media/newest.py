@@ -1,0 +1,25 @@
+"""The newest of some coded pictures, as PNG."""
+
+import io
+from collections.abc import Sequence
+
+import av
+import PIL.Image
+
+from composer.errors import MediaError
+from composer.media import pixels
+from composer.media.live import LiveReader
+from composer.media.mpegts import Unit
+
+
+def png(units: Sequence[Unit]) -> bytes:
+    """The last picture in them. units: from a keyframe on. Raises MediaError where none is."""
+    newest: av.VideoFrame | None = None
+    for item in LiveReader(units, layout="rgb24").read():
+        if isinstance(item, av.VideoFrame):
+            newest = item
+    if newest is None:
+        raise MediaError("no picture has come yet")
+    made = io.BytesIO()
+    PIL.Image.fromarray(pixels.to_rgb(newest)).save(made, "PNG", compress_level=4)
+    return made.getvalue()
