@@ -1,4 +1,4 @@
-"""`byoc new`: a folder with a pipeline, a node of one's own and its test, all working."""
+"""`byoc new`: a folder with a capability: pipeline, node, test, image, and how to run them."""
 
 import re
 from pathlib import Path
@@ -13,9 +13,18 @@ params:
   strength: {{to: tint.strength, ramp_ms: 300}}
 
 nodes:
-  source: {{type: test_source, width: 640, height: 360, duration: 3}}
+  source: {{type: decode}}
   tint:   {{type: ./nodes.py:Sepia, strength: 0.8}}
   out:    {{type: encode, codec: h264}}
+"""
+
+CLIP: Final = """\
+# A clip to try the pipeline with, where there is none at hand.
+version: 1
+
+nodes:
+  source: {type: test_source, width: 640, height: 360, duration: 3}
+  out:    {type: encode, codec: h264, bitrate: 200k}
 """
 
 NODES: Final = '''\
@@ -48,7 +57,7 @@ TEST: Final = '''\
 import numpy as np
 from nodes import Sepia
 
-from composer.testing import gradient, run_node
+from composer.testing import bench, gradient, run_node
 
 
 def test_no_strength_leaves_the_picture_alone() -> None:
@@ -59,18 +68,133 @@ def test_no_strength_leaves_the_picture_alone() -> None:
 def test_grey_turns_warm() -> None:
     red, _, blue = run_node(Sepia(strength=1), image=gradient(64, 48))[24, 32].tolist()
     assert red > blue
+
+
+def test_the_strength_changes_between_two_frames() -> None:
+    image = gradient(64, 48)
+    with bench(Sepia(strength=1)) as run:
+        assert not np.array_equal(run(image=image), image)
+        run.set(strength=0)
+        assert np.array_equal(run(image=image), image)
 '''
 
 README: Final = """\
 # {capability}
 
-    byoc check pipeline.yaml
-    byoc run pipeline.yaml --output out.mp4
-    byoc run pipeline.yaml --output out.mp4 --set strength=0.2
-    pytest
+| file | what it is |
+|---|---|
+| `pipeline.yaml` | the capability: its nodes, and the params that a caller may change |
+| `nodes.py` | a node of its own |
+| `test_nodes.py` | the test of that node |
+| `clip.yaml` | makes a clip to try it with |
+| `Dockerfile` | the image that an operator runs |
 
-To work on a clip of your own, make the first node `source: {{type: decode}}` and give the clip:
-`byoc run pipeline.yaml --input clip.mp4 --output out.mp4`.
+It needs Python 3.11 or newer, and `curl` for the last part:
+
+```sh
+pip install byoc-composer pytest
+```
+
+## On a clip
+
+```sh
+byoc check pipeline.yaml
+byoc plan pipeline.yaml
+byoc run clip.yaml --output clip.mp4
+byoc run pipeline.yaml --input clip.mp4 --output out.mp4
+byoc run pipeline.yaml --input clip.mp4 --output pale.mp4 --set strength=0.2
+pytest
+```
+
+`check` says what is wrong, and where. `plan` shows what will run. Any clip serves as `clip.mp4`.
+
+## While you write
+
+```sh
+byoc dev pipeline.yaml --input clip.mp4
+```
+
+prints the address of a page with the picture and its params. Save `pipeline.yaml` or `nodes.py`,
+and the picture follows. Ctrl-C ends it.
+
+## As a live capability
+
+The worker, in one terminal:
+
+```sh
+byoc serve pipeline.yaml
+```
+
+A server of channels, in another. In production that is the orchestrator's.
+
+```sh
+byoc trickle
+```
+
+In a third one, make the channels of a stream, and start it:
+
+```sh
+curl -fsS -X POST 'http://127.0.0.1:3389/one-{{in,out,control,events}}'
+curl -fsS http://127.0.0.1:8000/stream/start -H 'Content-Type: application/json' -d '{{
+  "gateway_request_id": "one",
+  "subscribe_url": "http://127.0.0.1:3389/one-in",
+  "publish_url": "http://127.0.0.1:3389/one-out",
+  "control_url": "http://127.0.0.1:3389/one-control",
+  "events_url": "http://127.0.0.1:3389/one-events",
+  "params": {{"strength": 1}}
+}}'
+```
+
+Send a clip, about as fast as it plays; change a param; read what came out; stop the stream:
+
+```sh
+byoc run clip.yaml --output clip.ts
+curl -fsS --limit-rate 25k --data-binary @clip.ts http://127.0.0.1:3389/one-in/0
+curl -fsS http://127.0.0.1:8000/stream/params -H 'X-Stream-Id: one' -d '{{"strength": 0.2}}'
+curl -fsS http://127.0.0.1:8000/stream/status
+curl -fsS http://127.0.0.1:3389/one-out/0 --output out.ts
+curl -fsS -X POST http://127.0.0.1:8000/stream/stop -H 'X-Stream-Id: one'
+```
+
+`out.ts` is the first segment, two seconds of it. Ctrl-C ends the worker and the server.
+
+## As an image
+
+```sh
+docker build --tag {image} .
+docker run --rm --publish 8000:8000 {image}
+```
+
+`--build-arg COMPOSER='byoc-composer[cpu]'` installs it with what ONNX models need, and
+`--build-arg BASE=...` builds upon another image.
+
+To be known to an orchestrator the worker needs `ORCH_URL`, `ORCH_SECRET` and `CAPABILITY_URL` in
+its environment; `byoc serve --help` lists all settings.
+"""
+
+DOCKERFILE: Final = """\
+ARG BASE=python:3.11-slim
+FROM ${BASE}
+
+ARG COMPOSER=byoc-composer
+RUN pip install --no-cache-dir "${COMPOSER}" && useradd --system --create-home byoc
+
+WORKDIR /app
+COPY . .
+USER byoc
+ENV BYOC_HOST=0.0.0.0
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+CMD ["byoc", "serve", "pipeline.yaml"]
+"""
+
+IGNORED: Final = """\
+.*
+__pycache__
+clip.yaml
+*.mp4
+*.ts
+test_*.py
 """
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -88,11 +212,19 @@ def create(folder: Path) -> list[Path]:
         raise FileExistsError(f"{folder} is there already")
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "README.md": README.format(capability=name),
+        "README.md": README.format(capability=name, image=_image(name)),
         "pipeline.yaml": PIPELINE.format(capability=name),
         "nodes.py": NODES,
         "test_nodes.py": TEST,
+        "clip.yaml": CLIP,
+        "Dockerfile": DOCKERFILE,
+        ".dockerignore": IGNORED,
     }
     for file, text in texts.items():
         (folder / file).write_text(text, encoding="utf-8")
     return [folder / file for file in texts]
+
+
+def _image(capability: str) -> str:
+    """A name that Docker takes: lower case, no separator at an end or beside another."""
+    return re.sub(r"[._-]+", "-", capability.lower()).strip("-")

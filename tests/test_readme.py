@@ -1,10 +1,8 @@
 """Every command in the README runs, and every block of code in the docs is what it says."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,26 +10,31 @@ import pytest
 from composer import report
 from composer.compile import compile_file
 from composer.registry import Registry
+from tests import commands
 from tests.clips import BUNNY, ROOT, fetched
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+README = ROOT / "README.md"
+MAKE = {"make ": "a target; the test above looks whether it exists"}
+
+
 def blocks(page: Path, language: str) -> list[str]:
     """The fenced blocks of a page in one language, "" for those that name none."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.M | re.S)
-    return [text for name, text in found if name == language]
+    return commands.blocks(page.read_text(encoding="utf-8"), language)
 
 
-def commands() -> list[str]:
-    return [line for block in blocks(ROOT / "README.md", "sh") for line in block.splitlines()]
+def lines() -> list[str]:
+    """The commands of the README."""
+    return commands.commands(README.read_text(encoding="utf-8"))
 
 
 def test_the_readme_has_commands() -> None:
-    assert len(commands()) >= 10
+    assert len(lines()) >= 10
 
 
-@pytest.mark.parametrize("line", [line for line in commands() if line.startswith("make ")])
+@pytest.mark.parametrize("line", [line for line in lines() if line.startswith("make ")])
 def test_a_make_target_exists(line: str) -> None:
     done = subprocess.run(["make", "-n", line.split()[1]], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -40,42 +43,14 @@ def test_a_make_target_exists(line: str) -> None:
 def test_the_other_commands_run_one_after_another(tmp_path: Path) -> None:
     shutil.copy(fetched(BUNNY), tmp_path / "clip.mp4")
     shutil.copytree(ROOT / "pipelines", tmp_path / "pipelines")
-    changes = next(block for block in blocks(ROOT / "README.md", "yaml") if "changes:" in block)
+    changes = next(block for block in blocks(README, "yaml") if "changes:" in block)
     (tmp_path / "changes.yaml").write_text(changes)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for line in commands():
-        if line.startswith("make "):
-            continue
-        if line.split()[1] in ("serve", "trickle"):
-            serves(line, tmp_path, path)
-            continue
-        done = subprocess.run(
-            line,
-            shell=True,
-            cwd=tmp_path,
-            env={**os.environ, "PATH": path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-
-
-def serves(line: str, folder: Path, path: str) -> None:
-    """A command that goes on until it is told to end says where it is, and ends with 0."""
-    command = [*line.split(), "--port", "0"]
-    environment = {**os.environ, "PATH": path}
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert " at http://127.0.0.1:" in process.stdout.readline()
-        process.terminate()
-        assert process.wait(20) == 0
+    ran = commands.follow(lines(), tmp_path, MAKE)
+    assert {line.split()[1] for line in ran} >= {"check", "run", "serve", "trickle", "dev", "new"}
 
 
 def test_the_pipeline_in_the_readme_is_the_one_in_the_repository() -> None:
-    shown = next(block for block in blocks(ROOT / "README.md", "yaml") if "capability:" in block)
+    shown = next(block for block in blocks(README, "yaml") if "capability:" in block)
     real = (ROOT / "pipelines" / "lower_third.yaml").read_text()
     assert bare(shown) == bare(real)
 
@@ -104,7 +79,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 def test_the_problem_in_the_readme_is_what_check_says(tmp_path: Path) -> None:
-    shown = next(block for block in blocks(ROOT / "README.md", "") if "unknown-node" in block)
+    shown = next(block for block in blocks(README, "") if "unknown-node" in block)
     line = shown.splitlines()[1].strip()
     (tmp_path / "pipelines").mkdir()
     ends = "  source: {type: decode}", "  out: {type: encode}"

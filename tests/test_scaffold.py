@@ -1,50 +1,99 @@
+"""`byoc new`: what it writes, and that following its README leads to a running capability."""
+
 import subprocess
-import sys
 from pathlib import Path
 
+import av
 import pytest
 
 from composer import scaffold
+from tests import commands
 
-ROOT = Path(__file__).parent.parent
+ELSEWHERE = {
+    "pip install ": "from the network; here it is installed",
+    "docker ": "there may be no Docker",
+}
+"""Commands of the README that cannot run here."""
+
+NAMES = [
+    "README.md",
+    "pipeline.yaml",
+    "nodes.py",
+    "test_nodes.py",
+    "clip.yaml",
+    "Dockerfile",
+    ".dockerignore",
+]
 
 
-def in_folder(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run a Python module in the folder, as its owner would."""
+def in_folder(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the folder, as its owner would."""
     return subprocess.run(
-        [sys.executable, "-m", *args],
+        ["bash", "-c", line],
         capture_output=True,
         text=True,
         timeout=50,
         check=False,
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "HOME": str(folder), "PATH": "/usr/bin:/bin"},
+        env=commands.environment(),
     )
+
+
+def pictures(path: Path) -> int:
+    with av.open(str(path)) as opened:
+        return sum(1 for _ in opened.decode(video=0))
 
 
 def test_the_files_that_are_made(tmp_path: Path) -> None:
     made = scaffold.create(tmp_path / "sepia-tone")
-    assert [path.name for path in made] == [
-        "README.md",
-        "pipeline.yaml",
-        "nodes.py",
-        "test_nodes.py",
-    ]
+    assert [path.name for path in made] == NAMES
     assert "capability: sepia-tone\n" in made[1].read_text(encoding="utf-8")
-    assert "{" not in made[0].read_text(encoding="utf-8").partition("`source: ")[0]
+    for path in made:
+        text = path.read_text(encoding="utf-8")
+        assert "{{" not in text, path
+        assert "{capability}" not in text, path
 
 
-def test_its_own_tests_pass(tmp_path: Path) -> None:
+def test_every_command_of_its_readme_runs(tmp_path: Path) -> None:
+    folder = tmp_path / "sepia"
+    scaffold.create(folder)
+    lines = commands.commands((folder / "README.md").read_text(encoding="utf-8"))
+    ran = commands.follow(lines, folder, ELSEWHERE)
+    verbs = {" ".join(line.split()[:2]) for line in ran}
+    for verb in ("check", "plan", "run", "dev", "serve", "trickle"):
+        assert f"byoc {verb}" in verbs
+    assert "pytest" in ran
+    assert len(ran) == len(lines) - 3
+    assert pictures(folder / "out.mp4") == pictures(folder / "clip.mp4") == 90
+    assert 10 < pictures(folder / "out.ts") <= 60
+
+
+def test_its_readme_names_every_file(tmp_path: Path) -> None:
+    made = scaffold.create(tmp_path / "demo")
+    text = made[0].read_text(encoding="utf-8")
+    assert [name for name in NAMES[1:-1] if f"| `{name}` |" not in text] == []
+
+
+def test_its_own_tests_look_at_the_node(tmp_path: Path) -> None:
     scaffold.create(tmp_path / "demo")
-    done = in_folder(tmp_path / "demo", "pytest", "-q", "-p", "no:cacheprovider")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout
+    nodes = tmp_path / "demo" / "nodes.py"
+    nodes.write_text(nodes.read_text().replace("* np.float32(self.strength)", ""))
+    done = in_folder(tmp_path / "demo", "pytest -q -p no:cacheprovider")
+    assert done.returncode == 1
+    assert "2 failed, 1 passed" in done.stdout
 
 
-def test_its_pipeline_is_right(tmp_path: Path) -> None:
+def test_its_image_is_named_as_docker_wants_it(tmp_path: Path) -> None:
+    made = scaffold.create(tmp_path / "Sepia.._Tone-")
+    assert "docker build --tag sepia-tone .\n" in made[0].read_text(encoding="utf-8")
+
+
+def test_its_dockerfile_serves_as_nobody_special_and_can_be_stopped(tmp_path: Path) -> None:
     scaffold.create(tmp_path / "demo")
-    done = in_folder(tmp_path / "demo", "composer", "check", "pipeline.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr
+    lines = (tmp_path / "demo" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert lines[:2] == ["ARG BASE=python:3.11-slim", "FROM ${BASE}"]
+    assert "STOPSIGNAL SIGTERM" in lines
+    assert lines.index("USER byoc") < lines.index('CMD ["byoc", "serve", "pipeline.yaml"]')
 
 
 def test_an_empty_folder_may_be_there_already(tmp_path: Path) -> None:
