@@ -32,7 +32,7 @@ MOST_ASKED: Final = 256
 @dataclass(frozen=True)
 class Seen:
     """What one run showed. latency: seconds of each picture, from its last byte sent to its last
-    byte back. cpu: seconds of the worker. memory: its peak in bytes. first: seconds from the first
+    byte back. cpu: seconds of the worker, from when it was ready. memory: its peak in bytes. first: seconds from the first
     byte sent to the first one back. ready: from the start of the process until it listens. fps:
     pictures per second that came back. patched: changes of params that were answered.
     """
@@ -114,7 +114,7 @@ async def worker(contender: Contender) -> AsyncIterator[tuple[str, int, float]]:
     )
     try:
         async with asyncio.timeout(READY_SECONDS):
-            await _until_listening(process, port)
+            await _until_ready(process, port)
         yield f"http://127.0.0.1:{port}", process.pid, time.perf_counter() - began
     finally:
         if process.returncode is None:
@@ -122,17 +122,18 @@ async def worker(contender: Contender) -> AsyncIterator[tuple[str, int, float]]:
         await process.wait()
 
 
-async def _until_listening(process: "asyncio.subprocess.Process", port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:  # only asking again tells when somebody else's process listens
-            if process.returncode is not None:
-                raise RuntimeError(f"the worker ended with {process.returncode}") from None
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            return
+async def _until_ready(process: "asyncio.subprocess.Process", port: int) -> None:
+    """Until it says that it loads nothing more (contract 2.6): what it loads is no picture's."""
+    async with aiohttp.ClientSession() as http:
+        while process.returncode is None:
+            try:
+                async with http.get(f"http://127.0.0.1:{port}/health") as answer:
+                    if (await answer.json(content_type=None))["status"] in ("IDLE", "OK"):
+                        return
+            except (OSError, aiohttp.ClientError):
+                pass  # it does not listen yet
+            await asyncio.sleep(0.01)  # only asking again tells
+    raise RuntimeError(f"the worker ended with {process.returncode}")
 
 
 def free_port() -> int:
