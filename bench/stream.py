@@ -32,9 +32,10 @@ MOST_ASKED: Final = 256
 @dataclass(frozen=True)
 class Seen:
     """What one run showed. latency: seconds of each picture, from its last byte sent to its last
-    byte back. cpu: seconds of the worker, from when it was ready. memory: its peak in bytes. first: seconds from the first
-    byte sent to the first one back. ready: from the start of the process until it listens. fps:
-    pictures per second that came back. patched: changes of params that were answered.
+    byte back. cpu: seconds of the worker, from when it was ready. memory: its peak in bytes. first:
+    seconds from the first byte sent to the first one back. ready: from the start of the process
+    until it takes streams. fps: pictures per second that came back. patched: changes of params that
+    were answered.
     """
 
     sent: int
