@@ -246,6 +246,7 @@ class Run:
         except (NodeFailed, Stalled):
             for run in reversed(opened):
                 run.close_quietly()
+            self._traffic.inboxes = [run.inbox for run in self._running]
             raise
 
     def _restless(self, plan: Plan) -> frozenset[str]:

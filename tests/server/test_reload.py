@@ -204,7 +204,10 @@ def test_a_node_that_cannot_be_set_up_is_refused_at_its_line(tmp_path: Path) -> 
 
     async def test(here: Edited) -> None:
         before = here.nodes()
+        (session,) = here.stage.sessions.values()
+        inboxes = list(session.run_of_plan.traffic.inboxes)
         done = await here.save(HEAD + TINT + "  mine: {type: ./nodes.py:Broken}\n" + OUT)
+        assert session.run_of_plan.traffic.inboxes == inboxes
         assert done.outcome is Outcome.REFUSED
         (problem,) = done.problems
         assert (problem.code, problem.span and problem.span.line) == ("cannot-run", 6)
