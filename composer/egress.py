@@ -218,7 +218,7 @@ class Egress:
 
 
 def _on_clock(value: int, time_base: Fraction) -> int:
-    """A time as ticks of 90 kHz; in whole numbers, which costs a tenth of what fractions do."""
+    """A time as ticks of 90 kHz; in whole numbers, since fractions are slow."""
     return (2 * value * time_base.numerator * CLOCK + time_base.denominator) // (
         2 * time_base.denominator
     )

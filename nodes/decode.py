@@ -113,7 +113,7 @@ class Decode(Node):
         assert self._reader is not None  # setup() made it
         if self._device:
             lanes.enter(self._device)
-        device, ingress = self._device, self._ingress  # a private attribute costs 3 us a frame
+        device, ingress = self._device, self._ingress  # pydantic looks private ones up slowly
         for item in self._reader.read():
             if not isinstance(item, av.VideoFrame):
                 yield Tracks(audio=item)  # type: ignore[arg-type]  # a packet is Sound, too
