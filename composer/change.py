@@ -8,6 +8,7 @@ from typing import Any
 from composer.formats import Format
 from composer.node import Node, change_of, names_weights, reads_file
 from composer.plan import Plan, Step
+from composer.registry import names_class
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,8 @@ def files_of(step: Step) -> set[Path]:
         if not isinstance(value, str) or not value or "://" in value:
             continue
         if reads_file(cls, name) or names_weights(cls, name):
-            # ./net.py:Net names a class in a file
-            found.add((step.folder / value.partition(".py:")[0]).resolve())
-            found.add((step.folder / value.split(":")[0]).resolve())
+            file = value.rpartition(":")[0] if names_class(value) else value
+            found.add((step.folder / file).resolve())
     return found
 
 

@@ -184,7 +184,7 @@ class Run:
 
     def _go(self, runs: Sequence["_StageRun"]) -> None:
         """Start the threads of stages; they count as working from here on."""
-        self._counts |= {name: counts for run in runs for name, counts in run.counts().items()}
+        self._counts = {n: counts for run in self._running for n, counts in run.counts().items()}
         with self._failing:
             self._left += len(runs)
         threads = [thread for run in runs for thread in run.threads]
@@ -320,9 +320,6 @@ class Run:
         self.plan, self.params, self._running, self._edges = plan, params, runs, edges
         self._traffic.inboxes = [run.inbox for run in runs]
         self._wire(runs, plan)
-        self._counts = {}
-        for run in runs:
-            self._counts |= run.counts()
         self._go(fresh_runs)
 
     def _still_wanted(self) -> None:

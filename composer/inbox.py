@@ -254,9 +254,10 @@ class Inbox:
                 self._wake()
                 return
             slot.count.offered += 1
-            slot.see(item, self._now())
-            while slot.frames and slot.overdue(now := self._now()):
-                slot.hurry(now)
+            if slot.spec.patience_s:
+                slot.see(item, now := self._now())
+                while slot.frames and slot.overdue(now):
+                    slot.hurry(now)
             while slot.full and not self._aborted:
                 if slot.spec.on_full == "drop_newest":
                     slot.count.dropped["full"] += 1

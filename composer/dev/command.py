@@ -1,12 +1,9 @@
 """`byoc dev`: channels, a worker, an input and a page in one process, until it is told to end."""
 
 import asyncio
-import logging
-import os
 import secrets
 import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -24,11 +21,9 @@ from composer.registry import Registry
 from composer.server.capability import Capability
 from composer.server.manifest import manifest
 from composer.server.reload import Reloaded, Reloader
-from composer.server.worker import Offer, Worker
+from composer.server.worker import Offer, Worker, leave_behind
 from composer.trickle.http import open_http
 from composer.trickle.server import TrickleServer
-
-log: Final = logging.getLogger(__name__)
 
 CAPACITY: Final = 4
 """One session is shown; the others are free for whoever tries the worker's own interface."""
@@ -66,11 +61,7 @@ def run(
         if first is not None and found[1] is None:
             raise first from None
         raise
-    left = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
-    if any(name.startswith(("stage ", "setup ")) for name in left):
-        log.error("nodes that do not end are left behind: %s", ", ".join(left))
-        logging.shutdown()
-        os._exit(0)
+    leave_behind()
 
 
 def _first(group: BaseExceptionGroup[BaseException] | None) -> BaseException | None:

@@ -18,9 +18,8 @@ from composer.dev.ongoing import Ongoing
 from composer.dev.relay import Relay
 from composer.errors import MediaError, ParamRejected
 from composer.media import newest
-from composer.server import bodies
 from composer.server.reload import Reloaded, Reloader
-from composer.server.routes import APPLY_SECONDS, answer, refusal, said_as_json
+from composer.server.routes import refusal, said_as_json, updated
 
 TICK_SECONDS: Final = 0.5
 """How often what is shown is looked at."""
@@ -224,16 +223,9 @@ class Studio:
             return refusal(400, str(exc))
         except ParamRejected as exc:
             return refusal(422, str(exc), exc.problems)
-        seconds = await session.applied(patch, APPLY_SECONDS)
+        said = await updated(session, patch)
         self.look()
-        return answer(
-            bodies.Updated(
-                message="the params are accepted",
-                request_id=session.name,
-                params=session.params() | patch.values,
-                pts_seconds=seconds,
-            )
-        )
+        return said
 
     async def _rebuild(self, request: web.Request) -> web.Response:
         await self.rebuild()

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,9 +18,6 @@ from composer.plan import Mode, Plan
 from composer.registry import Registry
 from composer.server.capability import Capability
 from composer.server.manifest import manifest
-
-HISTORY: Final = 20
-"""How many reloads are remembered."""
 
 SETTLE_MS: Final = 40
 """How long a file must rest: editors write in two goes, or replace a file by another."""
@@ -58,7 +54,6 @@ class Reloader:
     ) -> None:
         self.problems: tuple[Problem, ...] = ()
         """Of the last attempt."""
-        self.history: Final[deque[Reloaded]] = deque(maxlen=HISTORY)
 
         self._file, self._registry, self._capability = file, installed, capability
         self._lines = compiled.lines
@@ -111,7 +106,6 @@ class Reloader:
                 self._lines,
             )
         self.problems = made.problems
-        self.history.append(made)
         return made
 
     async def _reload(self, touched: Collection[Path], *, everything: bool) -> Reloaded:
@@ -158,13 +152,9 @@ class Reloader:
         ):
             paths = {_whole(path) for _, path in batch}
             # What could not be read may need a file that was not there before.
-            here = paths if self.problems else paths & (self.files() | self._missing(paths))
+            here = paths if self.problems else paths & (self.files() | {self._file.resolve()})
             if here := {path for path in here if _counts(path)}:
                 told(await self.reload(here))
-
-    def _missing(self, paths: Collection[Path]) -> set[Path]:
-        """Files that were followed and are gone: an editor that renames has not finished."""
-        return {path for path in paths if path == self._file.resolve()}
 
 
 def _whole(path: str) -> Path:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from composer import control
 from composer.errors import NodeFailed, ParamRejected, Problem
+from composer.params import Patch
 from composer.server import bodies
 from composer.server.capability import Capability, Full, Taken
 from composer.server.reload import Outcome, Reloader
@@ -120,15 +121,7 @@ class Streams:
         except ParamRejected as exc:
             malformed = any(each.code == "bad-params" for each in exc.problems)
             return refusal(400 if malformed else 422, str(exc), exc.problems)
-        seconds = await session.applied(patch, APPLY_SECONDS)
-        return answer(
-            bodies.Updated(
-                message="the params are accepted",
-                request_id=session.name,
-                params=session.params() | patch.values,
-                pts_seconds=seconds,
-            )
-        )
+        return await updated(session, patch)
 
     async def stop(self, request: web.Request) -> web.Response:
         await _body(request)  # it may hold anything, and no one needs it
@@ -263,6 +256,19 @@ def _dumps(value: Any) -> str:
 
 
 # around every handler
+
+
+async def updated(session: Session, patch: Patch) -> web.Response:
+    """The answer to a change that was accepted; it waits a little for the frame it holds from."""
+    seconds = await session.applied(patch, APPLY_SECONDS)
+    return answer(
+        bodies.Updated(
+            message="the params are accepted",
+            request_id=session.name,
+            params=session.params() | patch.values,
+            pts_seconds=seconds,
+        )
+    )
 
 
 def reloading(reloader: Reloader) -> Handler:

@@ -355,12 +355,17 @@ def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None
         if len(group.exceptions) == 1 and isinstance(first, OSError | NodeFailed):
             raise first from None
         raise
+    leave_behind()
+    return 0
+
+
+def leave_behind() -> None:
+    """End the process with 0 where threads of nodes would keep it from ending."""
     left = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
     if any(name.startswith(("stage ", "setup ")) for name in left):
         log.error("nodes that do not end are left behind: %s", ", ".join(left))
         logging.shutdown()
         os._exit(0)
-    return 0
 
 
 async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> None:

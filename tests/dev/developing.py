@@ -15,6 +15,7 @@ from composer.compile import compile_file
 from composer.dev.command import Development, Wishes
 from composer.dev.studio import Studio
 from composer.registry import Registry
+from tests.server import streams
 
 WAIT: Final = 40.0
 """Seconds after which a wait is a deadlock."""
@@ -126,9 +127,4 @@ async def developing(text: str, folder: Path, **wishes: Any) -> AsyncIterator[De
 
 def ran(test: Callable[[], Awaitable[None]]) -> None:
     """Run a coroutine; a deadlock fails instead."""
-
-    async def bounded() -> None:
-        async with asyncio.timeout(WAIT):
-            await test()
-
-    asyncio.run(bounded())
+    streams.ran(test, WAIT)

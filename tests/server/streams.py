@@ -171,11 +171,11 @@ async def serving(
             await running
 
 
-def ran(test: Callable[[], Awaitable[None]]) -> None:
+def ran(test: Callable[[], Awaitable[None]], seconds: float = WAIT) -> None:
     """Run a coroutine; a deadlock fails instead."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(seconds):
             await test()
 
     asyncio.run(bounded())

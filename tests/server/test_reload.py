@@ -36,6 +36,11 @@ from amounts import AMOUNT
 """
 
 
+def reloader_of(file: Path, stage: Stage) -> Reloader:
+    compiled = compile_file(file, Registry.installed())
+    return Reloader(file, compiled, Registry.installed(), stage.worker.capabilities["cap"])
+
+
 class Edited:
     """A worker of a file, and a stream through it while the file is edited."""
 
@@ -80,9 +85,7 @@ def edited(
     async def run() -> None:
         here = Edited(file)
         async with serving(file=file) as here.stage:
-            compiled = compile_file(file, Registry.installed())
-            capability = here.stage.worker.capabilities["cap"]
-            here.reloader = Reloader(file, compiled, Registry.installed(), capability)
+            here.reloader = reloader_of(file, here.stage)
             here.stream = await here.stage.start()
             publishing = asyncio.ensure_future(here.stream.publish(pieces(frames), speed=2))
             await here.seen(8)
@@ -246,9 +249,7 @@ def test_another_decoder_goes_on_at_the_next_keyframe(tmp_path: Path) -> None:
     async def test() -> None:
         here = Edited(file)
         async with serving(file=file) as here.stage:
-            compiled = compile_file(file, Registry.installed())
-            capability = here.stage.worker.capabilities["cap"]
-            here.reloader = Reloader(file, compiled, Registry.installed(), capability)
+            here.reloader = reloader_of(file, here.stage)
             here.stream = await here.stage.start()
             publishing = asyncio.ensure_future(here.stream.publish(pieces(50), speed=2))
             await here.seen(12)
@@ -284,9 +285,7 @@ def test_a_node_that_hangs_is_not_waited_for_for_ever(
     async def test() -> None:
         here = Edited(file)
         async with serving(file=file) as here.stage:
-            compiled = compile_file(file, Registry.installed())
-            capability = here.stage.worker.capabilities["cap"]
-            here.reloader = Reloader(file, compiled, Registry.installed(), capability)
+            here.reloader = reloader_of(file, here.stage)
             here.stream = await here.stage.start()
             await here.stream.publish(pieces(5), speed=4)
             done = await here.save(HEAD + TINT + OUT)
@@ -305,9 +304,7 @@ def test_new_sessions_begin_with_the_new_plan(tmp_path: Path) -> None:
 
     async def test() -> None:
         async with serving(file=file) as stage:
-            compiled = compile_file(file, Registry.installed())
-            capability = stage.worker.capabilities["cap"]
-            reloader = Reloader(file, compiled, Registry.installed(), capability)
+            reloader = reloader_of(file, stage)
             file.write_text(HEAD.replace("level:", "light:") + TINT + OUT)
             assert (await reloader.reload({file})).outcome is Outcome.REBUILT
             _, said = await stage.get("/capability")
@@ -393,9 +390,7 @@ def test_two_hundred_reloads_of_a_module_leave_nothing_behind(tmp_path: Path) ->
 
     async def test() -> None:
         async with serving(file=file) as stage:
-            compiled = compile_file(file, Registry.installed())
-            capability = stage.worker.capabilities["cap"]
-            reloader = Reloader(file, compiled, Registry.installed(), capability)
+            reloader = reloader_of(file, stage)
             await stage.start()
             await reloader.reload({amounts})
             threads, modules = threading.active_count(), len(sys.modules)
