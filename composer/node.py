@@ -180,6 +180,9 @@ class Node(BaseModel):
     overlaps: ClassVar[bool] = False
     """True: it waits for something outside Python, so on files a second thread works beside it."""
 
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What an image has to hold for it beside the base install: "onnxruntime", "torch"."""
+
     weights_bytes: ClassVar[int] = 0
     """Size of what it loads, where that is known before it is loaded."""
 

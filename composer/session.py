@@ -569,8 +569,10 @@ class Session:
 
 
 def hash_of(plan: Plan) -> str:
-    """The graph in twelve characters: two pipelines that do the same have the same."""
-    return _hash(plans.as_data(plan))
+    """The graph in twelve characters: two pipelines that do the same have the same, wherever their
+    files lie.
+    """
+    return _hash({key: value for key, value in plans.as_data(plan).items() if key != "file"})
 
 
 def _hash(value: Any) -> str:

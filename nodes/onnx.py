@@ -25,6 +25,7 @@ class Onnx(Model):
     """
 
     devices = ("cpu", "cuda")
+    needs = ("onnxruntime",)
 
     model: str = WeightsFile(
         description="the .onnx file: a path, or https://, hf://, pypi://, npm://"

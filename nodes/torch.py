@@ -32,6 +32,7 @@ class Torch(Model):
     """
 
     devices = ("cpu", "cuda")
+    needs = ("torch",)
 
     model: str = WeightsFile(description="net.pt2, ./net.py:Net, or TorchScript; path or address")
     weights: str = WeightsFile("", description="numbers for a class: safetensors, npz, state_dict")

@@ -96,3 +96,6 @@ class Pool:
 
 POOL: Final = Pool()
 """The pool of this process. A server sets `idle`, so that a model outlives its last session."""
+
+LEASES_PER_MODEL: Final = 2
+"""What a node leases: its model, and its turn at it."""
