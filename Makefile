@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install torch demo bench bench-growth bench-path bench-guard bench-gpu bench-model check test test-slow format docs pictures clean
+.PHONY: help install torch demo bench bench-growth bench-path bench-guard bench-gpu bench-model check test test-slow test-image format docs pictures lock release clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,11 +56,15 @@ check: $(STAMP)  ## lint, formatting and types
 
 test: $(STAMP)   ## the whole suite
 	$(BIN)/python scripts/fetch_clips.py
-	$(BIN)/pytest -n auto -q -m "not slow"
+	$(BIN)/pytest -n auto -q -m "not slow and not image"
 
 test-slow: $(STAMP) ## what takes long: a model server that is installed for it, a browser
 	$(BIN)/python scripts/mlserver.py --install
 	$(BIN)/pytest -q -m slow
+
+test-image: $(STAMP) ## build two images, run them, stream a clip through each; needs root on a Debian
+	$(BIN)/python scripts/fetch_clips.py
+	$(BIN)/pytest -q -m image --timeout 600
 
 format: $(STAMP) ## write the code as `make check` wants it
 	$(BIN)/ruff format .
@@ -80,6 +84,15 @@ docs: $(STAMP)   ## write the references that are made from the code
 	$(BIN)/byoc nodes --markdown > docs/nodes.md
 	$(BIN)/byoc problems --markdown > docs/problems.md
 	cd docs && ../$(BIN)/byoc schema > pipeline.schema.json
+
+lock: $(STAMP)   ## lock anew what images are made of
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13'
+	$(BIN)/python scripts/lock.py
+
+release: $(STAMP) ## make the wheel and the sdist in dist/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'build>=1.2'
+	rm -rf dist
+	$(BIN)/python -m build
 
 clean:           ## forget what was made
 	rm -rf $(VENV) out .clips dist

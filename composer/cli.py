@@ -5,9 +5,9 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -38,10 +38,15 @@ with lazy.deferred():
         schedule,
         settings,
     )
+    from composer import selftest as selftests
     from composer.dev import command as development
+    from composer.image import contents, context, ship
     from composer.models import fetch as fetching
     from composer.server import worker
     from composer.trickle import server as trickle_server
+
+if TYPE_CHECKING:
+    from composer.models.weights import Weights
 
 app = typer.Typer(
     help="Compose live video pipelines from a YAML graph of nodes.",
@@ -238,6 +243,14 @@ def fetch(
     wanted = dict.fromkeys(
         each for graph in graphs if graph for each in graph.weights if each.scheme
     )
+    failed = _fetch(wanted)
+    if not wanted:
+        print("no weights to fetch")
+    raise typer.Exit(PROBLEMS if failed else 0)
+
+
+def _fetch(wanted: Iterable["Weights"]) -> bool:
+    """Bring weights here; whether some could not be fetched, which was told."""
     failed = False
     for each in wanted:
         try:
@@ -247,9 +260,78 @@ def fetch(
         except ComposerError as exc:
             failed = True
             print(f"byoc: {exc}", file=sys.stderr)
-    if not wanted:
-        print("no weights to fetch")
-    raise typer.Exit(PROBLEMS if failed else 0)
+    return failed
+
+
+@app.command()
+def selftest(
+    file: Pipeline,
+    frames: Annotated[int, typer.Option(min=1, max=1000, help="pictures to make")] = 10,
+) -> None:
+    """Give a pipeline a few made pictures, as in a session, and say what became of them."""
+    registry = _registry()
+    try:
+        tried = selftests.run(_compiled(file, registry), registry, frames)
+    except PipelineInvalid as exc:
+        _show(exc, {})
+    except ComposerError as exc:
+        _failed(exc)
+    if tried.problem:
+        print(f"{file}: {tried.problem}", file=sys.stderr)
+        raise typer.Exit(PROBLEMS)
+    made = "" if tried.coded is None else f", {tried.coded} coded, {tried.bytes} bytes"
+    print(f"{file}: {tried.sent} pictures in{made}, {tried.seconds:.2f} s: fine")
+
+
+@app.command(context_settings={"allow_extra_args": True})
+def image(
+    ctx: typer.Context,
+    file: Pipeline,
+    tag: Annotated[str, typer.Option("-t", "--tag", help="name of the image")] = "",
+    variant: Annotated[str, typer.Option(help="cpu or gpu")] = "cpu",
+    weights: Annotated[
+        str, typer.Option(help="baked into the image, or mounted at /weights")
+    ] = "baked",
+    builder: Annotated[str, typer.Option(help="docker, podman or buildah; else what works")] = "",
+    base: Annotated[str, typer.Option(help="image to build upon: a Debian with Python")] = "",
+    include: Annotated[
+        list[str] | None, typer.Option(help="more files of the folder: a pattern, or a folder")
+    ] = None,
+    push: Annotated[bool, typer.Option("--push", help="push it, once it is tried")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be built")] = False,  # noqa: FBT002
+    tried: Annotated[bool, typer.Option("--selftest/--no-selftest", help="try it")] = True,  # noqa: FBT002
+) -> None:
+    """Build an image that serves a pipeline, and try it. What follows -- goes to the builder."""
+    try:
+        wishes = ship.wishes(
+            tag or file.stem.lower(),
+            variant,
+            weights,
+            builder,
+            base,
+            ctx.args,
+            push=push,
+            tried=tried,
+        )
+        registry = _registry()
+        compiled = _compiled(file, registry)
+        if compiled.graph is not None and compiled.graph.absent:
+            if _fetch(each for each in compiled.graph.weights if each.scheme):
+                raise typer.Exit(PROBLEMS)
+            compiled = _compiled(file, registry)
+        found = contents.of(file, compiled, registry, include or [])
+        about = ship.describe(compiled, file)
+        if dry_run:
+            print(context.dockerfile().read_text(encoding="utf-8"))
+            print(ship.planned(found, about, wishes))
+        else:
+            ship.ship(found, about, wishes, lambda said: print(said, flush=True))
+    except PipelineInvalid as exc:
+        _show(exc, {})
+    except (ship.WishesInvalid, ship.NoBuilder, LookupError, OSError) as exc:
+        _cannot(str(exc))
+    except ComposerError as exc:
+        _failed(exc)
 
 
 @app.command(
@@ -262,7 +344,9 @@ def serve(ctx: typer.Context) -> None:
 
 
 def _serve(
-    files: Annotated[list[Path], typer.Argument(help="pipeline files", metavar="FILE...")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="pipeline files", metavar="FILE...")
+    ] = None,
     **given: Any,
 ) -> None:
     """Serve pipelines as a BYOC worker, until SIGTERM. Every flag is also a setting in the
@@ -272,7 +356,10 @@ def _serve(
     try:
         chosen = settings.load(given)
         logs.configure(chosen.log)
-        compiled = [(file, _compiled(file)) for file in files]
+        named = files or [Path(each) for each in chosen.files]
+        if not named:
+            _cannot("name a pipeline file, here or in BYOC_PIPELINES")
+        compiled = [(file, _compiled(file)) for file in named]
         lines |= {name: text for _, each in compiled for name, text in each.lines.items()}
         offers = worker.offers(compiled, chosen)
         code = worker.serve(offers, chosen, lambda said: print(said, flush=True))

@@ -61,6 +61,11 @@ class Settings(BaseSettings):
     orch_secret: SecretStr = Field(
         SecretStr(""), alias="ORCH_SECRET", description="what they want to hear to register"
     )
+    pipelines: str = Field(
+        "",
+        alias="BYOC_PIPELINES",
+        description="pipeline files where none is named, with commas between them",
+    )
     pipeline: str = Field("byoc", alias="PIPELINE", description="name in /version")
     verify_tls: bool = Field(
         default=True,
@@ -121,6 +126,10 @@ class Settings(BaseSettings):
     @property
     def tokens(self) -> tuple[str, ...]:
         return _listed(self.token.get_secret_value())
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return _listed(self.pipelines)
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "make ": "test_readme.py looks whether the target exists; some take a quarter of an hour",
     "pip install ": "from the network; here it is installed",
     "docker ": "there may be no Docker",
+    "byoc image pipelines": "builds for a minute; tests/image/test_images.py does",
     "curl -fsS http://127.0.0.1:8000/stream/params": "needs a stream; test_scaffold.py has one",
 }
 """Commands of the pages that cannot run here, by their beginnings."""

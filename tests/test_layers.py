@@ -36,9 +36,9 @@ LAYERS = (
     ("join", "worker"),
     ("executor",),
     ("compile", "schedule", "scaffold", "progress", "session", "flags", "registration"),
-    ("oneshot",),
+    ("oneshot", "selftest"),
     ("server",),
-    ("dev",),
+    ("dev", "image"),
     ("cli",),
 )
 """Bottom to top. A module imports from the layers below it; names of one layer do not know each

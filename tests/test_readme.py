@@ -17,7 +17,11 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 README = ROOT / "README.md"
-MAKE = {"make ": "a target; the test above looks whether it exists"}
+MAKE = {
+    "make ": "a target; the test above looks whether it exists",
+    "byoc image ": "builds for a minute; tests/image/test_images.py does",
+    "docker ": "there may be no Docker",
+}
 
 
 def blocks(page: Path, language: str) -> list[str]:

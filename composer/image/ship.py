@@ -1,0 +1,197 @@
+"""Ship: a pipeline file -> an image of it that has been tried."""
+
+import json
+import os
+import re
+import shlex
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from composer.compile import Compiled, plan_of
+from composer.errors import ComposerError
+from composer.image import builder, context, install
+from composer.image.builder import Builder, NoBuilder
+from composer.image.contents import Contents
+from composer.models import weights
+from composer.models.weights import Weights
+from composer.plan import Mode
+from composer.server.manifest import manifest
+
+FRAMES: Final = 10
+"""Pictures of the self-test."""
+
+WEIGHTS: Final = "/weights"
+"""Where an image looks for weights; see Dockerfile."""
+
+VARIANTS: Final = install.VARIANTS
+KEPT: Final = ("baked", "mounted")
+
+_TAG: Final = re.compile(
+    r"[a-z0-9][a-z0-9._:-]*(?:/[a-z0-9][a-z0-9._-]*)*(?::[\w][\w.-]{0,127})?", re.ASCII
+)
+"""Good enough to catch a slip; the builder knows the rest."""
+
+Say = Callable[[str], None]
+
+__all__ = [
+    "NoBuilder",
+    "NotFit",
+    "Wishes",
+    "WishesInvalid",
+    "describe",
+    "planned",
+    "ship",
+    "wishes",
+]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for. more: options for the builder alone. tried: run the self-test."""
+
+    tag: str
+    variant: str = "cpu"
+    weights: str = "baked"
+    builder: str = ""
+    base: str = ""
+    push: bool = False
+    tried: bool = True
+    more: tuple[str, ...] = ()
+
+
+class WishesInvalid(ComposerError):
+    """Something was asked for that there is not."""
+
+
+class NotFit(ComposerError):
+    """The image was built, and does not do what it should."""
+
+
+def wishes(
+    tag: str,
+    variant: str,
+    kept: str,
+    chosen: str,
+    base: str,
+    more: Sequence[str],
+    *,
+    push: bool,
+    tried: bool,
+) -> Wishes:
+    """Wishes as they were written. Raises WishesInvalid."""
+    for option, value, known in (
+        ("--variant", variant, VARIANTS),
+        ("--weights", kept, KEPT),
+        ("--builder", chosen, ("", *builder.NAMES)),
+    ):
+        if value not in known:
+            names = ", ".join(filter(None, known))
+            raise WishesInvalid(f"{option} should be one of {names}, got {value!r}")
+    if not _TAG.fullmatch(tag):
+        raise WishesInvalid(
+            f"-t {tag}: the name of an image is small letters, digits, '.', '_', '-'"
+        )
+    return Wishes(tag, variant, kept, chosen, base, push, tried, tuple(more))
+
+
+def planned(found: Contents, about: Mapping[str, Any], wishes: Wishes) -> str:
+    """What would be built: the command, CONTEXT standing for its folder, and the files in it."""
+    chosen = Builder(wishes.builder or builder.NAMES[0])
+    arguments = _arguments(found, about, wishes)
+    command = chosen.build_command(wishes.tag, Path("CONTEXT"), arguments, wishes.more)
+    weights_ = [f"{each.name}  {each.address}" for each in found.weights]
+    lines = [f"# {shlex.join(command)}", ""]
+    for title, names in (
+        ("files", [str(path) for path in found.files]),
+        (f"weights, {wishes.weights}", weights_),
+        ("packs", found.packs),
+        ("locked", ["core", *install.locks(found.needs, wishes.variant)]),
+        ("variables that it reads where it runs", found.variables),
+    ):
+        lines.append(f"{title}: {'' if names else 'none'}")
+        lines += [f"  {name}" for name in names]
+    return "\n".join(lines)
+
+
+def describe(compiled: Compiled, file: Path) -> Mapping[str, Any]:
+    """The manifest of the capability. Raises PipelineInvalid."""
+    plan = plan_of(compiled, Mode.LIVE)
+    return manifest(plan.graph.capability or file.stem, plan)
+
+
+def ship(found: Contents, about: Mapping[str, Any], wishes: Wishes, say: Say) -> None:
+    """Build it, try it, tell what is in it, push it.
+
+    Raises NoBuilder, NoWheel, BuildFailed and NotFit.
+    """
+    chosen = builder.find(wishes.builder)
+    with tempfile.TemporaryDirectory(prefix="byoc-image-") as name:
+        folder = Path(name)
+        context.write(found, folder, baked=wishes.weights == "baked")
+        say(f"{chosen.name} builds {wishes.tag}")
+        chosen.build(wishes.tag, folder, _arguments(found, about, wishes), wishes.more)
+    _check(chosen, found, wishes, say)
+    say(account(wishes.tag, chosen.size(wishes.tag), _held(chosen, wishes), found.weights))
+    if wishes.push:
+        chosen.push(wishes.tag)
+        say(f"{wishes.tag} is pushed")
+
+
+def _arguments(found: Contents, about: Mapping[str, Any], wishes: Wishes) -> dict[str, str]:
+    base = {"BASE": wishes.base} if wishes.base else {}
+    return base | context.arguments(found, about, wishes.variant, wishes.weights)
+
+
+def _check(chosen: Builder, found: Contents, wishes: Wishes, say: Say) -> None:
+    """`byoc check` and the self-test, in the image as it will run."""
+    file = f"{context.FOLDER}/{found.pipeline}"
+    env = {name: os.environ[name] for name in found.variables if name in os.environ}
+    mounts = {weights.cache(): WEIGHTS} if wishes.weights == "mounted" and found.weights else {}
+    commands = [["byoc", "check", file]]
+    if wishes.tried:
+        commands.append(["byoc", "selftest", file, "--frames", str(FRAMES)])
+    for each in commands:
+        done = chosen.run(wishes.tag, each, env=env, mounts=mounts)
+        say(done.output.rstrip())
+        if done.code != 0:
+            raise NotFit(f"`{' '.join(each)}` in {wishes.tag} ended with {done.code}")
+
+
+def _held(chosen: Builder, wishes: Wishes) -> Mapping[str, Any]:
+    done = chosen.run(wishes.tag, ["python", "-m", "composer.image.inside"], env={}, mounts={})
+    if done.code != 0:
+        raise NotFit(f"{wishes.tag} cannot tell what it holds")
+    told: Mapping[str, Any] = json.loads(done.output.splitlines()[-1])
+    return told
+
+
+def account(tag: str, size: int, held: Mapping[str, Any], known: Sequence[Weights]) -> str:
+    """Size and contents, for a reader. known: weights, which lie under their digests."""
+    names = {each.sha256: each.name for each in known}
+    weights_ = [
+        {**each, "name": names.get(Path(each["name"]).name, each["name"])}
+        for each in held["weights"]
+    ]
+    packages = held["packages"]
+    largest = ", ".join(f"{each['name']} {_megabytes(each['bytes'])}" for each in packages[:5])
+    lines = [
+        f"{tag}: {_megabytes(size)}, its base among them",
+        f"  packages  {len(packages)}, {_megabytes(_sum(packages))}: {largest}",
+    ]
+    for what, found in (("files", held["files"]), ("weights", weights_)):
+        listed = ", ".join(f"{each['name']} {_megabytes(each['bytes'])}" for each in found)
+        lines.append(f"  {what:8}  {listed or 'none'}")
+    return "\n".join(lines)
+
+
+def _sum(found: Sequence[Mapping[str, Any]]) -> int:
+    return sum(int(each["bytes"]) for each in found)
+
+
+def _megabytes(size: int) -> str:
+    if size >= 1e6:
+        return f"{size / 1e6:.0f} MB"
+    return f"{size / 1e3:.0f} kB" if size >= 1e4 else f"{size} bytes"
