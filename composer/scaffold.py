@@ -1,4 +1,4 @@
-"""`byoc new`: a folder with a capability: pipeline, node, test, image, and how to run them."""
+"""`byoc new`: a folder with a capability: pipeline, node, test, and how to run and ship them."""
 
 import re
 from pathlib import Path
@@ -87,7 +87,6 @@ README: Final = """\
 | `nodes.py` | a node of its own |
 | `test_nodes.py` | the test of that node |
 | `clip.yaml` | makes a clip to try it with |
-| `Dockerfile` | the image that an operator runs |
 
 It needs Python 3.11 or newer, and `curl` for the last part:
 
@@ -161,40 +160,18 @@ curl -fsS -X POST http://127.0.0.1:8000/stream/stop -H 'X-Stream-Id: one'
 ## As an image
 
 ```sh
-docker build --tag {image} .
-docker run --rm --publish 8000:8000 {image}
+byoc image --dry-run pipeline.yaml --tag {image}
+byoc image pipeline.yaml --tag {image}
+docker run --rm --publish 8000:8000 --read-only --tmpfs /tmp {image}
 ```
 
-`--build-arg COMPOSER='byoc-composer[cpu]'` installs it with what ONNX models need, and
-`--build-arg BASE=...` builds upon another image.
+It holds `pipeline.yaml`, the files that it names, and what they import; Docker, Podman or Buildah
+builds it, and `byoc check` and ten pictures try it. What your nodes import beside NumPy belongs
+into a `requirements.txt` here; `torch` and `onnxruntime` come by themselves. A file that only your
+code knows is added with `--include`.
 
 To be known to an orchestrator the worker needs `ORCH_URL`, `ORCH_SECRET` and `CAPABILITY_URL` in
 its environment; `byoc serve --help` lists all settings.
-"""
-
-DOCKERFILE: Final = """\
-ARG BASE=python:3.11-slim
-FROM ${BASE}
-
-ARG COMPOSER=byoc-composer
-RUN pip install --no-cache-dir "${COMPOSER}" && useradd --system --create-home byoc
-
-WORKDIR /app
-COPY . .
-USER byoc
-ENV BYOC_HOST=0.0.0.0
-EXPOSE 8000
-STOPSIGNAL SIGTERM
-CMD ["byoc", "serve", "pipeline.yaml"]
-"""
-
-IGNORED: Final = """\
-.*
-__pycache__
-clip.yaml
-*.mp4
-*.ts
-test_*.py
 """
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -217,8 +194,6 @@ def create(folder: Path) -> list[Path]:
         "nodes.py": NODES,
         "test_nodes.py": TEST,
         "clip.yaml": CLIP,
-        "Dockerfile": DOCKERFILE,
-        ".dockerignore": IGNORED,
     }
     for file, text in texts.items():
         (folder / file).write_text(text, encoding="utf-8")

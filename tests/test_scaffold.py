@@ -12,6 +12,7 @@ from tests import commands
 ELSEWHERE = {
     "pip install ": "from the network; here it is installed",
     "docker ": "there may be no Docker",
+    "byoc image pipeline.yaml": "builds for a minute; test_images.py does",
 }
 """Commands of the README that cannot run here."""
 
@@ -21,8 +22,6 @@ NAMES = [
     "nodes.py",
     "test_nodes.py",
     "clip.yaml",
-    "Dockerfile",
-    ".dockerignore",
 ]
 
 
@@ -60,7 +59,7 @@ def test_every_command_of_its_readme_runs(tmp_path: Path) -> None:
     lines = commands.commands((folder / "README.md").read_text(encoding="utf-8"))
     ran = commands.follow(lines, folder, ELSEWHERE)
     verbs = {" ".join(line.split()[:2]) for line in ran}
-    for verb in ("check", "plan", "run", "dev", "serve", "trickle"):
+    for verb in ("check", "plan", "run", "dev", "serve", "trickle", "image"):
         assert f"byoc {verb}" in verbs
     assert "pytest" in ran
     assert len(ran) == len(lines) - 3
@@ -71,7 +70,7 @@ def test_every_command_of_its_readme_runs(tmp_path: Path) -> None:
 def test_its_readme_names_every_file(tmp_path: Path) -> None:
     made = scaffold.create(tmp_path / "demo")
     text = made[0].read_text(encoding="utf-8")
-    assert [name for name in NAMES[1:-1] if f"| `{name}` |" not in text] == []
+    assert [name for name in NAMES[1:] if f"| `{name}` |" not in text] == []
 
 
 def test_its_own_tests_look_at_the_node(tmp_path: Path) -> None:
@@ -85,15 +84,7 @@ def test_its_own_tests_look_at_the_node(tmp_path: Path) -> None:
 
 def test_its_image_is_named_as_docker_wants_it(tmp_path: Path) -> None:
     made = scaffold.create(tmp_path / "Sepia.._Tone-")
-    assert "docker build --tag sepia-tone .\n" in made[0].read_text(encoding="utf-8")
-
-
-def test_its_dockerfile_serves_as_nobody_special_and_can_be_stopped(tmp_path: Path) -> None:
-    scaffold.create(tmp_path / "demo")
-    lines = (tmp_path / "demo" / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    assert lines[:2] == ["ARG BASE=python:3.11-slim", "FROM ${BASE}"]
-    assert "STOPSIGNAL SIGTERM" in lines
-    assert lines.index("USER byoc") < lines.index('CMD ["byoc", "serve", "pipeline.yaml"]')
+    assert "byoc image pipeline.yaml --tag sepia-tone\n" in made[0].read_text(encoding="utf-8")
 
 
 def test_an_empty_folder_may_be_there_already(tmp_path: Path) -> None:
