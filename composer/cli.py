@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -12,14 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 
 from composer import compile as compiler
-from composer import lazy, report
+from composer import exits, lazy, report
 from composer import plan as plans
 from composer.errors import (
     ComposerError,
     NodeFailed,
     ParamRejected,
     PipelineInvalid,
-    SettingsInvalid,
 )
 from composer.plan import Plan
 from composer.registry import NotFound, Registry
@@ -64,7 +64,9 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def main() -> None:
-    """Run the command; the exit code is 0 fine, 1 problems, 2 could not look."""
+    """Run the command; the exit code is 0 fine, 1 problems, 2 could not look, and for `byoc serve`
+    one of exits.Exit.
+    """
     try:
         app()
     except BrokenPipeError:
@@ -340,6 +342,7 @@ def image(
 )
 def serve(ctx: typer.Context) -> None:
     """Serve pipelines as a BYOC worker, until SIGTERM."""
+    exits.at_signals()  # before all that takes long
     flags.run(_serve, ctx.args, "byoc serve")
 
 
@@ -359,17 +362,20 @@ def _serve(
         named = files or [Path(each) for each in chosen.files]
         if not named:
             _cannot("name a pipeline file, here or in BYOC_PIPELINES")
-        compiled = [(file, _compiled(file)) for file in named]
+        compiled = [(file, _compiled(file, wrong=exits.Exit.CONFIGURATION)) for file in named]
         lines |= {name: text for _, each in compiled for name, text in each.lines.items()}
         offers = worker.offers(compiled, chosen)
-        code = worker.serve(offers, chosen, lambda said: print(said, flush=True))
+        worker.serve(offers, chosen, lambda said: print(said, flush=True))
     except PipelineInvalid as exc:
-        _show(exc, lines)
-    except NodeFailed as exc:
-        _failed(exc)
-    except (SettingsInvalid, OSError) as exc:
-        _cannot(str(exc))
-    raise typer.Exit(code)
+        _show(exc, lines, exits.code_of(exc))
+    except (ComposerError, OSError) as exc:
+        _failed(exc, exits.code_of(exc))
+    except typer.Exit:
+        raise
+    except Exception:
+        # Whoever looks after the worker reads one record, and a code that says whose fault it is.
+        logging.getLogger(__name__).exception("the worker made a mistake")
+        raise typer.Exit(exits.Exit.BUG) from None
 
 
 @app.command()
@@ -501,14 +507,16 @@ def _plan(file: Path, mode: plans.Mode = plans.Mode.FILE, *, whole: bool = False
         _show(exc, compiled.lines)
 
 
-def _compiled(file: Path, registry: Registry | None = None) -> compiler.Compiled:
-    """A file that can be planned; what is wrong with it ends the command."""
+def _compiled(
+    file: Path, registry: Registry | None = None, wrong: int = PROBLEMS
+) -> compiler.Compiled:
+    """A file that can be planned; what is wrong with it ends the command, with the code `wrong`."""
     try:
         compiled = compiler.compile_file(file, _registry() if registry is None else registry)
     except OSError as exc:
         _cannot(f"{file}: {exc.strerror or exc}")
     if compiled.problems:
-        _show(PipelineInvalid(compiled.problems), compiled.lines)
+        _show(PipelineInvalid(compiled.problems), compiled.lines, wrong)
     return compiled
 
 
@@ -519,14 +527,16 @@ def _registry() -> Registry:
         _cannot(str(exc))
 
 
-def _show(exc: PipelineInvalid, lines: Mapping[str, Sequence[str]]) -> NoReturn:
+def _show(
+    exc: PipelineInvalid, lines: Mapping[str, Sequence[str]], code: int = PROBLEMS
+) -> NoReturn:
     print(report.text(exc.problems, lines), file=sys.stderr)
-    raise typer.Exit(PROBLEMS) from exc
+    raise typer.Exit(code) from exc
 
 
-def _failed(exc: ComposerError) -> NoReturn:
+def _failed(exc: Exception, code: int = PROBLEMS) -> NoReturn:
     print(f"byoc: {exc}", file=sys.stderr)
-    raise typer.Exit(PROBLEMS) from exc
+    raise typer.Exit(code) from exc
 
 
 def _cannot(why: str) -> NoReturn:

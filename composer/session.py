@@ -12,7 +12,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -88,7 +88,17 @@ class Timing:
     lost: float = 30.0
     linger: float = 0.1
     drain: float = 4.0
+    give_up: float = 1.0
     flush: float = 3.0
+
+    def ending_within(self, seconds: float) -> "Timing":
+        """The same with an end that takes no longer. Channels that are late are given half of flush
+        once more.
+        """
+        part = min(1.0, seconds / (self.drain + self.give_up + self.flush * 1.5))
+        return replace(
+            self, drain=self.drain * part, give_up=self.give_up * part, flush=self.flush * part
+        )
 
 
 @dataclass
@@ -210,8 +220,12 @@ class Session:
                     await self._pulse.wait()
         return patch.seconds
 
-    def end(self, reason: Reason, failure: str = "") -> None:
-        """End it; the first reason is the one that is told."""
+    def end(self, reason: Reason, failure: str = "", within: float | None = None) -> None:
+        """End it; the first reason is the one that is told. within: seconds that the end may take,
+        where they are fewer than it has by itself.
+        """
+        if within is not None:
+            self._timing = self._timing.ending_within(within)
         if self.reason is None:
             self.reason, self.failure = reason, failure
             log.info("session %s ends: %s %s", self.name, reason, failure)
@@ -219,8 +233,12 @@ class Session:
 
     async def run(self) -> None:
         """Its life: until something ends it, and everything has been given back."""
-        async with asyncio.TaskGroup() as group:
-            await self._live(group)
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._live(group)
+        finally:
+            if not self._run_over.is_set():  # no end in order
+                self._give_up()
 
     # its life
 
@@ -269,7 +287,7 @@ class Session:
         if not await _within(self._run_over.wait(), self._timing.drain):
             log.warning("session %s: its nodes did not end in time", self.name)
             self._give_up()
-            await _within(self._run_over.wait(), 1.0)
+            await _within(self._run_over.wait(), self._timing.give_up)
         self.egress.end()
 
     def _makes_pictures(self) -> bool:

@@ -22,7 +22,7 @@ LAYERS = (
         "logs",
         "memory",
     ),
-    ("formats", "source", "control", "cuda", "lanes"),
+    ("formats", "source", "control", "cuda", "lanes", "exits"),
     ("frames",),
     ("media",),
     ("ingress", "egress", "trickle", "tensors"),

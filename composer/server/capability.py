@@ -62,6 +62,7 @@ class Capability:
 
         self._http, self._group, self._timing = http, group, timing
         self._asked: dict[str, tuple[Channels, Any]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, name: str, channels: Channels, params: Any) -> Session:
         """A session that lives. The same asked for twice is one session.
@@ -101,7 +102,8 @@ class Capability:
             if not opened:
                 session.end(Reason.FAILED, "it was not opened")
                 self._forget(session)
-        self._group.create_task(self._run(session), name=f"session {name}")
+        task = self._group.create_task(self._run(session), name=f"session {name}")
+        self._tasks[name] = task
         return session
 
     async def _run(self, session: Session) -> None:
@@ -119,6 +121,7 @@ class Capability:
 
     def _forget(self, session: Session) -> None:
         del self.sessions[session.name], self._asked[session.name]
+        self._tasks.pop(session.name, None)
         self.slots.give_back()
         self.ended[session.reason or Reason.FAILED] += 1
         session.over.set()
@@ -136,13 +139,18 @@ class Capability:
                     raise
         self.plan = plan
 
-    async def end_all(self, reason: Reason) -> None:
-        """End every session, and wait until they are over."""
+    async def end_all(self, reason: Reason, seconds: float) -> None:
+        """End every session, and wait until they are over. seconds: what they have for it."""
         present = list(self.sessions.values())
         for session in present:
-            session.end(reason)
+            session.end(reason, within=seconds)
         for session in present:
             await session.over.wait()
+
+    def abandon(self) -> None:
+        """Break off what is left of every session."""
+        for task in self._tasks.values():
+            task.cancel()
 
     def status(self) -> Mapping[str, Any]:
         """The state of every session, by name."""

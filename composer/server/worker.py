@@ -4,20 +4,19 @@ import asyncio
 import gc
 import importlib.metadata
 import logging
-import os
-import signal
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from aiohttp import web
 
-from composer import executor
+from composer import executor, exits
 from composer.compile import Compiled, plan_of, ready
-from composer.errors import NodeFailed, SettingsInvalid
+from composer.errors import SettingsInvalid
+from composer.exits import Exit
 from composer.models.pool import POOL
 from composer.plan import Mode, Plan
 from composer.registration import Offered, Registration
@@ -54,8 +53,8 @@ HEAD_SECONDS: Final = 20.0
 LEASES_PER_MODEL: Final = 2
 """What a node leases: its model, and its turn at it."""
 
-FORCED: Final = 128 + signal.SIGTERM
-"""Exit code when a second signal came."""
+SPARE_SECONDS: Final = 2.0
+"""What is kept of the time to end for what did not end by itself, a tenth of it at the most."""
 
 
 @dataclass(frozen=True)
@@ -135,14 +134,19 @@ class Worker:
                 registering: list[asyncio.Task[None]] = []
                 try:
                     await self._listen(runner)
-                    await self._prepare()
-                    registering = self._register(http, group)
-                    await listening(self)
+                    if await self._prepared():
+                        registering = self._register(http, group)
+                        await listening(self)
                 finally:
                     self.closing.set()
+                    until = asyncio.get_running_loop().time() + self._drain_s
                     await self._unregister(registering)
-                    await self._close()
+                    await self._close(until - min(SPARE_SECONDS, self._drain_s / 10))
                     await runner.cleanup()
+
+    def end(self) -> None:
+        """Take no more sessions. Whoever let it run brings it to its end then."""
+        self.closing.set()
 
     async def _listen(self, runner: web.AppRunner) -> None:
         site = web.TCPSite(runner, self._host, self._port)
@@ -150,18 +154,30 @@ class Worker:
         host, port = runner.addresses[0][:2]
         self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    async def _prepare(self) -> None:
-        """Load libraries and models before the first session, and keep the models after the last.
-
-        Raises NodeFailed.
+    async def _prepared(self) -> bool:
+        """Load libraries and models before the first session, and keep the models after the last;
+        False where the end came first: whatever loads is not waited for. Raises NodeFailed.
         """
         nodes = [step.settings for each in self.offers for step in each.plan.steps.values()]
         shared = sum(1 for node in nodes if node is not None and type(node).shared)
         POOL.idle = max(POOL.idle, LEASES_PER_MODEL * shared)
-        for offer in self.offers:
-            await asyncio.to_thread(executor.prepare, offer.plan)
-            await asyncio.to_thread(executor.preload, offer.plan)
+        loading = asyncio.ensure_future(asyncio.to_thread(self._load))
+        closing = asyncio.ensure_future(self.closing.wait())
+        try:
+            await asyncio.wait({loading, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if self.closing.is_set():
+                return False
+            await loading
+        finally:
+            loading.cancel()
+            closing.cancel()
         self.ready.set()
+        return True
+
+    def _load(self) -> None:
+        for offer in self.offers:
+            executor.prepare(offer.plan)
+            executor.preload(offer.plan)
 
     def _register(self, http: Http, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Make every offer known everywhere, in the background."""
@@ -189,14 +205,18 @@ class Worker:
         for each in self.registrations:
             each.renew()
 
-    async def _close(self) -> None:
-        """Sessions come to their end, or are left behind."""
-        ends = [each.end_all(Reason.SHUTDOWN) for each in self.capabilities.values()]
+    async def _close(self, until: float) -> None:
+        """Sessions come to their end by then, or are left behind."""
+        left = max(0.0, until - asyncio.get_running_loop().time())
+        here = self.capabilities.values()
         try:
-            async with asyncio.timeout(self._drain_s):
-                await asyncio.gather(*ends)
+            async with asyncio.timeout(left):
+                await asyncio.gather(*(each.end_all(Reason.SHUTDOWN, left) for each in here))
         except TimeoutError:
-            log.warning("sessions did not end in %g s", self._drain_s)
+            names = ", ".join(name for each in here for name in each.sessions)
+            log.warning("left behind, since they did not end in time: %s", names)
+            for each in here:
+                each.abandon()
 
     # its routes
 
@@ -343,32 +363,21 @@ def offers(files: Sequence[tuple[Path, Compiled]], settings: Settings) -> list[O
     return made
 
 
-def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> int:
-    """Serve until SIGTERM or SIGINT; gives the exit code.
+def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> NoReturn:
+    """Serve until SIGTERM or SIGINT, and end the process.
 
     Raises OSError where a port is taken, NodeFailed where a model cannot be loaded.
     """
     try:
         asyncio.run(_serve(offers, settings, say))
-    except BaseExceptionGroup as group:  # of the worker's task group
-        first = group.exceptions[0]
-        if len(group.exceptions) == 1 and isinstance(first, OSError | NodeFailed):
-            raise first from None
-        raise
-    leave_behind()
-    return 0
+    finally:
+        exits.at_signals()  # there is nothing to bring to an end any more
+    raise AssertionError("the process has ended")
 
 
-def leave_behind() -> None:
-    """End the process with 0 where threads of nodes would keep it from ending."""
-    left = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
-    if any(name.startswith(("stage ", "setup ")) for name in left):
-        log.error("nodes that do not end are left behind: %s", ", ".join(left))
-        logging.shutdown()
-        os._exit(0)
-
-
-async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> None:
+async def _serve(
+    offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]
+) -> NoReturn:
     worker = Worker(
         offers,
         host=settings.host,
@@ -385,30 +394,46 @@ async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str
         orch_secret=settings.orch_secret.get_secret_value(),
         reloads=settings.reload,
     )
+    loop = asyncio.get_running_loop()
 
-    asked = _signals()
+    def end() -> None:
+        worker.end()
+        loop.call_later(settings.drain_s, _leave, Exit.ENDED)
+
+    exits.at_signals(lambda: loop.call_soon_threadsafe(end))
 
     async def listening(here: Worker) -> None:
         # What is there now stays: looking through it for garbage would only hold up streams.
         gc.freeze()
         for offer in offers:
             say(f"{offer.name} at {here.address}{offer.path}")
-        await asked.wait()
+        await here.closing.wait()
 
-    await worker.run(listening)
+    try:
+        await worker.run(listening)
+    except BaseExceptionGroup as group:  # of the worker's task group
+        first = group.exceptions[0]
+        if not worker.ready.is_set():
+            raise first from None
+        log.exception("the worker made a mistake", exc_info=first)
+        _leave(Exit.BUG)
+    # Here, not behind the loop: that would wait for every thread that somebody has left it.
+    _leave(Exit.ENDED)
 
 
-def _signals() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM; the second one ends the process at once."""
-    asked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _signalled, asked)
-    return asked
+def _leave(code: Exit) -> NoReturn:
+    if left := _left():
+        log.error("nodes that do not end are left behind: %s", ", ".join(left))
+    exits.leave(code)
 
 
-def _signalled(asked: asyncio.Event) -> None:
-    if asked.is_set():
-        logging.shutdown()
-        os._exit(FORCED)
-    asked.set()
+def leave_behind() -> None:
+    """End the process with 0 where threads of nodes would keep it from ending."""
+    if _left():
+        _leave(Exit.ENDED)
+
+
+def _left() -> list[str]:
+    """Threads of nodes that still work."""
+    names = [each.name for each in threading.enumerate()]
+    return [name for name in names if name.startswith(("stage ", "setup "))]

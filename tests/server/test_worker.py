@@ -203,7 +203,7 @@ def test_what_cannot_be_served_is_said_before_anything_starts(tmp_path: Path) ->
 
     assert said("a.yaml", "b.yaml")[0] == 2
     assert "two pipelines are called 'bright'" in said("a.yaml", "b.yaml")[1]
-    assert said("broken.yaml")[0] == 1
+    assert said("broken.yaml")[0] == 2
     code, text = said("a.yaml", "--port", "99999")
     assert (code, "--port (BYOC_PORT) should be less than" in text) == (2, True)
     code, text = said("a.yaml", CAPABILITY_CAPACITY="many")
@@ -424,7 +424,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_worker_with_its_reason(tmp_path:
         timeout=20,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert "byoc: node 'm' failed in setup(): ModelFailed: ONNX Runtime cannot load it: cpu: " in (
         done.stderr
     )

@@ -1,0 +1,54 @@
+"""How `byoc serve` ends: what its exit code says, and the signals that ask for the end."""
+
+import os
+import signal
+from collections.abc import Callable
+from enum import IntEnum
+from functools import partial
+from typing import NoReturn
+
+from composer.errors import ComposerError, PipelineInvalid, SettingsInvalid
+
+
+class Exit(IntEnum):
+    """What the exit code of `byoc serve` says; docs/deploy.md tells operators."""
+
+    ENDED = 0  # it was asked to
+    CONFIGURATION = 2  # the pipeline, a setting or the port: the operator can mend it
+    RESOURCE = 3  # weights, a model or a device was not there at the start
+    GPU_LOST = 4  # while it ran; only a new process helps
+    BUG = 70  # of ours: EX_SOFTWARE of sysexits.h
+    FORCED = 128 + signal.SIGTERM  # it was asked twice
+
+
+def code_of(exc: Exception) -> Exit:
+    """The exit code for what kept a worker from starting."""
+    match exc:
+        case PipelineInvalid(problems=problems):
+            fetched = any(each.code != "not-fetched" for each in problems)
+            return Exit.CONFIGURATION if fetched else Exit.RESOURCE
+        case SettingsInvalid() | OSError():
+            return Exit.CONFIGURATION
+        case ComposerError():
+            return Exit.RESOURCE
+    return Exit.BUG
+
+
+def at_signals(ask: Callable[[], object] | None = None) -> None:
+    """From here on SIGTERM and SIGINT call `ask`, and end the process at once when they come again.
+
+    Without `ask` there is nothing to bring to an end, and the first one ends the process with 0.
+    The first process of a container ignores SIGTERM until somebody says what it does.
+    """
+    steps = iter((ask or partial(leave, Exit.ENDED),))
+
+    def came(number: int, frame: object) -> None:
+        next(steps, partial(leave, Exit.FORCED))()
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, came)
+
+
+def leave(code: Exit) -> NoReturn:
+    """End the process at once. No thread is waited for; each line of the log is out already."""
+    os._exit(code)
