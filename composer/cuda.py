@@ -1,10 +1,36 @@
-"""CUDA devices: how many this machine has, asked of the driver alone."""
+"""CUDA devices: how many this machine has, asked of the driver alone, and whether one is lost."""
 
 import ctypes
 import importlib.util
+import re
+from collections.abc import Iterator
 from functools import cache
+from typing import Final
 
 from composer.errors import DeviceMissing
+
+_FATAL: Final = "|".join(
+    (
+        "an illegal memory access was encountered",
+        "the launch timed out and was terminated",
+        "device-side assert triggered",
+        "hardware stack error",
+        "an illegal instruction was encountered",
+        "misaligned address",
+        "operation not supported on global/shared address space",
+        "invalid program counter",
+        "unspecified launch failure",
+        "uncorrectable ECC error encountered",
+        "uncorrectable NVLink error detected during the execution",
+    )
+)
+"""Errors after which "any further CUDA work will return the same error" until "the process must be
+terminated and relaunched" (CUDA Runtime API, cudaError 700 to 719), and those of broken hardware,
+as cudaGetErrorString says them.
+"""
+
+_TORCH: Final = re.compile(rf"CUDA error: ({_FATAL})")
+_ONNXRUNTIME: Final = re.compile(rf"CUDA failure \d+: ({_FATAL})")
 
 
 @cache
@@ -54,3 +80,25 @@ def chosen(wanted: str, able: tuple[str, ...]) -> str:
     if wanted == "auto":
         return "cuda:0" if "cuda" in able and count() else "cpu"
     return "cuda:0" if wanted == "cuda" else wanted
+
+
+def lost(exc: BaseException) -> bool:
+    """Whether an exception, or what it came from, says that a device does nothing more for this
+    process. Too little memory is no such thing: what came next would go well.
+    """
+    return any(_fatal(each) for each in _with_causes(exc))
+
+
+def _fatal(exc: BaseException) -> bool:
+    if isinstance(exc, RuntimeError):  # torch raises it, and a class of it since 2.8
+        return _TORCH.match(str(exc)) is not None
+    ours = type(exc).__module__.startswith("onnxruntime")
+    return ours and _ONNXRUNTIME.search(str(exc)) is not None
+
+
+def _with_causes(exc: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while exc is not None and id(exc) not in seen:
+        yield exc
+        seen.add(id(exc))
+        exc = exc.__cause__ or (None if exc.__suppress_context__ else exc.__context__)

@@ -12,7 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from composer import lazy
+from composer import cuda, lazy
 from composer.conversions import Conversion, conversion, same
 from composer.errors import NodeFailed
 from composer.formats import Carrier, Format, Kind
@@ -281,7 +281,7 @@ class Worker:
         opening, self._opening = self._opening, None
         assert opening is not None
         if opening.failure is not None:
-            if self._loading:
+            if self._loading or cuda.lost(opening.failure):
                 raise opening.failure
             self._refused = self._seen.fields.get(self.step.name)
             log.warning("%s; it goes on as it was", opening.failure)
@@ -560,7 +560,8 @@ class Worker:
     def _failed(self, exc: Exception, frame: Frame[Any]) -> Missed:
         self.count.errors += 1
         failure = NodeFailed(self.step.name, "process()", exc, frame.seconds)
-        if self.step.on_error == "fail":
+        # Frames may go by a node that fails, but not by a device that is lost.
+        if self.step.on_error == "fail" or cuda.lost(exc):
             raise failure from exc
         if self.count.errors == 1:
             log.warning("%s; on_error: %s", failure, self.step.on_error)

@@ -10,6 +10,7 @@ from composer.errors import DeviceMissing, NodeFailed
 from composer.executor import Run, preload
 from composer.plan import Mode, Plan
 from composer.registry import Registry
+from tests import stubs
 
 NODE = '''
 from composer import Node, Tensor
@@ -116,6 +117,70 @@ def test_a_server_says_so_before_it_is_ready(folder: Path, monkeypatch: pytest.M
     (folder / "net.py").write_text("class Net:\n    def forward(self, image): ...\n")
     with pytest.raises(NodeFailed, match=r"node 'net' failed in setup\(\): DeviceMissing"):
         preload(planned(folder, "cpu", model, Mode.LIVE))
+
+
+ASYNC = (
+    "\nCUDA kernel errors might be asynchronously reported at some other API call, so the"
+    " stacktrace below might be incorrect.\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "lost"),
+    [
+        ("CUDA error: device-side assert triggered" + ASYNC, True),
+        ("CUDA error: unspecified launch failure" + ASYNC, True),
+        ("CUDA error: an illegal memory access was encountered" + ASYNC, True),
+        ("CUDA error: uncorrectable ECC error encountered", True),
+        ("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of", False),
+        ("CUDA error: out of memory" + ASYNC, False),
+        ("CUDA error: invalid device ordinal", False),
+        ("CUDA error: no kernel image is available for execution on the device", False),
+        ("CUDA error: invalid configuration argument", False),
+        ("it said CUDA error: device-side assert triggered", False),
+    ],
+)
+def test_what_torch_says_of_a_device_that_is_lost(said: str, lost: bool) -> None:  # noqa: FBT001
+    assert cuda.lost(RuntimeError(said)) is lost
+    assert not cuda.lost(ValueError(said))
+
+
+@pytest.mark.parametrize(
+    ("said", "lost"),
+    [("700: an illegal memory access was encountered", True), ("2: out of memory", False)],
+)
+def test_what_onnx_runtime_says_of_it(said: str, lost: bool) -> None:  # noqa: FBT001
+    state = pytest.importorskip("onnxruntime.capi.onnxruntime_pybind11_state")
+    text = (
+        "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Conv node."
+        f" Name:'c' Status Message: CUDA failure {said} ; GPU=0 ; hostname=h ; file=cuda_call.cc"
+    )
+    assert cuda.lost(state.Fail(text)) is lost
+
+
+def test_a_lost_device_is_seen_behind_what_came_of_it() -> None:
+    root = RuntimeError("CUDA error: unspecified launch failure")
+    try:
+        try:
+            raise root
+        except RuntimeError:
+            raise ValueError("no picture")  # noqa: B904 - as nodes of others do
+    except ValueError as exc:
+        found = NodeFailed("m", "process()", exc, 1.0)
+    assert cuda.lost(found)
+    root.__cause__ = found  # a ring has an end, too
+    assert cuda.lost(root)
+    assert not cuda.lost(NodeFailed("m", "process()", ValueError("no"), 1.0))
+
+
+def test_frames_do_not_go_by_a_device_that_is_lost() -> None:
+    def fails(image: object) -> object:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    text = "nodes: {s: {type: count}, f: {type: fails, on_error: pass}, o: {type: collect}}"
+    broken, sink = stubs.calling(fails), stubs.sink()
+    with pytest.raises(NodeFailed, match="device-side assert triggered"):
+        stubs.ran(text, Mode.LIVE, count=stubs.Count, fails=broken, collect=sink)
 
 
 def test_tensors_on_the_cpu_are_the_same_pictures(folder: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from composer import memory
@@ -30,19 +30,27 @@ class Slots:
     def __init__(self, most: int) -> None:
         self.most = most
         self.used = 0
+        self.empty = asyncio.Event()
+        self.empty.set()
 
     def take(self) -> None:
         """Raises Full."""
         if self.used >= self.most:
             raise Full
         self.used += 1
+        self.empty.clear()
 
     def give_back(self) -> None:
         self.used -= 1
+        if not self.used:
+            self.empty.set()
 
 
 class Capability:
-    """Starts sessions of one plan and keeps them by name until they are over."""
+    """Starts sessions of one plan and keeps them by name until they are over.
+
+    failed: told why one failed in its nodes.
+    """
 
     def __init__(
         self,
@@ -52,6 +60,7 @@ class Capability:
         http: Http,
         group: asyncio.TaskGroup,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
+        failed: Callable[[Exception], None] = lambda failure: None,
     ) -> None:
         self.name, self.plan, self.slots = name, plan, slots
         self.manifest: Mapping[str, Any] = {}
@@ -61,6 +70,7 @@ class Capability:
         """How many sessions ended, by reason."""
 
         self._http, self._group, self._timing = http, group, timing
+        self._failed = failed
         self._asked: dict[str, tuple[Channels, Any]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -97,6 +107,7 @@ class Capability:
         except NodeFailed as exc:
             log.warning("session %s cannot start: %s", name, exc)
             session.end(Reason.FAILED, str(exc))
+            self._failed(exc)
             raise
         finally:
             if not opened:
@@ -114,6 +125,8 @@ class Capability:
             log.exception("session %s broke", session.name)
             session.end(Reason.FAILED, "internal error")
         finally:
+            if session.run_of_plan.failure is not None:
+                self._failed(session.run_of_plan.failure)
             try:
                 await asyncio.to_thread(memory.give_back)
             finally:
@@ -139,11 +152,11 @@ class Capability:
                     raise
         self.plan = plan
 
-    async def end_all(self, reason: Reason, seconds: float) -> None:
+    async def end_all(self, reason: Reason, seconds: float, failure: str = "") -> None:
         """End every session, and wait until they are over. seconds: what they have for it."""
         present = list(self.sessions.values())
         for session in present:
-            session.end(reason, within=seconds)
+            session.end(reason, failure, within=seconds)
         for session in present:
             await session.over.wait()
 

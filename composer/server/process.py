@@ -50,7 +50,7 @@ class Jobs:
     """What the handlers work with. default: the pipeline of /process, "" for the only one.
 
     slots: the room of the worker, of which a job takes one while it runs. beat: seconds between two
-    progress events.
+    progress events. closing: set when no job may begin any more. failed: told why one failed.
     """
 
     pipelines: Mapping[str, Compiled]
@@ -58,6 +58,8 @@ class Jobs:
     limits: Limits = field(default_factory=Limits)
     default: str = ""
     beat: float = 2.0
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    failed: Callable[[BaseException], None] = lambda failure: None
 
 
 class _Refused(Exception):
@@ -70,6 +72,8 @@ def routes(jobs: Jobs, guard: Callable[[Handler], Handler]) -> list[web.RouteDef
     """The routes of a worker; guard: see routes.guarded()."""
 
     async def process(request: web.Request) -> web.StreamResponse:
+        if jobs.closing.is_set():
+            return refusal(503, "the worker takes no jobs any more", retry=True)
         try:
             return await _process(request, jobs)
         except Full:
@@ -93,7 +97,7 @@ async def _process(request: web.Request, jobs: Jobs) -> web.StreamResponse:
     jobs.slots.take()
     try:
         job = await asyncio.to_thread(Job, compiled, order, jobs.limits)
-        return await _worked(request, job, jobs.beat, streams=streams)
+        return await _worked(request, job, jobs, streams=streams)
     finally:
         jobs.slots.give_back()
 
@@ -214,20 +218,20 @@ def _number(asked: Mapping[str, Any], name: str) -> float:
 
 
 async def _worked(
-    request: web.Request, job: Job, beat: float, *, streams: bool
+    request: web.Request, job: Job, jobs: Jobs, *, streams: bool
 ) -> web.StreamResponse:
     """Whatever happens here, the work has ended when this returns."""
     work = asyncio.ensure_future(asyncio.to_thread(job.run))
     try:
         if streams:
-            return await _streamed(request, job, work, beat)
+            return await _streamed(request, job, work, jobs.beat)
         return _answer(await asyncio.shield(work))
     finally:
         if not work.done():
             job.abort()
             await asyncio.wait([work])
-        if not work.cancelled():
-            work.exception()  # told already, or nobody is there to be told
+        if not work.cancelled() and (failure := work.exception()) is not None:
+            jobs.failed(failure)  # the caller was told already, or is not there to be told
 
 
 def _answer(result: Result) -> web.Response:

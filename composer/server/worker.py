@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 from aiohttp import web
 
-from composer import executor, exits
+from composer import cuda, executor, exits
 from composer.compile import Compiled, plan_of, ready
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
@@ -104,6 +104,9 @@ class Worker:
         self.offers = tuple(offers)
         self.capabilities: dict[str, Capability] = {}
         self.ready, self.closing = asyncio.Event(), asyncio.Event()
+        self.lost = ""
+        """What a GPU said that is lost to this process."""
+
         self.slots = Slots(capacity)
         self.address = ""
         self._host, self._port = host, port
@@ -147,6 +150,13 @@ class Worker:
     def end(self) -> None:
         """Take no more sessions. Whoever let it run brings it to its end then."""
         self.closing.set()
+
+    def _failed(self, failure: BaseException) -> None:
+        """A session or a job failed; with a lost GPU all others will."""
+        if not self.lost and cuda.lost(failure):
+            self.lost = str(failure).splitlines()[0]
+            log.critical("a GPU is lost, and only another process can use it: %s", self.lost)
+            self.end()
 
     async def _listen(self, runner: web.AppRunner) -> None:
         site = web.TCPSite(runner, self._host, self._port)
@@ -206,15 +216,19 @@ class Worker:
             each.renew()
 
     async def _close(self, until: float) -> None:
-        """Sessions come to their end by then, or are left behind."""
+        """Sessions and jobs come to their end by then, or are left behind."""
         left = max(0.0, until - asyncio.get_running_loop().time())
+        reason = Reason.FAILED if self.lost else Reason.SHUTDOWN
         here = self.capabilities.values()
         try:
             async with asyncio.timeout(left):
-                await asyncio.gather(*(each.end_all(Reason.SHUTDOWN, left) for each in here))
+                await asyncio.gather(*(each.end_all(reason, left, self.lost) for each in here))
+                await self.slots.empty.wait()
         except TimeoutError:
             names = ", ".join(name for each in here for name in each.sessions)
-            log.warning("left behind, since they did not end in time: %s", names)
+            log.warning(
+                "%d streams and jobs did not end in time: %s", self.slots.used, names or "jobs"
+            )
             for each in here:
                 each.abandon()
 
@@ -223,7 +237,9 @@ class Worker:
     def _application(self, http: Http, group: asyncio.TaskGroup) -> web.Application:
         app = web.Application(middlewares=[said_as_json], client_max_size=MOST_BODY)
         for offer in self.offers:
-            capability = Capability(offer.name, offer.plan, self.slots, http, group, self._timing)
+            capability = Capability(
+                offer.name, offer.plan, self.slots, http, group, self._timing, self._failed
+            )
             capability.manifest = offer.manifest
             streams = Streams(
                 capability,
@@ -270,7 +286,8 @@ class Worker:
             )
 
         async def health(request: web.Request) -> web.Response:
-            return answer(bodies.Health.model_validate({"status": streams.health}))
+            status = "ERROR" if self.lost else streams.health
+            return answer(bodies.Health.model_validate({"status": status}))
 
         if offer.path or len(self.offers) == 1:
             app.router.add_get(offer.path + "/capability", capability)
@@ -281,7 +298,13 @@ class Worker:
         """One-shot jobs: each pipeline by its name, the first one without."""
         compiled = {each.name: each.compiled for each in self.offers if each.compiled is not None}
         if compiled:
-            jobs = process.Jobs(compiled, self.slots, default=next(iter(compiled)))
+            jobs = process.Jobs(
+                compiled,
+                self.slots,
+                default=next(iter(compiled)),
+                closing=self.closing,
+                failed=self._failed,
+            )
             app.add_routes(process.routes(jobs, guarded(self._tokens, self._refused)))
 
     def _add_common(self, app: web.Application) -> None:
@@ -300,7 +323,8 @@ class Worker:
 
     async def _health(self, request: web.Request) -> web.Response:
         states = {streams.health for streams in self._streams.values()}
-        worst = next(each for each in ("LOADING", "OK", "IDLE") if each in states)
+        states |= {"ERROR"} if self.lost else set()
+        worst = next(each for each in ("ERROR", "LOADING", "OK", "IDLE") if each in states)
         return answer(bodies.Health.model_validate({"status": worst}))
 
     async def _version(self, request: web.Request) -> web.Response:
@@ -396,11 +420,10 @@ async def _serve(
     )
     loop = asyncio.get_running_loop()
 
-    def end() -> None:
-        worker.end()
-        loop.call_later(settings.drain_s, _leave, Exit.ENDED)
+    exits.at_signals(lambda: loop.call_soon_threadsafe(worker.end))
 
-    exits.at_signals(lambda: loop.call_soon_threadsafe(end))
+    def leave() -> NoReturn:
+        _leave(Exit.GPU_LOST if worker.lost else Exit.ENDED)
 
     async def listening(here: Worker) -> None:
         # What is there now stays: looking through it for garbage would only hold up streams.
@@ -408,6 +431,7 @@ async def _serve(
         for offer in offers:
             say(f"{offer.name} at {here.address}{offer.path}")
         await here.closing.wait()
+        loop.call_later(settings.drain_s, leave)
 
     try:
         await worker.run(listening)
@@ -418,7 +442,7 @@ async def _serve(
         log.exception("the worker made a mistake", exc_info=first)
         _leave(Exit.BUG)
     # Here, not behind the loop: that would wait for every thread that somebody has left it.
-    _leave(Exit.ENDED)
+    leave()
 
 
 def _leave(code: Exit) -> NoReturn:

@@ -1,11 +1,13 @@
 """The life of `byoc serve` as a container sees it: signals, exit codes, and the end of streams."""
 
 import asyncio
+import io
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,10 +15,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from composer.testing import bars
 from composer.testing.orchestrator import Orchestrator, Stream, event_of
 from composer.trickle.http import Http, open_http
-from tests.server.streams import numbers, pieces, ran
+from tests import stubs
+from tests.server.streams import Stage, numbers, pieces, ran, serving
 
 BYOC = str(Path(sys.executable).with_name("byoc"))
 
@@ -67,14 +72,26 @@ class Hold(Node):
         wait("setup")
 
     def process(self, image: YUV) -> YUV:
-        wait("process")
+        if Path("lost").exists():
+            raise RuntimeError("CUDA error: device-side assert triggered\\nand so on")
         return image
 
     def flush(self) -> Iterable[YUV]:
         if "WHERE" == "flush":
-            Path("go").read_text()  # a pipe: its end is the test's word
+            Path("go").open().close()  # a pipe that the test opens at its other end
         return ()
 '''
+
+
+def encoded() -> bytes:
+    """A picture as the body of a job."""
+    buffer = io.BytesIO()
+    Image.fromarray(bars(64, 32)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+PICTURE = encoded()
+JOB = "nodes: {source: {type: decode}, call: {type: call}, out: {type: encode}}"
 
 
 def write(folder: Path, where: str) -> None:
@@ -236,8 +253,8 @@ def test_sigterm_in_the_middle_of_four_streams_ends_them_in_order(tmp_path: Path
             body = {"gateway_request_id": "late", "control_url": address, "events_url": address}
             async with http.post(f"{address}/stream/start", json=body) as answer:
                 assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
-            await asyncio.to_thread((tmp_path / "go").write_text, "")
-            code, said = await asyncio.to_thread(ended, process)
+            with await asyncio.to_thread((tmp_path / "go").open, "w"):
+                code, said = await asyncio.to_thread(ended, process)
             assert (code, "did not end" in said) == (0, False), said
             assert time.monotonic() - began < 20
             for each in streams:
@@ -284,6 +301,68 @@ def test_streams_that_do_not_end_are_left_behind_in_time_with_what_they_have(
                 assert whole(each)
 
     ran(test, 40)
+
+
+def test_a_lost_gpu_ends_all_streams_and_the_process_with_4(tmp_path: Path) -> None:
+    """Though frames may go by a node that fails, and though the others' nodes did not fail."""
+    write(tmp_path, "")
+
+    async def test() -> None:
+        async with streaming(tmp_path, 2) as (process, _, orchestrator, streams, _):
+            (tmp_path / "lost").touch()
+            code, said = await asyncio.to_thread(ended, process)
+            assert code == 4, said
+            assert said.count("a GPU is lost") == 1
+            assert orchestrator.removed == ["cap"]
+            for each in streams:
+                await each.until(partial(stopped, each))
+                told = event_of(each.events[-2])
+                assert told["reason"] == "failed"
+                assert "CUDA error: device-side assert triggered" in told["error"]
+
+    ran(test, 40)
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_a_gpu_that_a_job_has_lost_is_lost_to_all(accept: str) -> None:
+    def fails(image: object) -> object:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    async def test() -> None:
+        async with serving(JOB, {"call": stubs.calling(fails)}) as stage:
+            address = f"{stage.worker.address}/process"
+            async with stage.http.post(address, data=PICTURE, headers={"Accept": accept}) as answer:
+                assert answer.status == 500
+            assert "unspecified launch failure" in stage.worker.lost
+            assert await stage.get("/health") == (200, {"status": "ERROR"})
+            async with stage.http.post(address, data=PICTURE) as answer:
+                assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+
+    ran(test)
+
+
+def test_a_job_that_runs_at_the_end_is_done_before_it() -> None:
+    reached, allowed = threading.Event(), threading.Event()
+
+    def waits(image: object) -> object:
+        reached.set()
+        stubs.reach(allowed)
+        return image
+
+    async def post(stage: Stage) -> int:
+        async with stage.http.post(f"{stage.worker.address}/process", data=PICTURE) as answer:
+            return answer.status
+
+    async def test() -> None:
+        async with asyncio.TaskGroup() as group:
+            async with serving(JOB, {"call": stubs.calling(waits)}) as stage:
+                job = group.create_task(post(stage))
+                await asyncio.to_thread(stubs.reach, reached)
+                # Longer than the server waits for requests that are not jobs.
+                asyncio.get_running_loop().call_later(2.5, allowed.set)
+            assert await job == 200
+
+    ran(test)
 
 
 def test_a_worker_serves_before_its_orchestrator_is_there(tmp_path: Path) -> None:
