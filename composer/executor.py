@@ -367,6 +367,19 @@ class Run:
         nodes = {name: sum_of(counts) for name, counts in self._counts.items()}
         return Report(nodes, self._edges, ended - self._began, self._media_micros / 1_000_000)
 
+    def work(self) -> dict[str, int]:
+        """How many frames each node has taken in front of which some wait."""
+        found: dict[str, int] = {}
+        for link in self.plan.links:
+            edge = self._edges.get(str(link))
+            if edge is not None and edge.offered > edge.taken + edge.dropped.total():
+                found[link.end] = found.get(link.end, 0) + edge.taken
+        return found
+
+    def given(self, node: str) -> int:
+        """How many frames a node has given."""
+        return sum(count.given for count in self._counts.get(node, ()))
+
     @property
     def failure(self) -> Exception | None:
         """What ended it before its time."""

@@ -60,6 +60,11 @@ class Ingress:
         self._ended = False
 
     @property
+    def waiting(self) -> int:
+        """How many units wait for whoever iterates."""
+        return len(self._waiting)
+
+    @property
     def has_audio(self) -> bool | None:
         """Whether the stream says that it has sound; None while it has said nothing."""
         tracks = self._demuxer.tracks

@@ -24,6 +24,7 @@ from composer.egress import Cut, Egress
 from composer.errors import ChannelEnded, ChannelLost, ComposerError, ParamRejected, SegmentLost
 from composer.events import Events
 from composer.executor import Media, Run
+from composer.freshness import Freshness
 from composer.ingress import Ingress
 from composer.params import Patch
 from composer.plan import Plan
@@ -77,7 +78,11 @@ class Channels:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds. Together, drain and flush stay below the 10 s that a gateway waits for a stop."""
+    """Seconds. Together, drain and flush stay below the 10 s that a gateway waits for a stop.
+
+    stall: after which a session that gives nothing ends itself. stuck: after which one that does
+    not move is held against the process; stall, drain and flush have had their time by then.
+    """
 
     status: float = 5.0
     data: float = 1 / 3
@@ -85,6 +90,7 @@ class Timing:
     lease: float = 60.0
     quiet: float = 2.0
     stall: float = 20.0
+    stuck: float = 60.0
     lost: float = 30.0
     linger: float = 0.1
     drain: float = 4.0
@@ -142,7 +148,8 @@ class Session:
 
         self._http, self._timing, self._now = http, timing, now
         self._loop = asyncio.get_running_loop()
-        self._began = now()
+        self._began, self._opened = now(), 0.0
+        self._freshness = Freshness()
         self._seen = _Seen(control=self._began)
         self._ending, self._run_over = asyncio.Event(), asyncio.Event()
         self._telling, self._saying = asyncio.Event(), asyncio.Event()
@@ -174,6 +181,7 @@ class Session:
         except asyncio.CancelledError:  # the thread goes on, and would start what nobody ends
             self._give_up()
             raise
+        self._opened = self._now()
 
     def _give_up(self) -> None:
         if self.ingress is not None:
@@ -290,10 +298,14 @@ class Session:
             await _within(self._run_over.wait(), self._timing.give_up)
         self.egress.end()
 
-    def _makes_pictures(self) -> bool:
-        """Whether a source does not end with the input."""
-        sources = [step for step in self.plan.steps.values() if not step.inputs]
-        return any(step.type != "decode" or getattr(step.settings, "path", "") for step in sources)
+    def _makes_pictures(self) -> list[str]:
+        """The sources that do not end with the input."""
+        sources = {name: step for name, step in self.plan.steps.items() if not step.inputs}
+        return [
+            name
+            for name, step in sources.items()
+            if step.type != "decode" or bool(getattr(step.settings, "path", ""))
+        ]
 
     # what comes in
 
@@ -418,7 +430,8 @@ class Session:
         """
         while self.reason is None:
             if self._stands():
-                failure = f"nothing came out for {self._timing.stall:g} s, though input came in"
+                though = ", though input came in" if self.channels.subscribe else ""
+                failure = f"nothing came out for {self._timing.stall:g} s{though}"
                 self.events.put("error", error=failure)
                 self.end(Reason.FAILED, failure)
                 return
@@ -432,18 +445,54 @@ class Session:
             await _within(self._ending.wait(), min(left, self._timing.stall / 4))
 
     def _stands(self) -> bool:
-        """Whether pictures come in and nothing goes out: a node hangs. A gateway waits for 30 s."""
-        if self.ingress is None or not (self.channels.publish and self.channels.subscribe):
+        """Whether pictures come in, or should be made, and nothing goes out: a node hangs. A
+        gateway waits for 30 s.
+        """
+        if not self.channels.publish:
             return False
         now, stall = self._now(), self._timing.stall
-        fed = self.ingress.counts.units["video"] > 0 and now - self.ingress.last_at < stall / 2
-        return fed and now - max(self.egress.last_at, self._fed_since()) > stall
+        if self.ingress is None or not self.channels.subscribe:
+            fed, since = bool(self._makes_pictures()), self._opened
+        else:
+            fed = self.ingress.counts.units["video"] > 0 and now - self.ingress.last_at < stall / 2
+            since = self._fed_since()
+        return fed and now - max(self.egress.last_at, since) > stall
 
     def _fed_since(self) -> float:
         """When the first bytes of the input came."""
         if not self._seen.input and self.ingress is not None and self.ingress.last_at:
             self._seen.input = self._now()
         return self._seen.input or self._now()
+
+    def why_stuck(self) -> str:
+        """What of it has had work for too long and has not moved, "" for nothing.
+
+        Each call is a look: a part is stuck when it was seen not to move for Timing.stuck seconds.
+        """
+        now = self._now()
+        self._freshness.look(self._work(), now)
+        part, seconds = self._freshness.oldest(now)
+        return f"{part} for {seconds:.0f} s" if seconds > self._timing.stuck else ""
+
+    def _work(self) -> dict[str, object]:
+        """What should go on now, and how far it has come."""
+        if self.reason is not None:
+            return {"it has been ending": 0}
+        if not self._opened:
+            return {"its nodes have been set up": 0}
+        run = self.run_of_plan
+        found: dict[str, object] = {
+            f"node {name!r} has taken none of the frames that wait": taken
+            for name, taken in run.work().items()
+        }
+        if self.ingress is not None and self.ingress.waiting:
+            found["nothing has been decoded of the input that waits"] = self.ingress.given_at
+        if self.channels.publish:  # else nobody says how often a source should give something
+            found |= {
+                f"node {name!r} has given no frame": run.given(name)
+                for name in self._makes_pictures()
+            }
+        return found
 
     # what happened
 

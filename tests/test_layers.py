@@ -19,6 +19,8 @@ LAYERS = (
         "lazy",
         "datalines",
         "events",
+        "freshness",
+        "health",
         "logs",
         "memory",
     ),

@@ -102,6 +102,13 @@ class Health(BaseModel):
     status: Literal["LOADING", "IDLE", "OK", "ERROR"]
 
 
+class Probe(BaseModel):
+    """GET /ready and GET /live."""
+
+    ok: bool
+    why: str = Field("", description='what is wrong; "" where it is ok')
+
+
 class Version(BaseModel):
     """GET /version."""
 

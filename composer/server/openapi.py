@@ -25,15 +25,23 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     bodies.Stopped,
     bodies.Refusal,
     bodies.Health,
+    bodies.Probe,
+    bodies.Reloaded,
     bodies.Version,
     bodies.AppVersion,
 )
 
 
 def document(
-    offers: Iterable[tuple[str, str, Mapping[str, Any]]], version: str, *, token: bool
+    offers: Iterable[tuple[str, str, Mapping[str, Any]]],
+    version: str,
+    *,
+    token: bool,
+    reloads: bool = False,
 ) -> dict[str, Any]:
-    """offers: (capability, path, JSON Schema of its params). token: whether one is asked for."""
+    """offers: (capability, path, JSON Schema of its params). token: whether one is asked for.
+    reloads: whether a changed file may be put in place.
+    """
     _, schemas = models_json_schema(
         [(model, "validation") for model in _MODELS], ref_template=_SCHEMAS + "{model}"
     )
@@ -42,6 +50,8 @@ def document(
     for name, path, params in offers:
         components["schemas"][f"Params-{name}"] = dict(params)
         paths |= _streams(name, path, _ref(f"Params-{name}"))
+        if reloads:
+            paths |= _reload(name, path)
     paths |= _jobs() | _process()
     made: dict[str, Any] = {
         "openapi": "3.1.0",
@@ -94,6 +104,15 @@ def _streams(name: str, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _reload(name: str, path: str) -> dict[str, Any]:
+    call = _call(
+        f"Put the file of {name} as it is now in the place of what runs",
+        None,
+        {200: "Reloaded", 422: "Refusal"},
+    )
+    return {f"{path}/reload": {"post": call}}
+
+
 def _jobs() -> dict[str, Any]:
     """One-shot jobs: what goes in and comes out is a file of one of many kinds."""
     answers = {400: "Refusal", 404: "Refusal", 415: "Refusal", 422: "Refusal"}
@@ -125,6 +144,8 @@ def _jobs() -> dict[str, Any]:
 
 def _process() -> dict[str, Any]:
     return {
+        "/ready": {"get": _probe("Whether streams may start")},
+        "/live": {"get": _probe("Whether the work of every stream is fresh")},
         "/app-version": {"get": _open("Which version this is", "AppVersion")},
         "/hardware/info": {"get": _open("The GPUs of this machine", "")},
         "/hardware/stats": {"get": _open("How busy they are", "")},
@@ -155,6 +176,12 @@ def _call(
 def _open(said: str, model: str) -> dict[str, Any]:
     """A call that needs no token."""
     return {"summary": said, "security": [], "responses": {"200": _answer(200, model)}}
+
+
+def _probe(said: str) -> dict[str, Any]:
+    call = _open(said, "Probe")
+    call["responses"]["503"] = {**_answer(200, "Probe"), "description": "no; `why` says it"}
+    return call
 
 
 def _text(said: str) -> dict[str, Any]:

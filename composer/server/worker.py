@@ -311,6 +311,8 @@ class Worker:
         """What a process has once, however many pipelines it serves."""
         several = len(self.offers) > 1
         get = app.router.add_get
+        get("/ready", self._ready)
+        get("/live", self._live)
         get("/app-version", self._app_version)
         get("/hardware/info", self._hardware_info)
         get("/hardware/stats", self._hardware_stats)
@@ -335,6 +337,25 @@ class Worker:
         manifests = [each.manifest for each in self.capabilities.values()]
         return web.json_response({"capabilities": manifests})
 
+    async def _ready(self, request: web.Request) -> web.Response:
+        """Whether streams may start."""
+        why = ""
+        if self.lost:
+            why = f"a GPU is lost: {self.lost}"
+        elif self.closing.is_set():
+            why = "the worker comes to its end"
+        elif not self.ready.is_set():
+            why = "the worker loads"
+        return _probed(why)
+
+    async def _live(self, request: web.Request) -> web.Response:
+        """Whether the work is fresh. Whoever asks may end the process, and with it all streams, so
+        a session comes to its own end first where it can.
+        """
+        sessions = [each for here in self.capabilities.values() for each in here.sessions.values()]
+        stuck = (f"session {each.name}: {why}" for each in sessions if (why := each.why_stuck()))
+        return _probed("; ".join(stuck))
+
     async def _app_version(self, request: web.Request) -> web.Response:
         return answer(bodies.AppVersion(version=VERSION))
 
@@ -352,11 +373,17 @@ class Worker:
             (each.name, each.path, self.capabilities[each.name].manifest["params"])
             for each in self.offers
         ]
-        return web.json_response(openapi.document(offers, VERSION, token=bool(self._tokens)))
+        return web.json_response(
+            openapi.document(offers, VERSION, token=bool(self._tokens), reloads=self._reloads)
+        )
 
     async def _metrics(self, request: web.Request) -> web.Response:
         text = metrics.text(self.capabilities.values(), self.slots.most)
         return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+def _probed(why: str) -> web.Response:
+    return answer(bodies.Probe(ok=not why, why=why), 503 if why else 200)
 
 
 def offers(files: Sequence[tuple[Path, Compiled]], settings: Settings) -> list[Offer]:

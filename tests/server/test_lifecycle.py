@@ -250,6 +250,10 @@ def test_sigterm_in_the_middle_of_four_streams_ends_them_in_order(tmp_path: Path
             process.send_signal(signal.SIGTERM)
             await orchestrator.until(lambda: "cap" in orchestrator.removed)
             assert not [each for each in streams if "stream_stopped" in each.kinds()]
+            async with http.get(f"{address}/ready") as answer:
+                assert (answer.status, (await answer.json())["ok"]) == (503, False)
+            async with http.get(f"{address}/live") as answer:
+                assert answer.status == 200
             body = {"gateway_request_id": "late", "control_url": address, "events_url": address}
             async with http.post(f"{address}/stream/start", json=body) as answer:
                 assert (answer.status, answer.headers["Retry-After"]) == (503, "5")

@@ -354,6 +354,7 @@ def test_an_operator_reloads_by_http_behind_the_token(tmp_path: Path) -> None:
 
     async def test() -> None:
         async with serving(file=file, reloads=True, tokens=("secret",)) as stage:
+            assert "/reload" in (await stage.get("/openapi.json"))[1]["paths"]
             assert (await stage.post("/reload"))[0] == 401
             assert (await stage.post("/reload", headers=token))[1]["outcome"] == "unchanged"
             file.write_text(HEAD + TINT.replace("0.0", "0.25") + OUT)

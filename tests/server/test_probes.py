@@ -1,0 +1,196 @@
+"""/ready and /live: whether streams may start, and whether the work of those that run is fresh."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated
+
+import pytest
+
+from composer import YUV, Context, Layouts, Node, Picture, Record
+from composer.server.manifest import manifest
+from composer.server.worker import Offer, Worker
+from composer.trickle.http import open_http
+from tests import stubs
+from tests.server.streams import QUICK, Stage, live_plan, numbers, pieces, ran, serving
+
+SOON = replace(QUICK, stuck=0.2)
+
+LOOKED_AT = (
+    "nodes: {source: {type: decode}, look: {type: look, queue: 2, on_full: wait},"
+    " out: {type: record}}"
+)
+
+
+async def until_stuck(stage: Stage) -> str:
+    """What the worker says of what stands, as soon as it says so; the first probe is the first
+    look.
+    """
+    while (answer := await stage.get("/live"))[0] == 200:
+        assert answer[1] == {"ok": True, "why": ""}
+    assert (answer[0], answer[1]["ok"]) == (503, False)
+    return str(answer[1]["why"])
+
+
+class Waits:
+    """Two events, and a wait between them that the test ends."""
+
+    def __init__(self) -> None:
+        self.reached, self.allowed = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        self.reached.set()
+        stubs.reach(self.allowed)
+
+
+@pytest.fixture
+def waits() -> Waits:
+    return Waits()
+
+
+def looking(waits: Waits) -> type[Node]:
+    class Look(Node):
+        """Looks at pictures, if it is allowed to."""
+
+        def process(self, image: YUV) -> Record:
+            waits()
+            return {}
+
+    return Look
+
+
+def test_ready_is_between_loading_and_the_end(waits: Waits) -> None:
+    class Slow(Node):
+        """Takes its time."""
+
+        shared = True
+
+        def setup(self, ctx: Context) -> None:
+            waits()
+
+        def process(self, image: YUV) -> YUV:
+            return image
+
+    async def test() -> None:
+        plan = live_plan(
+            "nodes: {s: {type: decode}, n: {type: slow}, o: {type: encode}}", slow=Slow
+        )
+        worker = Worker([Offer("cap", plan, manifest("cap", plan))], port=0, timing=QUICK)
+        served, ending = asyncio.Event(), asyncio.Event()
+
+        async def listening(here: Worker) -> None:
+            served.set()
+            await ending.wait()
+
+        async def ask(path: str) -> tuple[int, str]:
+            async with http.get(worker.address + path) as answer:
+                return answer.status, (await answer.json())["why"]
+
+        async with open_http() as http, asyncio.TaskGroup() as group:
+            group.create_task(worker.run(listening))
+            await asyncio.to_thread(stubs.reach, waits.reached)
+            assert await ask("/ready") == (503, "the worker loads")
+            assert await ask("/live") == (200, "")
+            waits.allowed.set()
+            await served.wait()
+            assert await ask("/ready") == (200, "")
+            worker.end()
+            assert await ask("/ready") == (503, "the worker comes to its end")
+            assert await ask("/live") == (200, "")
+            ending.set()
+
+    ran(test)
+
+
+def test_a_node_that_hangs_is_named(waits: Waits) -> None:
+    """Where nothing is published nobody else would notice."""
+
+    async def test() -> None:
+        async with serving(LOOKED_AT, {"look": looking(waits)}, timing=SOON) as stage:
+            stream = await stage.start(egress=False, data=True)
+            await stream.publish(pieces(20), speed=0)
+            await asyncio.to_thread(stubs.reach, waits.reached)
+            said = await until_stuck(stage)
+            assert said.startswith(
+                f"session {stream.name}: node 'look' has taken none of the frames that wait for "
+            )
+            waits.allowed.set()
+            await stream.until(lambda: len(stream.lines) == 20)
+            assert await stage.get("/live") == (200, {"ok": True, "why": ""})
+
+    ran(test)
+
+
+def test_a_start_that_hangs_is_stuck(waits: Waits) -> None:
+    class Count(stubs.Count):
+        """Begins late."""
+
+        def setup(self, ctx: Context) -> None:
+            waits()
+
+    text = "nodes: {s: {type: count}, o: {type: encode}}"
+
+    async def test() -> None:
+        async with serving(text, {"count": Count}, timing=SOON) as stage:
+            async with asyncio.TaskGroup() as group:
+                starting = group.create_task(stage.start(ingress=False))
+                await asyncio.to_thread(stubs.reach, waits.reached)
+                assert "its nodes have been set up for " in await until_stuck(stage)
+                waits.allowed.set()
+            assert starting.result().status == 200
+
+    ran(test)
+
+
+def test_an_end_that_hangs_is_stuck(waits: Waits) -> None:
+    """Its own watchdog has ended it, and that did not help."""
+    slow = replace(SOON, drain=10.0)
+
+    async def test() -> None:
+        async with serving(LOOKED_AT, {"look": looking(waits)}, timing=slow) as stage:
+            stream = await stage.start(egress=False, data=True)
+            await stream.publish(pieces(10), speed=0)
+            await asyncio.to_thread(stubs.reach, waits.reached)
+            await stream.delete("-control")
+            while "it has been ending for " not in await until_stuck(stage):
+                pass
+            waits.allowed.set()
+
+    ran(test)
+
+
+def test_a_source_that_gives_nothing_is_stuck_and_ends_itself_before(waits: Waits) -> None:
+    class Source(stubs.Count):
+        """Gives a picture, and no more."""
+
+        def process(self) -> Iterator[Annotated[Picture, Layouts("yuv420p")]]:
+            yield from super().process()
+            waits()
+
+    text = "nodes: {s: {type: source, count: 1}, o: {type: encode}}"
+    seconds = replace(QUICK, stall=0.4, stuck=0.2)
+
+    async def test() -> None:
+        async with serving(text, {"source": Source}, timing=seconds) as stage:
+            stream = await stage.start(ingress=False)
+            assert "node 's' has given no frame for " in await until_stuck(stage)
+            (session,) = stage.sessions.values()
+            await stream.until(lambda: "error" in stream.kinds())
+            assert session.failure == "nothing came out for 0.4 s"
+            waits.allowed.set()
+
+    ran(test)
+
+
+def test_a_stream_that_waits_for_its_input_is_fresh() -> None:
+    async def test() -> None:
+        async with serving(timing=SOON) as stage:
+            stream = await stage.start()
+            await stream.publish(pieces(10), speed=4)
+            await stream.until(lambda: len(numbers(stream.output)) >= 9)
+            assert (await stage.get("/live"))[0] == 200
+            await asyncio.sleep(2 * SOON.stuck)  # nothing comes, and nothing waits
+            assert (await stage.get("/live"))[0] == 200
+
+    ran(test)
