@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import io
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -48,7 +49,8 @@ START_SECONDS: Final = 120.0
 class Orchestrator:
     """Takes registrations, and starts streams at the workers that registered."""
 
-    def __init__(self, *, secret: str = "secret") -> None:
+    def __init__(self, *, secret: str = "secret", kept: int = sys.maxsize) -> None:
+        """kept: how many segments, events and lines of a stream are remembered."""
         self.capabilities: dict[str, dict[str, Any]] = {}
         """What is registered: name -> the body of the registration."""
         self.registrations: list[dict[str, Any]] = []
@@ -59,25 +61,38 @@ class Orchestrator:
         self.channels = TrickleServer(base_path="/ai/trickle/", autocreate=False)
         self.streams: dict[str, Stream] = {}
 
+        self.kept = kept
         self._secret = secret
         self._changed = asyncio.Event()
         self._http: Http | None = None
 
     @asynccontextmanager
-    async def serving(self, port: int = 0) -> "AsyncIterator[Orchestrator]":
-        """Listen while the block runs."""
+    async def serving(
+        self,
+        port: int = 0,
+        *,
+        host: str = "127.0.0.1",
+        trickle_port: int = 0,
+        name: str = "",
+        routes: Iterable[web.RouteDef] = (),
+    ) -> "AsyncIterator[Orchestrator]":
+        """Listen while the block runs. name: host in the addresses it gives, where `host` is
+        none that others reach. routes: what else is answered on the port.
+        """
         app = web.Application()
+        app.router.add_routes(routes)
         app.router.add_route("*", "/capability/register", self._register)
         app.router.add_post("/capability/unregister", self._unregister)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         channels = self.channels
         try:
-            site = web.TCPSite(runner, "127.0.0.1", port)
+            site = web.TCPSite(runner, host, port)
             await site.start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            async with open_http() as http, channels.serving() as self.trickle:
+            self.url = f"http://{name or host}:{runner.addresses[0][1]}"
+            async with open_http() as http, channels.serving(host, trickle_port) as trickle:
                 self._http = http
+                self.trickle = trickle.replace(f"//{host}:", f"//{name or host}:")
                 try:
                     yield self
                 finally:
@@ -169,6 +184,7 @@ class Orchestrator:
             return web.Response(status=400, text="Error registering capability: bad JSON\n")
         self.capabilities[body["name"]] = body
         self.registrations.append(body)
+        del self.registrations[: -self.kept]
         self._changed.set()
         return web.Response(body=b"ok", content_type="application/json")
 
@@ -181,6 +197,7 @@ class Orchestrator:
     def _drop(self, name: str) -> None:
         if self.capabilities.pop(name, None) is not None:
             self.removed.append(name)
+            del self.removed[: -self.kept]
         self._changed.set()
 
 
@@ -199,12 +216,13 @@ class Stream:
         self.events: list[dict[str, Any]] = []
         self.lines: list[Any] = []
         """What came in the data channel, line by line."""
+        self.suffixes: list[str] = []
+        """The channels it has, by their ending; "" for the input."""
         self.closed: set[str] = set()
         """Channels that have ended, by their ending ("-out")."""
 
         self._orchestrator, self._http, self._url = orchestrator, http, url
         self._headers = {"X-Stream-Id": name, **_bearer(token)}
-        self._suffixes: list[str] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._keeping: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -220,25 +238,31 @@ class Stream:
         """Make the channels, and tell the worker."""
         for suffix in wanted.values():
             self._orchestrator.channels.directory.create(self.name + suffix, MIME[suffix])
-        self._suffixes = list(wanted.values())
+        self.suffixes = list(wanted.values())
         body = {
             "gateway_request_id": self.name,
             **{key: self.channel(suffix) for key, suffix in wanted.items()},
             **more,
         }
-        self.status, self.answer = await self._call("start", json.dumps(body).encode(), json_=True)
+        try:
+            self.status, self.answer = await self._call(
+                "start", json.dumps(body).encode(), json_=True
+            )
+        except aiohttp.ClientError:
+            await self.close()
+            raise
         if self.status >= 400:
             await self.close()
             return
         readers = {"-out": self._watch_output, "-events": self._watch_events}
         readers["-data"] = self._watch_data
-        for suffix in self._suffixes:
+        for suffix in self.suffixes:
             if suffix in readers:
                 self._spawn(self._watch(suffix, readers[suffix]))
         self._control = Publisher(
             self._http, self.channel("-control"), content_type="video/MP2T", lasting=True
         )
-        if "" in self._suffixes:
+        if "" in self.suffixes:
             self._input = Publisher(self._http, self.channel(""), content_type="video/MP2T")
         self._keeping = asyncio.ensure_future(self._keep_alive())
 
@@ -290,7 +314,7 @@ class Stream:
         """Close all channels, as when the balance is negative: nobody tells the worker."""
         if self._keeping is not None:
             self._keeping.cancel()
-        for suffix in self._suffixes:
+        for suffix in self.suffixes:
             await self.delete(suffix)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
@@ -325,6 +349,7 @@ class Stream:
         async for item in Subscriber(self._http, self.channel("-out"), start=0):
             if isinstance(item, Opened):
                 self.output.append(b"")
+                del self.output[: -self._orchestrator.kept]
             elif isinstance(item, Ended):
                 if not self.output[-1]:
                     self.output.pop()
@@ -335,12 +360,14 @@ class Stream:
     async def _watch_events(self) -> None:
         async for body in Subscriber(self._http, self.channel("-events"), start=0).messages():
             self.events.append(json.loads(body))
+            del self.events[: -self._orchestrator.kept]
             self._changed.set()
 
     async def _watch_data(self) -> None:
         async for body in Subscriber(self._http, self.channel("-data"), start=0).messages():
             assert body.endswith(b"\n"), "a line of data has no end"
             self.lines += [json.loads(line) for line in body.splitlines() if line]
+            del self.lines[: -self._orchestrator.kept]
             self._changed.set()
 
     async def _keep_alive(self) -> None:
