@@ -13,7 +13,7 @@ from typing import Final
 
 from tests.clips import ROOT
 
-LASTING: Final = ("byoc serve", "byoc trickle", "byoc dev")
+LASTING: Final = ("byoc serve", "byoc trickle", "byoc dev", "python -m composer.testing.gateway")
 """Commands that go on until they are told to end."""
 
 START_SECONDS: Final = 40
@@ -104,10 +104,11 @@ def follow(lines: list[str], folder: Path, skipped: dict[str, str]) -> list[str]
     """Run the commands of one page one after another, as a reader would, in one folder.
 
     A lasting command goes on until the next one of its kind, or the end of the page. Ports that
-    pages name (8000, 3389) are replaced by free ones. skipped: beginnings of commands that cannot
-    run here, with the reason. Returns the commands that ran.
+    pages name (8000, 3389, 9935) are replaced by free ones. skipped: beginnings of commands that
+    cannot run here, with the reason. Returns the commands that ran.
     """
-    ports = {"8000": free_port(), "3389": free_port()}
+    ports = {each: free_port() for each in ("8000", "3389", "9935")}
+    own = dict(zip(LASTING, (ports["8000"], ports["3389"], 0, ports["9935"]), strict=True))
     ran = []
     ends: dict[str, ExitStack] = {}
     with ExitStack() as stack:
@@ -115,15 +116,18 @@ def follow(lines: list[str], folder: Path, skipped: dict[str, str]) -> list[str]
             if any(line.startswith(each) for each in skipped):
                 continue
             ran.append(line)
-            here = re.sub(r":(8000|3389)\b", lambda found: f":{ports[found[1]]}", line)
+            here = re.sub(
+                r"(?<=:)(8000|3389|9935)\b|(?<=--trickle-port )3389\b",
+                lambda found: str(ports[found[0]]),
+                line,
+            )
             verb = next((each for each in LASTING if line.startswith(each)), "")
             if not verb or "--help" in line:
                 run(here, folder)
                 continue
-            own = {"byoc serve": ports["8000"], "byoc trickle": ports["3389"]}.get(verb, 0)
             here = re.sub(r" --port \d+", "", here)
             if verb in ends:
                 ends[verb].close()
             ends[verb] = stack.enter_context(ExitStack())
-            ends[verb].enter_context(going(f"{here} --port {own}", folder))
+            ends[verb].enter_context(going(f"{here} --port {own[verb]}", folder))
     return ran

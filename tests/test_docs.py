@@ -29,6 +29,8 @@ ELSEWHERE = {
     "pip install ": "from the network; here it is installed",
     "docker ": "there may be no Docker",
     "byoc image pipelines": "builds for a minute; tests/image/test_images.py does",
+    "ffmpeg ": "needs a gateway of go-livepeer",
+    "ffplay ": "needs a gateway of go-livepeer",
     "curl -fsS http://127.0.0.1:8000/stream/params": "needs a stream; test_scaffold.py has one",
 }
 """Commands of the pages that cannot run here, by their beginnings."""
@@ -99,6 +101,7 @@ def a_folder(folder: Path, page: str, clip: Path) -> None:
     """Where a reader of the page is: beside the pipelines, with a clip and what the page shows."""
     shutil.copy(clip, folder / "clip.mp4")
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
+    shutil.copytree(ROOT / "deploy", folder / "deploy")
     for name, text in named(page).items():
         (folder / name).write_text(text, encoding="utf-8")
 
