@@ -90,7 +90,6 @@ lock: $(STAMP)   ## lock anew what images are made of
 	$(BIN)/python scripts/lock.py
 
 release: $(STAMP) ## make the wheel and the sdist in dist/
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'build>=1.2'
 	rm -rf dist
 	$(BIN)/python -m build
 

@@ -528,15 +528,15 @@ def _registry() -> Registry:
 
 
 def _show(
-    exc: PipelineInvalid, lines: Mapping[str, Sequence[str]], code: int = PROBLEMS
+    exc: PipelineInvalid, lines: Mapping[str, Sequence[str]], ending: int = PROBLEMS
 ) -> NoReturn:
     print(report.text(exc.problems, lines), file=sys.stderr)
-    raise typer.Exit(code) from exc
+    raise typer.Exit(ending) from exc
 
 
-def _failed(exc: Exception, code: int = PROBLEMS) -> NoReturn:
+def _failed(exc: Exception, ending: int = PROBLEMS) -> NoReturn:
     print(f"byoc: {exc}", file=sys.stderr)
-    raise typer.Exit(code) from exc
+    raise typer.Exit(ending) from exc
 
 
 def _cannot(why: str) -> NoReturn:

@@ -14,7 +14,7 @@ from tests.clips import ROOT
 DEPLOY = ROOT / "deploy"
 PAGE = ROOT / "docs" / "network.md"
 
-FILES = ("compose.yaml", "compose.gpu.yaml", "mediamtx.yml")
+FILES = ("compose.yaml", "compose.gpu.yaml", "compose.weights.yaml", "mediamtx.yml")
 
 COMPOSE = {"COMPOSE_PROFILES"}
 """What Compose itself reads."""
@@ -132,7 +132,8 @@ def test_the_worker_has_no_more_rights_than_it_needs(services: dict[str, Any]) -
     assert worker["cap_drop"] == ["ALL"]
     assert worker["security_opt"] == ["no-new-privileges:true"]
     assert all(each.startswith("127.0.0.1:") for each in worker["ports"])
-    assert all(each.endswith(":ro") for each in worker["volumes"])
+    mounted = loaded("compose.weights.yaml")["services"]["worker"]["volumes"]
+    assert all(each.endswith(":ro") for each in (*worker.get("volumes", ()), *mounted))
     assert worker["networks"] == ["inner"]
     reaching = [name for name, each in services.items() if "inner" in each["networks"]]
     assert reaching == ["worker", "stand-in", "orchestrator"]
