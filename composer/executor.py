@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from composer import cuda, lazy
+from composer import cuda, lazy, logs
 from composer.errors import DeviceMissing, NodeFailed, ParamRejected, Stalled
 from composer.formats import Kind
 from composer.frames import Bound, Frame, Item, Snapshot
@@ -58,7 +58,7 @@ class Media:
     """What a run reads and writes: by node name, "" for every end that names nothing itself.
 
     ingress, egress, data, sessions: of a session (see node.Context). seconds: where every source
-    ends at the latest, 0 for nowhere.
+    ends at the latest, 0 for nowhere. session: its name, for the log.
     """
 
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +68,7 @@ class Media:
     egress: "Egress | None" = None
     data: Callable[[str], None] | None = None
     sessions: int = 1
+    session: str = ""
 
     def source(self, node: str) -> str:
         return self.sources.get(node, self.sources.get("", ""))
@@ -88,6 +89,7 @@ def preload(plan: Plan) -> None:
 
     Raises NodeFailed.
     """
+    logs.enter("")
     for step in plan.steps.values():
         if step.settings is None or not type(step.settings).shared:
             continue
@@ -158,6 +160,7 @@ class Run:
 
         A session does not wait for a slow one: frames go by it until it is ready.
         """
+        logs.enter(self._media.session)
         first = self.params.at(0.0)  # what was set before counts for setup(), too
         self.params.running = True
         patience = self._patience() if self.plan.mode is Mode.LIVE else None
@@ -229,6 +232,7 @@ class Run:
         and what they remember. Raises NodeFailed where one cannot be set up, and Stalled where the
         run has ended or the old nodes do not; then the plan is the old one.
         """
+        logs.enter(self._media.session)
         prepare(plan)
         params = self._carried(plan)
         first = params.at(0.0)
@@ -444,6 +448,10 @@ class Run:
         ]
 
     @property
+    def session(self) -> str:
+        return self._media.session
+
+    @property
     def traffic(self) -> Traffic:
         return self._traffic
 
@@ -633,6 +641,7 @@ class _StageRun:
                     log.debug("while closing: %s", exc)
 
     def _main(self, place: int) -> None:
+        where = logs.enter(self._run.session)
         self._attempt(lambda: self._work(place))
         with self._leaving:
             self._left -= 1
@@ -646,6 +655,7 @@ class _StageRun:
                 self.ended = True
                 if not self.left_behind:
                     self.end_outlets()
+        where.leave()
         self._run.traffic.rest()
         if last:
             self._run.finished()

@@ -139,6 +139,7 @@ class Session:
         beside: int = 0,
     ) -> None:
         self.name, self.plan, self.channels = name, plan, channels
+        self._log = logging.LoggerAdapter(log, {"session": name})
         self.reason: Reason | None = None
         self.failure = ""
         self.started_ms = round(time.time() * 1000)
@@ -167,6 +168,7 @@ class Session:
             egress=self.egress,
             data=self.data.put if self.data is not None else _unsaid,
             sessions=beside + 1,
+            session=name,
         )
         self.run_of_plan = Run(plan, media, now, self._on_loop(self._noticed))
         if params:
@@ -236,7 +238,7 @@ class Session:
             self._timing = self._timing.ending_within(within)
         if self.reason is None:
             self.reason, self.failure = reason, failure
-            log.info("session %s ends: %s %s", self.name, reason, failure)
+            self._log.info("ends: %s", f"{reason}, {failure}" if failure else reason)
             self._ending.set()
 
     async def run(self) -> None:
@@ -274,7 +276,7 @@ class Session:
         self._saying.set()
         _, late = await asyncio.wait(writers, timeout=self._timing.flush)
         for task in late:
-            log.warning("session %s: something could not be sent in time", self.name)
+            self._log.warning("something could not be sent in time")
             task.cancel()
 
     async def _linger(self, ingress: Ingress) -> None:
@@ -293,7 +295,7 @@ class Session:
         if self._makes_pictures():
             run.stop()  # else the end of the input is the end, and decoders give what they hold
         if not await _within(self._run_over.wait(), self._timing.drain):
-            log.warning("session %s: its nodes did not end in time", self.name)
+            self._log.warning("its nodes did not end in time")
             self._give_up()
             await _within(self._run_over.wait(), self._timing.give_up)
         self.egress.end()
@@ -399,7 +401,7 @@ class Session:
                 self._telling.clear()
                 await _within(self._telling.wait(), due - self._now())
         except ChannelEnded:
-            log.debug("session %s: nobody hears its events any more", self.name)
+            self._log.debug("nobody hears its events any more")
         finally:
             await channel.close(self._timing.flush / 2)
 
@@ -546,7 +548,7 @@ class Session:
             try:
                 self._loop.call_soon_threadsafe(call, *args)
             except RuntimeError:
-                log.debug("session %s: the loop is closed", self.name)
+                self._log.debug("the loop is closed")
 
         return later
 

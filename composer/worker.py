@@ -12,7 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from composer import cuda, lazy
+from composer import cuda, lazy, logs
 from composer.conversions import Conversion, conversion, same
 from composer.errors import NodeFailed
 from composer.formats import Carrier, Format, Kind
@@ -139,6 +139,7 @@ class _Opening:
 
     def __init__(self, name: str, node: Node, context: Context) -> None:
         self.name, self.node, self._context = name, node, context
+        self._session = logs.here().session
         self.failure: NodeFailed | None = None
         self.done = threading.Event()
         self._lock = threading.Lock()
@@ -155,11 +156,14 @@ class _Opening:
             _closed_quietly(self.name, self.node)
 
     def _main(self) -> None:
+        where = logs.enter(self._session)
+        where.at(self.name)
         try:
             self.node.setup(self._context)
         except Exception as exc:  # noqa: BLE001 - a node is anybody's code
             self.failure = NodeFailed(self.name, "setup()", exc, None)
             _closed_quietly(self.name, self.node)
+        where.leave()
         with self._lock:
             self.done.set()
             unwanted = self._abandoned
@@ -253,11 +257,14 @@ class Worker:
         if self.node is None or self._context is None:
             return
         self._is_open = True
+        logs.here().at(self.step.name)
         try:
             with self._lane or nullcontext():
                 self.node.setup(self._context)
         except Exception as exc:  # a node is anybody's code
             raise NodeFailed(self.step.name, "setup()", exc, None) from exc
+        finally:
+            logs.here().leave()
 
     def open_aside(self, patience: float) -> None:
         """The same in a thread; frames are let by until it is done. Waits `patience` seconds.
@@ -374,9 +381,10 @@ class Worker:
         return frame.carry(OnDevice(frame.value, self._lane.mark()))
 
     def _worked(self, taken: Taken) -> Out | Missed:
-        frame = taken.frame
+        frame, where = taken.frame, logs.here()
         if self.step.convert is not None:
             return self._convert(frame)
+        where.at(self.step.name, frame.pts, frame.time_base)
         if frame.settings is not self._seen:
             self._meet(frame.settings)
         started = time.perf_counter()
@@ -388,6 +396,7 @@ class Worker:
             took = time.perf_counter() - started
             self.count.seconds += took
             self.count.work.add(took)
+            where.at("")
 
     def _see(self, taken: Taken) -> None:
         assert self.node is not None
@@ -484,7 +493,8 @@ class Worker:
         """What the node still held. `frame`: the last one that came. Raises NodeFailed."""
         if self.node is None:
             return []
-        started = time.perf_counter()
+        started, where = time.perf_counter(), logs.here()
+        where.at(self.step.name)
         try:
             with self._lane or nullcontext():
                 held = list(self.node.flush())
@@ -495,6 +505,7 @@ class Worker:
             raise NodeFailed(self.step.name, "flush()", exc, None) from exc
         finally:
             self.count.seconds += time.perf_counter() - started
+            where.at("")
 
     # gates and failures
 
@@ -563,8 +574,9 @@ class Worker:
         # Frames may go by a node that fails, but not by a device that is lost.
         if self.step.on_error == "fail" or cuda.lost(exc):
             raise failure from exc
-        if self.count.errors == 1:
-            log.warning("%s; on_error: %s", failure, self.step.on_error)
+        # A worker's log leaves out what comes too often; others hear of the first one alone.
+        level = logging.WARNING if self.count.errors == 1 else logging.INFO
+        log.log(level, "%s; on_error: %s", failure, self.step.on_error)
         self._notify(Notice(Happened.ERROR, self.step.name, str(failure), frame.seconds))
         return Missed(self.step.on_error, "error")
 
@@ -607,13 +619,15 @@ class Worker:
         """
         assert self.node is not None
         seconds: float | None = None
-        made = iter(())
+        made, where = iter(()), logs.here()
         try:
             made = self.node.process()
             while not stopping.is_set():
                 started = time.perf_counter()
+                where.at(self.step.name)
                 with self._lane or nullcontext():
                     given = next(made, _END)
+                where.at("")
                 self.count.seconds += time.perf_counter() - started
                 if given is _END:
                     return

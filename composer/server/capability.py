@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from composer import memory
+from composer import logs, memory
 from composer.change import Change
 from composer.errors import NodeFailed, Stalled
 from composer.plan import Plan
@@ -105,7 +105,7 @@ class Capability:
             await session.open()
             opened = True
         except NodeFailed as exc:
-            log.warning("session %s cannot start: %s", name, exc)
+            log.warning("it cannot start: %s", exc, extra={"session": name})
             session.end(Reason.FAILED, str(exc))
             self._failed(exc)
             raise
@@ -118,11 +118,12 @@ class Capability:
         return session
 
     async def _run(self, session: Session) -> None:
+        logs.enter(session.name)
         try:
             await session.run()
         except Exception:
             # One session's bug is not another's end.
-            log.exception("session %s broke", session.name)
+            log.exception("it broke")
             session.end(Reason.FAILED, "internal error")
         finally:
             if session.run_of_plan.failure is not None:

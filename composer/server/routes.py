@@ -137,7 +137,7 @@ class Streams:
             async with asyncio.timeout(STOP_SECONDS):
                 await session.over.wait()
         except TimeoutError:
-            log.warning("session %s has not ended in time", session.name)
+            log.warning("it has not ended in time", extra={"session": session.name})
         return answer(
             bodies.Stopped(
                 message="the stream is stopped", request_id=session.name, reason=session.reason

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import os
 import signal
 import socket
@@ -367,6 +368,41 @@ def test_a_job_that_runs_at_the_end_is_done_before_it() -> None:
             assert await job == 200
 
     ran(test)
+
+
+def test_the_log_says_of_which_session_node_and_frame_and_is_bounded(tmp_path: Path) -> None:
+    """Every frame of two streams is complained of, and fails; each line is accounted for."""
+    write(tmp_path, "")
+    complaining = 'logging.getLogger("mine").warning("dark")\n        raise ValueError("no")'
+    text = NODE.replace("import sys\n", "import logging\nimport sys\n")
+    (tmp_path / "hold.py").write_text(text.replace("return image", complaining))
+
+    async def test() -> None:
+        async with streaming(tmp_path, 2, BYOC_LOG="json") as (process, _, there, streams, _):
+            process.send_signal(signal.SIGTERM)
+            code, said = await asyncio.to_thread(ended, process)
+            assert (code, there.trickle in said, "/ai/trickle" in said) == (0, False, False)
+            records = [json.loads(each) for each in said.splitlines()]
+            for stream in streams:
+                await stream.until(partial(stopped, stream))
+                own = [each for each in records if each.get("session") == stream.name]
+                dark = [each for each in own if each["message"] == "dark"]
+                failed = [each for each in own if each["message"].endswith("on_error: pass")]
+                assert [each["level"] for each in dark + failed][:1] == ["warning"]
+                assert {each["node"] for each in dark + failed} == {"hold"}
+                times = [each["pts"] for each in dark]
+                frames = len(numbers(stream.output))
+                assert times == sorted(set(times))
+                assert len(times) < frames / 2
+                (rest,) = [each for each in own if each["message"].endswith("were left out")]
+                left_out = sum(each.get("left_out", 0) for each in dark + failed)
+                left_out += int(rest["message"].split()[0])
+                assert left_out + len(dark) + len(failed) == 2 * frames
+                (end,) = [each for each in own if each["message"] == "ends: shutdown"]
+                assert "node" not in end
+            assert not [each for each in records if stream.name in each["message"]]
+
+    ran(test, 40)
 
 
 def test_a_worker_serves_before_its_orchestrator_is_there(tmp_path: Path) -> None:
