@@ -85,6 +85,12 @@ def inverted(shape: str = "1x3xHxW") -> bytes:
     return network(f"x: {end}", f"y: {end}", node("Sub", "one x", "y"), weights={"one": one})
 
 
+def doubled() -> bytes:
+    """2 * x"""
+    two: Any = ("float32", [], [2.0])
+    return network(ANY, "y: float32 Nx3xHxW", node("Mul", "x two", "y"), weights={"two": two})
+
+
 def brightest(batch: str = "1") -> bytes:
     """How bright each of three channels is: (N, 3)."""
     return network(

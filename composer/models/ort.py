@@ -152,7 +152,7 @@ class OrtModel:
         with self._turn:
             self._session.run_with_iobinding(binding, self._run_options)
         given = binding.get_outputs()
-        return {name: torch.from_dlpack(each) for name, each in zip(outputs, given, strict=True)}
+        return {name: _owned(each) for name, each in zip(outputs, given, strict=True)}
 
     def close(self) -> None:
         if self._lane is not None:
@@ -213,6 +213,14 @@ class OrtModel:
         if self._lane is None:
             return {}
         return {"has_user_compute_stream": "1", "user_compute_stream": str(self._lane.pointer)}
+
+
+def _owned(output: Any) -> Any:
+    """An output as a tensor. Of a device in memory of torch's: what is ONNX Runtime's own goes back
+    to it when nobody holds it, and not when the lane that reads it is done (Lane.after).
+    """
+    tensor = torch.from_dlpack(output)
+    return tensor.clone() if tensor.is_cuda else tensor
 
 
 def _contiguous(fed: Any) -> Any:

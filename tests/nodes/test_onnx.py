@@ -179,6 +179,27 @@ def test_a_graph_runs_a_model_on_every_frame_in_order(tmp_path: Path) -> None:
     assert (report.nodes["m"].taken, report.nodes["m"].given) == (40, 40)
 
 
+def test_a_graph_runs_a_model_where_it_is_told(tmp_path: Path, device: str) -> None:
+    if device != "cpu" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("this build of onnxruntime does not run on CUDA")
+    out = sink()
+    report = ran(
+        plan(
+            tmp_path,
+            "nodes: {s: {type: count, count: 60, start: 20},"
+            f" m: {{type: onnx, model: m.onnx, post: image, device: '{device}'}},"
+            " o: {type: collect}}",
+            models={"m.onnx": networks.inverted()},
+            collect=out,
+        )
+    )
+    assert [number for number, _ in out.seen] == list(range(20, 60))
+    assert max(abs(level - (251 - number)) for number, level in out.seen) <= 1
+    about = report.nodes["m"].about
+    assert about["device"] == device
+    assert about["provider"].removesuffix("ExecutionProvider").lower() == device.partition(":")[0]
+
+
 # other meanings
 
 CONTENT = network(
