@@ -1,10 +1,13 @@
 """ONNX Runtime: an ONNX file as an Engine, on the CPU or on CUDA."""
 
+import contextlib
 import importlib.metadata
+import io
 import logging
 import threading
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from composer import cuda, lazy
@@ -86,6 +89,19 @@ def check_room(needed: int, device: str) -> None:
             f"its weights take {needed >> 20} MB, and {device} has {free >> 20} of"
             f" {whole >> 20} MB free"
         )
+
+
+@cache
+def load_cuda() -> str:
+    """Load the CUDA libraries that were installed as packages, which no search path leads to.
+
+    Returns what ONNX Runtime says of those that it cannot load, "" where it has all. Where torch
+    was imported first, they are there already (onnxruntime.ai, "Preload shared libraries").
+    """
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # it prints; the output of a run may be JSON
+        ort.preload_dlls()
+    return said.getvalue().strip()
 
 
 class OrtModel:
@@ -173,7 +189,8 @@ class OrtModel:
                 if said:
                     log.warning("runs on %s, since %s", name, "; ".join(said))
                 return session
-            said.append(f"{name}: ONNX Runtime took {session.get_providers()[0]} instead")
+            why = f" ({_first_line(load_cuda())})" if load_cuda() else ""
+            said.append(f"{name}: ONNX Runtime took {session.get_providers()[0]} instead{why}")
         raise ModelFailed(f"ONNX Runtime cannot load it: {'; '.join(said)}")
 
     def _session_on(self, name: str, model: bytes | str) -> "ort.InferenceSession":
@@ -188,6 +205,7 @@ class OrtModel:
         options.log_severity_level = 4  # what goes wrong is raised; a line a frame is no use
         ahead: list[Any] = [provider]
         if name != "cpu":
+            load_cuda()
             ahead = [(provider, self._options(name)), PROVIDERS["cpu"]]
         if name == "tensorrt":
             ahead.insert(1, (PROVIDERS["cuda"], self._options("cuda")))
@@ -227,5 +245,5 @@ def _contiguous(fed: Any) -> Any:
     return np.ascontiguousarray(fed) if isinstance(fed, np.ndarray) else fed.contiguous()
 
 
-def _first_line(exc: Exception) -> str:
-    return str(exc).strip().partition("\n")[0][:300] or type(exc).__name__
+def _first_line(said: Exception | str) -> str:
+    return str(said).strip().partition("\n")[0][:300] or type(said).__name__

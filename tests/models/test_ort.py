@@ -1,14 +1,18 @@
 """ONNX Runtime as an engine on a device; tests/nodes/test_onnx.py runs it in graphs."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from composer.models import onnxfile
+from composer.models import onnxfile, ort
 from composer.models.ort import OrtModel, Running
 from tests import networks
+from tests.clips import ROOT
 from tests.networks import network, node
 
 on_cuda = pytest.mark.skipif(
@@ -27,6 +31,20 @@ CONV = network(
 
 def engine(data: bytes, running: Running) -> OrtModel:
     return OrtModel(data, onnxfile.read(data), running)
+
+
+def test_libraries_that_cannot_be_loaded_are_said_and_not_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ort.load_cuda.cache_clear()
+
+    def preload() -> None:
+        sys.stdout.write("Failed to load libcublas.so.13: no\n")
+
+    monkeypatch.setattr(onnxruntime, "preload_dlls", preload)
+    assert ort.load_cuda() == "Failed to load libcublas.so.13: no"
+    assert capsys.readouterr().out == ""
+    ort.load_cuda.cache_clear()
 
 
 @pytest.mark.cuda
@@ -85,3 +103,29 @@ def test_what_one_lane_still_reads_the_next_call_does_not_write_over() -> None:
         first.mark().wait()
         assert (read.unique().tolist(), other.unique().tolist()) == ([2], [4])
     made.close()
+
+
+WITHOUT_TORCH = """
+import sys
+from composer import cuda
+cuda.has_torch = lambda: False
+from composer.models import onnxfile
+from composer.models.ort import OrtModel, Running
+data = open(sys.argv[1], "rb").read()
+print(OrtModel(data, onnxfile.read(data), Running("cuda:0")).provider, "torch._C" in sys.modules)
+"""
+
+
+@pytest.mark.cuda
+@on_cuda
+def test_without_torch_the_libraries_of_packages_are_found(tmp_path: Path) -> None:
+    file = tmp_path / "m.onnx"
+    file.write_bytes(CONV)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(file)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("CUDAExecutionProvider False\n", 0), done.stderr
