@@ -177,11 +177,12 @@ class TorchModel:
         self._lane: Final = lanes.Lane(tuning.device)
         # Exported programs are in evaluation mode, and refuse to be told.
         module = module if kind == "export" else module.eval()
-        module = module.to(self._device)
-        if tuning.precision != "float32":
-            module = module.to(self._dtype)
-        if tuning.channels_last:
-            module = module.to(memory_format=torch.channels_last)
+        with self._lane:
+            module = module.to(self._device)
+            if tuning.precision != "float32":
+                module = module.to(self._dtype)
+            if tuning.channels_last:
+                module = module.to(memory_format=torch.channels_last)
         self._plain = module
         self._call: Callable[..., Any] = module
         if tuning.compile:
@@ -202,7 +203,7 @@ class TorchModel:
     def run(
         self, feeds: "Mapping[str, NDArray[Any]]", outputs: Sequence[str]
     ) -> "dict[str, NDArray[Any]]":
-        with self._turn, torch.inference_mode():
+        with self._turn, self._lane, torch.inference_mode():
             given = [self._up(feeds[each.name]) for each in self.signature.inputs]
             return {name: self._down(each) for name, each in self._run(given, outputs).items()}
 
@@ -302,7 +303,8 @@ class _Recorded:
                 call(self._inputs)
         torch.cuda.current_stream().wait_stream(lane)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # By default what other threads ask of CUDA fails meanwhile, and the recording with it.
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._outputs = call(self._inputs)
 
     def __call__(self, given: "list[torch.Tensor]") -> Any:

@@ -1,6 +1,7 @@
 """PyTorch as an engine, with small real modules."""
 
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 
 torch: Any = pytest.importorskip("torch", reason="torch is not installed")
 
-from composer.models import torchmodel  # noqa: E402 - after the skip
+from composer import lanes  # noqa: E402 - after the skip
+from composer.lanes import Lane, Pinned  # noqa: E402
+from composer.models import call, torchmodel  # noqa: E402
+from composer.models.call import Call  # noqa: E402
 from composer.models.engine import ModelFailed  # noqa: E402
 from composer.models.onnxfile import Signature, Value  # noqa: E402
 from composer.models.torchmodel import TorchModel, Tuning  # noqa: E402
@@ -214,3 +218,126 @@ def test_a_compiler_that_fails_is_gone_without_loudly(
 def test_cuda_that_is_not_there_is_an_error() -> None:
     with pytest.raises(ModelFailed, match="PyTorch sees no CUDA device, and cuda:0 was asked for"):
         engine(Scale(), Tuning(device="cuda:0"))
+
+
+# on a device
+
+
+def fed(*numbers: float) -> dict[str, Any]:
+    """A batch of flat pictures."""
+    return {"image": np.array(numbers, np.float32)[:, None, None, None].repeat(3, 1)}
+
+
+def test_a_module_works_on_its_own_lane_whoever_calls(device: str) -> None:
+    seen: list[int] = []
+
+    def look(image: Any) -> Any:
+        seen.append(lanes.pointer(device))
+        return image + 1
+
+    made = engine(Many(look), Tuning(device=device))
+    out = made.run(fed(1), ["out"])
+    with Lane(device):
+        made.run(fed(1), ["out"])
+    assert out["out"].ravel().tolist() == [2, 2, 2]
+    assert seen == [made.lane.pointer] * 2
+    assert made.about["device"] == device
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(
+    ("tuning", "most"),
+    [
+        (Tuning("cuda:0"), 1e-3),
+        (Tuning("cuda:0", channels_last=True), 1e-3),
+        (Tuning("cuda:0", cuda_graph=True), 1e-3),
+        (Tuning("cuda:0", "float16", channels_last=True, cuda_graph=True), 1e-2),
+        (Tuning("cuda:0", "bfloat16"), 5e-2),
+    ],
+    ids=["plain", "channels last", "graph", "half graph", "bfloat16"],
+)
+def test_on_cuda_a_network_gives_what_it_gives_on_the_cpu(tuning: Tuning, most: float) -> None:
+    torch.manual_seed(3)
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 3, 3, padding=1)
+    )
+    pictures = [np.random.default_rng(n).random((1, 3, 24, 32), np.float32) for n in range(4)]
+    plain = engine(net)
+    wanted = [plain.run({"image": each}, ["out"])["out"] for each in pictures]
+    made = engine(net, tuning)
+    for image, right in zip(pictures, wanted, strict=True):
+        np.testing.assert_allclose(made.run({"image": image}, ["out"])["out"], right, atol=most)
+    assert not made.about.keys() & {"compile", "cuda_graph"}
+
+
+@pytest.mark.cuda
+def test_a_recorded_graph_gives_each_call_its_own_numbers_and_each_size_its_own_graph() -> None:
+    made = engine(Scale(), Tuning("cuda:0", cuda_graph=True))
+    with made.lane:
+        ups = [torch.full((n, 3, 4, 4), float(n), device="cuda:0") for n in (1, 2, 1, 2)]
+        first, *others = [made.run_there({"image": each}, ["out"])["out"] for each in ups]
+        again = made.run_there({"image": ups[0] * 5}, ["out"])["out"]
+    made.lane.mark().wait()
+    assert [each.unique().tolist() for each in (first, *others, again)] == [
+        [2], [4], [2], [4], [10],
+    ]  # fmt: skip
+    assert len(made._graphs) == 2
+
+
+@pytest.mark.cuda
+def test_a_graph_is_recorded_while_others_work_on_the_device() -> None:
+    """Another session allocates, copies and waits in the middle of it."""
+    failed: list[Exception] = []
+
+    def work() -> None:
+        try:
+            lane = Lane("cuda:0")
+            with lane:
+                buffer = Pinned("cuda:0").borrow(3 << 20)
+                torch.ones(5 << 20, device="cuda:0").sum()
+                buffer.to("cuda:0", non_blocking=True)
+                mark = lane.mark()
+            mark.passed  # noqa: B018 - it asks the device
+            mark.wait()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is shown
+            failed.append(exc)
+
+    def meet(image: Any) -> Any:
+        half = image * 0.5
+        if torch.cuda.is_current_stream_capturing():
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        return half + 1
+
+    made = engine(Many(meet), Tuning("cuda:0", cuda_graph=True))
+    assert made.run(fed(4), ["out"])["out"].ravel().tolist() == [3, 3, 3]
+    assert failed == []
+    assert "cuda_graph" not in made.about
+    assert made.run(fed(8), ["out"])["out"].ravel().tolist() == [5, 5, 5]
+
+
+@pytest.mark.cuda
+@pytest.mark.timeout(300)  # a compiler runs
+@pytest.mark.filterwarnings("default")  # a compiler warns of what it likes
+def test_a_compiled_module_gives_the_same() -> None:
+    made = engine(Scale(), Tuning("cuda:0", compile=True, cuda_graph=True))
+    for number in (1, 3):
+        assert made.run(fed(number), ["out"])["out"].ravel().tolist() == [2 * number] * 3
+    assert not made.about.keys() & {"compile", "cuda_graph"}
+
+
+def test_calls_of_two_lanes_are_made_as_one(device: str) -> None:
+    made = engine(Scale(), Tuning(device))
+    calls = []
+    for number in (1.0, 2.0):
+        lane = Lane(device)
+        with lane:
+            image = torch.full((1, 3, 4, 4), number, device=device)
+            calls.append(Call({"image": image}, {}, lane.mark()))
+    given = call.run(made, calls, ["out"])
+    reader = Lane(device)
+    for each in given:
+        reader.after(each["out"].mark, each["out"].tensor)
+    with reader:
+        assert [each["out"].tensor.unique().tolist() for each in given] == [[2], [4]]

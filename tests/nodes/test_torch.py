@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from composer import Context, Node
+from composer.compile import compile_file, plan_of
+from composer.executor import Run
 from composer.models.pool import POOL
 from composer.node import BadSetting, Batching
+from composer.plan import Mode
 from composer.registry import Registry
 from composer.testing import bench, gradient, picture, run_node
 from nodes.torch import Torch
+from tests.stubs import finished
 
 torch: Any = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -107,6 +111,28 @@ def test_a_window_holds_the_last_pictures(folder: Path) -> None:
         assert run(image=picture(light)).min() in range(196, 204)
         node.see(image=picture(dark))
         assert run(image=picture(dark)).max() == 0
+
+
+def test_a_graph_runs_it_on_any_device(folder: Path, device: str) -> None:
+    import av
+
+    file = folder / "p.yaml"
+    file.write_text(
+        "version: 1\nnodes:\n"
+        "  source: {type: test_source, width: 64, height: 48, duration: 0.4, pattern: solid,"
+        " color: '#c86432'}\n"
+        f"  net: {{type: torch, model: ./nets.py:Invert, post: image, device: '{device}'}}\n"
+        f"  out: {{type: encode, path: {folder}/out.mkv, crf: 1, device: cpu}}\n"
+    )
+    run = Run(plan_of(compile_file(file, Registry.installed()), Mode.FILE))
+    run.start()
+    assert finished(run).nodes["net"].about["device"] == device
+    opened: Any
+    with av.open(str(folder / "out.mkv")) as opened:
+        pictures = [each.to_ndarray(format="rgb24") for each in opened.decode(video=0)]
+    assert len(pictures) == 12
+    for each in pictures:
+        assert each.reshape(-1, 3).mean(0) == pytest.approx([55, 155, 205], abs=3)
 
 
 def test_sessions_share_one_module(folder: Path) -> None:
