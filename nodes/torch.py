@@ -68,7 +68,7 @@ class Torch(Model):
         if not names_class(self.model):
             data = weights.read(self._stored, ctx.folder)
             if Path(self._stored.name).suffix in EXPORTED:
-                module, signature = torchmodel.exported(data)
+                module, signature = torchmodel.exported(data, ctx.device)
                 return TorchModel(module, signature, tuning, "export")
             module = torchmodel.scripted(data)
             return TorchModel(module, self._by_position(), tuning, "script")

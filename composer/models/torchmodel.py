@@ -40,10 +40,18 @@ class Tuning:
     cuda_graph: bool = False
 
 
-def exported(data: bytes) -> "tuple[torch.nn.Module, Signature]":
-    """The module of a torch.export file (.pt2). Raises ModelFailed."""
+def exported(data: bytes, device: str = "cpu") -> "tuple[torch.nn.Module, Signature]":
+    """The module of a torch.export file (.pt2), for a device. Raises ModelFailed.
+
+    A program remembers where it was exported: what it makes itself is moved, too.
+    """
+    import torch.export.passes
+
     try:
-        program = torch.export.load(io.BytesIO(data))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given buffer is not writable")  # it is copied
+            program = torch.export.load(io.BytesIO(data))
+        program = torch.export.passes.move_to_device_pass(program, device)
     except Exception as exc:
         raise ModelFailed(f"PyTorch cannot load the exported program: {_line(exc)}") from exc
     return program.module(), _signature(program)

@@ -327,6 +327,22 @@ def test_a_compiled_module_gives_the_same() -> None:
     assert not made.about.keys() & {"compile", "cuda_graph"}
 
 
+class Ramp(torch.nn.Module):  # type: ignore[misc]  # torch is Any to mypy
+    """Makes tensors of its own, where its input is."""
+
+    def forward(self, image: Any) -> Any:
+        steps = torch.arange(image.shape[-1], device=image.device).to(image.dtype)
+        return image * steps + torch.ones_like(image)
+
+
+def test_an_exported_program_runs_on_any_device(device: str, tmp_path: Path) -> None:
+    torch.export.save(torch.export.export(Ramp(), (torch.zeros(1, 3, 2, 2),)), tmp_path / "r.pt2")
+    module, signature = torchmodel.exported((tmp_path / "r.pt2").read_bytes(), device)
+    made = TorchModel(module, signature, Tuning(device), "export")
+    out = made.run({"image": np.full((1, 3, 2, 2), 3, np.float32)}, [])["0"]
+    assert out[0, 0].tolist() == [[1, 4], [1, 4]]
+
+
 def test_calls_of_two_lanes_are_made_as_one(device: str) -> None:
     made = engine(Scale(), Tuning(device))
     calls = []
