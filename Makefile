@@ -71,7 +71,7 @@ format: $(STAMP) ## write the code as `make check` wants it
 	$(BIN)/ruff check --fix .
 
 bench-gpu: $(VENV)/.torch ## measure what a graph does on a GPU, stage by stage
-	$(BIN)/python -m bench.gpu
+	$(BIN)/python -m bench.gpu --save
 
 bench-model: $(STAMP) ## measure an ONNX node beside a bare loop over onnxruntime
 	$(BIN)/python -m bench.model

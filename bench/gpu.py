@@ -19,6 +19,8 @@ from typing import Any, Final, TypeAlias
 import av
 import numpy as np
 
+from bench import results
+from bench.results import Spread
 from composer import cuda, lanes, lazy, tensors
 from composer.frames import UNTAGGED
 from composer.lanes import Lane, Pinned
@@ -227,14 +229,14 @@ def measured(
 
 def _stalls(go: Callable[[int], object], count: int) -> int:
     """How often torch says that it waited for the device."""
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")  # which itself warns, once, that it is a prototype
+        try:
             go(count)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(each.message) for each in caught)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("synchronizing CUDA operation" in str(each.message) for each in caught)
 
 
 def rows(work: Work, each: int, runs: int) -> list[Row]:
@@ -302,6 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--side", type=int, default=640, help="of the network's square input")
     parser.add_argument("--pictures", type=int, default=200, help="in one run")
     parser.add_argument("--runs", type=int, default=7, help="of which the median is shown")
+    parser.add_argument("--save", action="store_true", help="write bench/results/gpu.json")
     asked = parser.parse_args(arguments)
     if lanes.is_cuda(asked.device) and not (cuda.count() and torch.cuda.is_available()):
         say(f"nothing was measured: there is no CUDA device for {asked.device}")
@@ -314,7 +317,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     say(table(found))
     say(verdict(found))
+    if asked.save:
+        told = {"device": device_name(asked.device), "torch": torch.__version__}
+        told |= {"size": asked.size, "side": asked.side, "pictures": asked.pictures}
+        say(f"saved to {results.save('gpu', numbers(found), runs=asked.runs, **told)}")
     return 0
+
+
+def numbers(found: Sequence[Row]) -> dict[str, dict[str, Spread]]:
+    """The table for results.save(): seconds as milliseconds per picture."""
+    shown = {row.name: {"ms": results.spread(s * 1e3 for s in row.seconds)} for row in found}
+    for row in found:
+        shown[row.name]["host waits"] = results.spread([row.waits])
+        if row.stalls is not None:
+            shown[row.name]["torch waits"] = results.spread([row.stalls])
+    return shown
 
 
 def device_name(device: str) -> str:

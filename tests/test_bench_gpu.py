@@ -3,13 +3,14 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 torch: Any = pytest.importorskip("torch", reason="torch is not installed")
 
-from bench import gpu  # noqa: E402 - after the skip
+from bench import gpu, results  # noqa: E402 - after the skip
 from bench.gpu import Row  # noqa: E402
 from composer import lanes, tensors  # noqa: E402
 from tests.clips import ROOT  # noqa: E402
@@ -91,6 +92,20 @@ def test_without_a_device_it_says_so_and_measures_nothing() -> None:
         env={"CUDA_VISIBLE_DEVICES": "", "PATH": ""},
     )
     assert done.stdout == "nothing was measured: there is no CUDA device for cuda:0\n"
+
+
+def test_what_was_measured_is_saved_where_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    assert gpu.main(["--device", "cpu", "--save", *FEW]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"saved to {tmp_path / 'gpu.json'}"
+    body = results.load("gpu")
+    assert list(body["found"]) == NAMES
+    assert (body["size"], body["side"], body["pictures"], body["runs"]) == ("64x48", 32, 6, 3)
+    for row in body["found"].values():
+        assert 0 < row["ms"].least <= row["ms"].median <= row["ms"].most
+    assert body["found"]["chain, one lane"]["host waits"].median == 1
 
 
 def test_the_waits_of_a_run_are_told_per_picture() -> None:
