@@ -27,7 +27,7 @@ def missing(codec: str, device: str) -> str:
         context.options = {"gpu": index(device)}
         context.open()
     except (av.FFmpegError, ValueError) as exc:
-        return f"{NAMES[codec]}: {str(exc).partition(';')[0]}"
+        return f"{NAMES[codec]}: {getattr(exc, 'strerror', None) or exc}"
     return ""
 
 
