@@ -243,7 +243,7 @@ def test_weights_that_were_not_fetched_are_asked_for_before_anything_runs(
 def test_a_model_that_does_not_load_ends_the_run_with_its_reason(tmp_path: Path) -> None:
     networks.write(tmp_path, "m.onnx", networks.breaking(0))
     text = PLAIN.replace("{type: decode}", "{type: test_source, width: 64, height: 48}")
-    node = "  m: {type: onnx, post: image, model: m.onnx}\n"
+    node = "  m: {type: onnx, post: image, model: m.onnx, device: cpu}\n"
     file = pipeline(tmp_path, text.replace("  out:", f"{node}  out:"))
     done = byoc("run", file, "--output", tmp_path / "out.mp4")
     assert done.returncode == 1
@@ -257,7 +257,7 @@ def test_a_run_tells_where_its_model_ran(tmp_path: Path) -> None:
     text = PLAIN.replace(
         "{type: decode}", "{type: test_source, width: 64, height: 48, duration: 1}"
     )
-    node = "  m: {type: onnx, post: image, model: m.onnx}\n"
+    node = "  m: {type: onnx, post: image, model: m.onnx, device: cpu}\n"
     file = pipeline(tmp_path, text.replace("  out:", f"{node}  out:"))
     done = byoc("run", file, "--output", tmp_path / "out.mp4", "--json")
     assert done.returncode == 0, done.stderr

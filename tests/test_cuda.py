@@ -183,11 +183,11 @@ def test_frames_do_not_go_by_a_device_that_is_lost() -> None:
         stubs.ran(text, Mode.LIVE, count=stubs.Count, fails=broken, collect=sink)
 
 
-def test_tensors_on_the_cpu_are_the_same_pictures(folder: Path) -> None:
+def test_tensors_are_the_same_pictures_on_any_device(folder: Path, device: str) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     import av
 
-    run = Run(planned(folder, "cpu"))
+    run = Run(planned(folder, device))
     run.start()
     run.wait()
     with av.open(str(folder / "out.mkv")) as opened:

@@ -319,8 +319,11 @@ def test_a_clip_is_decoded_on_the_device() -> None:
                 given = tensors.from_hardware(there)
                 back = tensors.begin_download(given, "yuv420p", UNTAGGED, pool)
             image = tensors.finish_download(back)
-            # H.264 is decoded to the same bits everywhere; "shared" is for colours out of gamut.
-            close(pixels.planes(image)[0], pixels.planes(here)[0], "shared")
+            # H.264 is decoded to the same bits everywhere, and what they become there they become
+            # here: as a device's pictures, colours out of gamut are cut.
+            wanted = down(tensors.from_hardware(here.reformat(format="nv12")), "yuv420p")
+            for plane, other in zip(pixels.planes(image), pixels.planes(wanted), strict=True):
+                assert np.abs(plane.astype(int) - other).max() <= 1
             seen += 1
         assert seen == 132
 
@@ -840,6 +843,7 @@ def test_nothing_keeps_a_record_for_gradients(device: str) -> None:
 
 
 @pytest.mark.cuda
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_torch_sees_nothing_that_synchronizes() -> None:
     """All of it but `finish_download`, twice: what is made once is made without waiting too."""
     pool, lane = Pinned("cuda:0"), Lane("cuda:0")

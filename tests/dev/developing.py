@@ -30,7 +30,7 @@ nodes:
   source: {type: decode}
   small:  {type: resize, width: 160, height: 96}
   look:   {type: color}
-  out:    {type: encode, preset: ultrafast, keyframe_s: 0.5}
+  out:    {type: encode, preset: ultrafast, keyframe_s: 0.5, device: cpu}
 """
 """Fed with moving bars where nothing else is named."""
 
@@ -40,7 +40,7 @@ params: {radius: {to: soft.radius, max: 20}}
 nodes:
   source: {type: test_source, width: 160, height: 96, fps: 25, duration: SECONDS}
   soft:   {type: blur, radius: 2}
-  out:    {type: encode, preset: ultrafast, keyframe_s: 0.5}
+  out:    {type: encode, preset: ultrafast, keyframe_s: 0.5, device: cpu}
 """
 """Makes its own pictures."""
 

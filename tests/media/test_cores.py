@@ -11,7 +11,7 @@ from composer.media import cores
     [
         pytest.param("100000 100000", 1, id="one"),
         pytest.param("50000 100000", 1, id="half of one"),
-        pytest.param("900000 100000", None, id="more than there are"),
+        pytest.param("99900000 100000", None, id="more than there are"),
         pytest.param("max 100000", None, id="no quota"),
         pytest.param("", None, id="not understood"),
     ],

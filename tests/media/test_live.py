@@ -8,6 +8,7 @@ import av
 import pytest
 
 from composer.ingress import Gap
+from composer.media import pixels
 from composer.media.live import LiveReader
 from composer.media.mpegts import CLOCK, Unit
 from tests.media.transport import stream, units_of
@@ -57,6 +58,32 @@ def test_every_picture_comes_out_in_order_at_its_own_time(options: dict[str, str
     pictures, _ = read(units)
     assert pts(pictures) == sorted(unit.pts or 0 for unit in units)
     assert {(image.format.name, image.width) for image in pictures} == {("yuv420p", 320)}
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"preset": "ultrafast"},
+        {"preset": "superfast", "bf": "3"},
+        {"video": "libx265", "preset": "ultrafast", "x265-params": "log-level=error"},
+    ],
+)
+def test_a_device_decodes_every_picture_and_keeps_it(options: dict[str, str]) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    from composer import lanes, tensors
+
+    lanes.enter("cuda:0")
+    units = units_of(stream(**options))
+    there, _ = read(units, device="cuda:0")
+    here, _ = read(units)
+    assert pts(there) == pts(here)
+    assert {image.format.name for image in there} == {"cuda"}
+    pool = lanes.Pinned("cuda:0")
+    for image, wanted in zip(there, here, strict=True):
+        given = tensors.download(tensors.from_hardware(image), "yuv420p", pixels.tags(wanted), pool)
+        luma, other = (pixels.planes(each)[0].astype(int) for each in (given, wanted))
+        assert abs(luma - other).mean() < 1
 
 
 @pytest.mark.parametrize("codec", ["aac", "libopus"])

@@ -4,13 +4,15 @@ import asyncio
 import io
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import av
 import pytest
 
-from composer import YUV, Context, Node
+from composer import YUV, Context, Node, Tensor
 from composer.session import Timing
+from composer.testing.orchestrator import Stream
 from composer.trickle.server import TrickleServer
 from tests import stubs
 from tests.media import transport
@@ -30,6 +32,40 @@ def test_every_picture_comes_back_in_order_with_its_time() -> None:
             times = [image.pts for image in pictures(stream.output)]
             assert times == [3600 * number for number in range(50)]
             assert stage.sessions == {}
+
+    ran(test)
+
+
+def test_sessions_work_on_a_device_side_by_side(device: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+
+    class Mirror(Node):
+        """Turn the picture round, twice."""
+
+        devices = ("cpu", "cuda")
+
+        def process(self, image: Tensor) -> Tensor:
+            return image.flip(2).flip(2)
+
+    def has(stream: Stream, count: int) -> bool:
+        return len(numbers(stream.output)) == count
+
+    waits = "queue: 300, on_full: wait"
+    text = (
+        f"nodes: {{s: {{type: decode}}, m: {{type: mirror, device: '{device}', {waits}}},"
+        f" o: {{type: encode, keyframe_s: 0.4, {waits}}}}}"
+    )
+
+    async def test() -> None:
+        async with serving(text, {"mirror": Mirror}) as stage:
+            streams = [await stage.start() for _ in range(2)]
+            async with asyncio.TaskGroup() as group:
+                for each in streams:
+                    group.create_task(each.publish(pieces(20), speed=4))
+            for each in streams:
+                await each.until(partial(has, each, 20))
+                assert (await each.stop())[1]["reason"] == "stopped"
+                assert numbers(each.output) == list(range(20))
 
     ran(test)
 

@@ -343,7 +343,7 @@ def gated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Gate
 SAME = """
 nodes:
   source: {type: decode}
-  m: {type: gated, model: m.onnx, post: image, queue: 300, on_full: wait}
+  m: {type: gated, model: m.onnx, post: image, device: cpu, queue: 300, on_full: wait}
   out: {type: encode, keyframe_s: 0.4, queue: 300, on_full: wait}
 """
 
