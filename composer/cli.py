@@ -356,6 +356,7 @@ def _serve(
     environment, by the name in brackets.
     """
     lines: dict[str, Sequence[str]] = {}
+    code = exits.Exit.BUG
     try:
         chosen = settings.load(given)
         logs.configure(chosen.log)
@@ -365,7 +366,7 @@ def _serve(
         compiled = [(file, _compiled(file, wrong=exits.Exit.CONFIGURATION)) for file in named]
         lines |= {name: text for _, each in compiled for name, text in each.lines.items()}
         offers = worker.offers(compiled, chosen)
-        worker.serve(offers, chosen, lambda said: print(said, flush=True))
+        code = worker.serve(offers, chosen, lambda said: print(said, flush=True))
     except PipelineInvalid as exc:
         _show(exc, lines, exits.code_of(exc))
     except (ComposerError, OSError) as exc:
@@ -375,7 +376,7 @@ def _serve(
     except Exception:
         # Whoever looks after the worker reads one record, and a code that says whose fault it is.
         logging.getLogger(__name__).exception("the worker made a mistake")
-        raise typer.Exit(exits.Exit.BUG) from None
+    raise typer.Exit(code)
 
 
 @app.command()

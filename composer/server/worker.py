@@ -5,6 +5,7 @@ import gc
 import importlib.metadata
 import logging
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -52,6 +53,9 @@ HEAD_SECONDS: Final = 20.0
 
 LEASES_PER_MODEL: Final = 2
 """What a node leases: its model, and its turn at it."""
+
+LAST_SECONDS: Final = 0.1
+"""What a thread may take behind the end of its session."""
 
 SPARE_SECONDS: Final = 2.0
 """What is kept of the time to end for what did not end by itself, a tenth of it at the most."""
@@ -106,6 +110,8 @@ class Worker:
         self.ready, self.closing = asyncio.Event(), asyncio.Event()
         self.lost = ""
         """What a GPU said that is lost to this process."""
+        self.left_behind = False
+        """Whether something that it began goes on in a thread, and may do so for ever."""
 
         self.slots = Slots(capacity)
         self.address = ""
@@ -176,6 +182,7 @@ class Worker:
         try:
             await asyncio.wait({loading, closing}, return_when=asyncio.FIRST_COMPLETED)
             if self.closing.is_set():
+                self.left_behind = not loading.done()
                 return False
             await loading
         finally:
@@ -225,6 +232,7 @@ class Worker:
                 await asyncio.gather(*(each.end_all(reason, left, self.lost) for each in here))
                 await self.slots.empty.wait()
         except TimeoutError:
+            self.left_behind = True
             names = ", ".join(name for each in here for name in each.sessions)
             log.warning(
                 "%d streams and jobs did not end in time: %s", self.slots.used, names or "jobs"
@@ -414,21 +422,19 @@ def offers(files: Sequence[tuple[Path, Compiled]], settings: Settings) -> list[O
     return made
 
 
-def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> NoReturn:
-    """Serve until SIGTERM or SIGINT, and end the process.
+def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> Exit:
+    """Serve until SIGTERM or SIGINT; gives the exit code, where nothing keeps the process from its
+    end, and ends it else.
 
     Raises OSError where a port is taken, NodeFailed where a model cannot be loaded.
     """
     try:
-        asyncio.run(_serve(offers, settings, say))
+        return asyncio.run(_serve(offers, settings, say))
     finally:
         exits.at_signals()  # there is nothing to bring to an end any more
-    raise AssertionError("the process has ended")
 
 
-async def _serve(
-    offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]
-) -> NoReturn:
+async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> Exit:
     worker = Worker(
         offers,
         host=settings.host,
@@ -449,8 +455,8 @@ async def _serve(
 
     exits.at_signals(lambda: loop.call_soon_threadsafe(worker.end))
 
-    def leave() -> NoReturn:
-        _leave(Exit.GPU_LOST if worker.lost else Exit.ENDED)
+    def code() -> Exit:
+        return Exit.GPU_LOST if worker.lost else Exit.ENDED
 
     async def listening(here: Worker) -> None:
         # What is there now stays: looking through it for garbage would only hold up streams.
@@ -458,7 +464,7 @@ async def _serve(
         for offer in offers:
             say(f"{offer.name} at {here.address}{offer.path}")
         await here.closing.wait()
-        loop.call_later(settings.drain_s, leave)
+        loop.call_later(settings.drain_s, lambda: _leave(code()))
 
     try:
         await worker.run(listening)
@@ -468,8 +474,9 @@ async def _serve(
             raise first from None
         log.exception("the worker made a mistake", exc_info=first)
         _leave(Exit.BUG)
-    # Here, not behind the loop: that would wait for every thread that somebody has left it.
-    leave()
+    if worker.left_behind or worker.lost or _left():
+        _leave(code())  # here: the end of the loop, and of Python, waits for every thread
+    return code()
 
 
 def _leave(code: Exit) -> NoReturn:
@@ -485,6 +492,9 @@ def leave_behind() -> None:
 
 
 def _left() -> list[str]:
-    """Threads of nodes that still work."""
-    names = [each.name for each in threading.enumerate()]
-    return [name for name in names if name.startswith(("stage ", "setup "))]
+    """Threads of nodes that still work; those whose work is done have a moment to end."""
+    until = time.monotonic() + LAST_SECONDS
+    found = [each for each in threading.enumerate() if each.name.startswith(("stage ", "setup "))]
+    for thread in found:
+        thread.join(max(0.0, until - time.monotonic()))
+    return [each.name for each in found if each.is_alive()]
