@@ -88,10 +88,13 @@ def _pins(lock: Path, needs: Sequence[str], variant: str) -> Path:
 
 
 def _trim(prefix: Path) -> None:
-    """Leave out NumPy's own tests, and put the health check where it starts fast."""
+    """Leave out NumPy's own tests; what has to start fast lies where no package is imported."""
     for folder in sorted(prefix.glob("lib/python*/site-packages/numpy/**/tests")):
         shutil.rmtree(folder, ignore_errors=True)
-    shutil.copy(Path(composer.__file__).with_name("health.py"), prefix / "health.py")
+    engine = Path(composer.__file__).parent
+    shutil.copy(engine / "health.py", prefix / "health.py")
+    start = (engine / "image" / "start.py").read_text(encoding="utf-8")
+    (prefix / "bin" / "byoc").write_text(f"#!{sys.executable}\n{start}", encoding="utf-8")
 
 
 def versions(but: Sequence[str]) -> str:

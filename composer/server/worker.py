@@ -18,7 +18,7 @@ from composer import cuda, executor, exits
 from composer.compile import Compiled, plan_of, ready
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
-from composer.models.pool import POOL
+from composer.models.pool import LEASES_PER_MODEL, POOL
 from composer.plan import Mode, Plan
 from composer.registration import Offered, Registration
 from composer.registry import Registry
@@ -50,9 +50,6 @@ MOST_BODY: Final = 12 * 1024 * 1024
 
 HEAD_SECONDS: Final = 20.0
 """How long the head of a request may take to come, and a connection may be idle."""
-
-LEASES_PER_MODEL: Final = 2
-"""What a node leases: its model, and its turn at it."""
 
 LAST_SECONDS: Final = 0.1
 """What a thread may take behind the end of its session."""

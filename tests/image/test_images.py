@@ -249,6 +249,13 @@ def test_a_second_signal_ends_it_at_once(pixels: tuple[Path, str, str]) -> None:
     asyncio.run(test())
 
 
+def test_a_signal_while_it_starts_ends_it(pixels: tuple[Path, str, str]) -> None:
+    with running(pixels[1], {"BYOC_PORT": "0"}) as container:
+        container.signal("TERM")
+        assert container.wait() == 0
+        assert container.log == ""  # it was not ready yet
+
+
 def test_it_holds_what_the_pipeline_uses_and_nothing_else(pixels: tuple[Path, str, str]) -> None:
     _, image, said = pixels
     assert "pipelines/warm.yaml: fine" in said
