@@ -22,6 +22,9 @@ from composer.registry import GROUP, Registry, names_class
 
 ENGINE: Final = "byoc-composer"
 
+LIST: Final = "contents.json"
+"""In a context that `byoc image` wrote: what it found. A checkout has none."""
+
 REQUIREMENTS: Final = "requirements.txt"
 """Beside a pipeline: what its own nodes import and the engine does not bring."""
 
@@ -73,6 +76,12 @@ class Contents:
             tuple(data["packs"]),
             tuple(data["needs"]),
         )
+
+
+def listed(folder: Path) -> Contents | None:
+    """In a build: what `byoc image` has found, None where it was not asked. folder: of the file."""
+    path = Path(LIST)
+    return Contents.from_json(path.read_text("utf-8"), folder) if path.is_file() else None
 
 
 def of(file: Path, compiled: Compiled, installed: Registry, include: Sequence[str]) -> Contents:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import composer
-from composer.image import gather, install, wheel
+from composer.image import contents, gather, install, wheel
 from composer.image.contents import ENGINE, Contents
 from composer.models import weights
 
@@ -58,7 +58,7 @@ def write(found: Contents, folder: Path, *, baked: bool) -> None:
         for wanted in found.weights:
             source = weights.place(wanted)
             _copy(source, folder / gather.FETCHED / source.relative_to(weights.cache()))
-    (folder / gather.LIST).write_text(found.as_json(), encoding="utf-8")
+    (folder / contents.LIST).write_text(found.as_json(), encoding="utf-8")
 
 
 def arguments(

@@ -19,11 +19,8 @@ from composer.image.contents import Contents
 from composer.models import fetch, weights
 from composer.registry import Registry
 
-LIST: Final = Path("contents.json")
-"""In a context that `byoc image` wrote: what it found. A checkout has none."""
-
 FETCHED: Final = Path("fetched")
-"""In such a context: a cache with the weights."""
+"""In a context that `byoc image` wrote: a cache with the weights."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,8 +46,8 @@ def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _contents(pipeline: Path) -> Contents:
-    if LIST.is_file():
-        return Contents.from_json(LIST.read_text(encoding="utf-8"), pipeline.parent)
+    if (listed := contents.listed(pipeline.parent)) is not None:
+        return listed
     installed = Registry.installed()
     compiled = compile_file(pipeline, installed)
     if compiled.problems:

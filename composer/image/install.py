@@ -31,14 +31,15 @@ PINS: Final = "pins.txt"
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = _asked(arguments)
     install = _Pip(asked.pip)
-    packs = sorted(str(path) for path in PACKS.glob("*.whl"))
-    if packs:
-        install("--no-deps", *packs)
-    needs = contents.needs(asked.pipeline, Registry.installed())
+    listed = contents.listed(asked.pipeline.parent)
+    if listed is not None:
+        needs = listed.needs
+    else:
+        needs = contents.needs(asked.pipeline, Registry.installed())
     for name in locks(needs, asked.variant):
         install("--require-hashes", "-r", str(asked.lock / f"{name}.txt"))
     pins = _pins(asked.lock, needs, asked.variant)
-    if packs:
+    if packs := sorted(str(path) for path in PACKS.glob("*.whl")):
         beside = PACKS / PINS
         install(*(["-c", str(beside)] if beside.is_file() else []), "-c", str(pins), *packs)
     if (own := asked.pipeline.parent / contents.REQUIREMENTS).is_file():

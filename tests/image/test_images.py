@@ -7,6 +7,7 @@ and one with an ONNX model on the CPU. What comes out of the container is what `
 import asyncio
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import av
 import numpy as np
 import pytest
 
+from composer.image.context import LOCK
 from composer.media import clip
 from composer.testing.orchestrator import Orchestrator, Stream
 from tests.clips import BIKES, ROOT, fetched
@@ -48,6 +50,12 @@ class Warm(Node):
     def process(self, image: RGB) -> RGB:
         shift = np.array([AMOUNT, 0, -AMOUNT], np.float32) * self.strength
         return (image + shift).clip(0, 255).astype(np.uint8)
+"""
+
+TONE = """\
+from packaging.version import Version
+
+AMOUNT = 40 if Version("1.10") > Version("1.9") else 0
 """
 
 PIXELS = """\
@@ -80,13 +88,22 @@ def built(file: Path, tag: str, base: str, *more: str) -> str:
     return done.stdout
 
 
+def locked(name: str) -> str:
+    """A package that no image holds by itself, with its digests."""
+    text = (LOCK / "build.txt").read_text(encoding="utf-8")
+    found = re.search(rf"^{name}==(?:.*\\\n)+.*\n", text, re.MULTILINE)
+    assert found is not None
+    return found[0]
+
+
 @pytest.fixture(scope="session")
 def pixels(base: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """A capability folder with more in it than its image needs: file, image, what was said."""
     folder = tmp_path_factory.mktemp("warm")
     (folder / "warm.yaml").write_text(PIXELS)
     (folder / "nodes.py").write_text(NODES)
-    (folder / "tone.py").write_text("AMOUNT = 40\n")
+    (folder / "tone.py").write_text(TONE)
+    (folder / "requirements.txt").write_text(locked("packaging"))
     (folder / "notes.txt").write_text("not for others")
     said = built(folder / "warm.yaml", "localhost/byoc-test-warm", base)
     return folder / "warm.yaml", "localhost/byoc-test-warm", said
@@ -264,7 +281,7 @@ def test_it_holds_what_the_pipeline_uses_and_nothing_else(pixels: tuple[Path, st
     with running(image, {"BYOC_PORT": "0"}) as container:
         files = container.call("find", "/app", "/weights", "-type", "f").stdout.split()
         names = {Path(each).relative_to("/app/pipelines").as_posix() for each in files}
-        assert names == {"warm.yaml", "nodes.py", "tone.py"}
+        assert names == {"warm.yaml", "nodes.py", "tone.py", "requirements.txt"}
         for module in ("torch", "onnxruntime", "pip"):
             assert container.call("python", "-c", f"import {module}").returncode == 1, module
         assert container.call("id", "-u").stdout.strip() == "10001"
