@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 
 import typer
 
@@ -290,11 +290,14 @@ def image(
     ctx: typer.Context,
     file: Pipeline,
     tag: Annotated[str, typer.Option("-t", "--tag", help="name of the image")] = "",
-    variant: Annotated[str, typer.Option(help="cpu or gpu")] = "cpu",
+    variant: Annotated[Literal["cpu", "gpu"], typer.Option(help="of ONNX Runtime, torch")] = "cpu",
     weights: Annotated[
-        str, typer.Option(help="baked into the image, or mounted at /weights")
+        Literal["baked", "mounted"], typer.Option(help="in the image, or mounted at /weights")
     ] = "baked",
-    builder: Annotated[str, typer.Option(help="docker, podman or buildah; else what works")] = "",
+    builder: Annotated[
+        Literal["docker", "podman", "buildah"] | None,
+        typer.Option(help="else the first that works"),
+    ] = None,
     base: Annotated[str, typer.Option(help="image to build upon: a Debian with Python")] = "",
     include: Annotated[
         list[str] | None, typer.Option(help="more files of the folder: a pattern, or a folder")
@@ -305,15 +308,15 @@ def image(
 ) -> None:
     """Build an image that serves a pipeline, and try it. What follows -- goes to the builder."""
     try:
-        wishes = ship.wishes(
+        wishes = ship.Wishes(
             tag or file.stem.lower(),
             variant,
             weights,
-            builder,
+            builder or "",
             base,
-            ctx.args,
-            push=push,
-            tried=tried,
+            push,
+            tried,
+            tuple(ctx.args),
         )
         registry = _registry()
         compiled = _compiled(file, registry)

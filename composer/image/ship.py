@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from composer.compile import Compiled, plan_of
 from composer.errors import ComposerError
@@ -26,8 +26,8 @@ FRAMES: Final = 10
 WEIGHTS: Final = "/weights"
 """Where an image looks for weights; see Dockerfile."""
 
-VARIANTS: Final = install.VARIANTS
-KEPT: Final = ("baked", "mounted")
+Variant = Literal["cpu", "gpu"]
+Kept = Literal["baked", "mounted"]
 
 _TAG: Final = re.compile(
     r"[a-z0-9][a-z0-9._:-]*(?:/[a-z0-9][a-z0-9._-]*)*(?::[\w][\w.-]{0,127})?", re.ASCII
@@ -36,30 +36,29 @@ _TAG: Final = re.compile(
 
 Say = Callable[[str], None]
 
-__all__ = [
-    "NoBuilder",
-    "NotFit",
-    "Wishes",
-    "WishesInvalid",
-    "describe",
-    "planned",
-    "ship",
-    "wishes",
-]
+__all__ = ["NoBuilder", "NotFit", "Wishes", "WishesInvalid", "describe", "planned", "ship"]
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What was asked for. more: options for the builder alone. tried: run the self-test."""
+    """What was asked for. builder: "" for the first that works. tried: run the self-test. more:
+    options for the builder alone. Raises WishesInvalid.
+    """
 
     tag: str
-    variant: str = "cpu"
-    weights: str = "baked"
+    variant: Variant = "cpu"
+    weights: Kept = "baked"
     builder: str = ""
     base: str = ""
     push: bool = False
     tried: bool = True
     more: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _TAG.fullmatch(self.tag):
+            raise WishesInvalid(
+                f"-t {self.tag}: the name of an image is small letters, digits, '.', '_', '-'"
+            )
 
 
 class WishesInvalid(ComposerError):
@@ -68,33 +67,6 @@ class WishesInvalid(ComposerError):
 
 class NotFit(ComposerError):
     """The image was built, and does not do what it should."""
-
-
-def wishes(
-    tag: str,
-    variant: str,
-    kept: str,
-    chosen: str,
-    base: str,
-    more: Sequence[str],
-    *,
-    push: bool,
-    tried: bool,
-) -> Wishes:
-    """Wishes as they were written. Raises WishesInvalid."""
-    for option, value, known in (
-        ("--variant", variant, VARIANTS),
-        ("--weights", kept, KEPT),
-        ("--builder", chosen, ("", *builder.NAMES)),
-    ):
-        if value not in known:
-            names = ", ".join(filter(None, known))
-            raise WishesInvalid(f"{option} should be one of {names}, got {value!r}")
-    if not _TAG.fullmatch(tag):
-        raise WishesInvalid(
-            f"-t {tag}: the name of an image is small letters, digits, '.', '_', '-'"
-        )
-    return Wishes(tag, variant, kept, chosen, base, push, tried, tuple(more))
 
 
 def planned(found: Contents, about: Mapping[str, Any], wishes: Wishes) -> str:

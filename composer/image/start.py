@@ -5,6 +5,7 @@ It is run as a file, and imports nothing of the package before that is said.
 """
 
 import os
+import runpy
 import signal
 import sys
 
@@ -18,6 +19,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, at_once)
-    from composer.cli import main
-
-    main()
+    runpy.run_module("composer", run_name="__main__")

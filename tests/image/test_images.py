@@ -284,6 +284,8 @@ def test_it_holds_what_the_pipeline_uses_and_nothing_else(pixels: tuple[Path, st
         assert names == {"warm.yaml", "nodes.py", "tone.py", "requirements.txt"}
         for module in ("torch", "onnxruntime", "pip"):
             assert container.call("python", "-c", f"import {module}").returncode == 1, module
+        asked = ("python", "-IS", "/opt/byoc/health.py", "http://127.0.0.1:9")
+        assert container.call(*asked).returncode == 1
         assert container.call("id", "-u").stdout.strip() == "10001"
         assert container.call("touch", "/app/x").returncode != 0
         mine = "-perm -4000 -o -perm -2000".split()

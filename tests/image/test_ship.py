@@ -55,19 +55,19 @@ def test_without_a_tag_it_is_called_like_the_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-t", "Not This"], "-t Not This: the name of an image is small letters"),
-        (["--variant", "tpu"], "--variant should be one of cpu, gpu, got 'tpu'"),
-        (["--weights", "bake"], "--weights should be one of baked, mounted, got 'bake'"),
-        (["--builder", "kaniko"], "--builder should be one of docker, podman, buildah, got"),
-        (["--include", "nothing"], "--include nothing: no file in "),
-        ([], "none of docker, podman, buildah works here"),
-        (["--builder", "podman"], "podman does not work here"),
+        (["-t", "Not This"], "byoc: -t Not This: the name of an image is small letters"),
+        (["--variant", "tpu"], "'tpu' is not one of 'cpu'"),
+        (["--weights", "bake"], "'bake' is not one of 'baked'"),
+        (["--builder", "kaniko"], "'kaniko' is not one of 'docker'"),
+        (["--include", "nothing"], "byoc: --include nothing: no file in "),
+        ([], "byoc: none of docker, podman, buildah works here"),
+        (["--builder", "podman"], "byoc: podman does not work here"),
     ],
 )
 def test_what_cannot_begin_ends_with_2(folder: Path, words: list[str], said: str) -> None:
     done = image(folder, "mine.yaml", *words)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"byoc: {said}")
+    assert said in done.stderr
 
 
 def test_a_pipeline_with_problems_ends_with_1(folder: Path) -> None:
