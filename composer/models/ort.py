@@ -196,13 +196,16 @@ class OrtModel:
     def _session_on(self, name: str, model: bytes | str) -> "ort.InferenceSession":
         provider = PROVIDERS[name]
         if provider not in ort.get_available_providers():
-            raise ModelFailed(f"this build of ONNX Runtime has no {provider}")
+            how = "; install byoc-composer[gpu] for it, or write `device: cpu`"
+            asked = name == "cuda" and not self._running.providers
+            raise ModelFailed(f"this build of ONNX Runtime has no {provider}{how if asked else ''}")
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._running.threads
         options.inter_op_num_threads = 1
         # Threads that spin between two pictures take the cores from decoders and encoders.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what goes wrong is raised; a line a frame is no use
+        ort.set_default_logger_severity(4)  # nor is one for each session on CUDA
         ahead: list[Any] = [provider]
         if name != "cpu":
             load_cuda()

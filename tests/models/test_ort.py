@@ -9,7 +9,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from composer import cuda
 from composer.models import onnxfile, ort
+from composer.models.engine import ModelFailed
 from composer.models.ort import OrtModel, Running
 from tests import networks
 from tests.clips import ROOT
@@ -31,6 +33,20 @@ CONV = network(
 
 def engine(data: bytes, running: Running) -> OrtModel:
     return OrtModel(data, onnxfile.read(data), running)
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(),
+    reason="this build of onnxruntime runs on CUDA",
+)
+def test_a_build_without_cuda_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "has_torch", lambda: False)
+    with pytest.raises(ModelFailed) as caught:
+        engine(CONV, Running("cuda:0"))
+    assert str(caught.value) == (
+        "ONNX Runtime cannot load it: cuda: this build of ONNX Runtime has no"
+        " CUDAExecutionProvider; install byoc-composer[gpu] for it, or write `device: cpu`"
+    )
 
 
 def test_libraries_that_cannot_be_loaded_are_said_and_not_printed(
@@ -128,4 +144,4 @@ def test_without_torch_the_libraries_of_packages_are_found(tmp_path: Path) -> No
         cwd=ROOT,
         check=False,
     )
-    assert (done.stdout, done.returncode) == ("CUDAExecutionProvider False\n", 0), done.stderr
+    assert (done.stdout, done.stderr) == ("CUDAExecutionProvider False\n", "")
