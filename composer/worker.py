@@ -376,7 +376,8 @@ class Worker:
         ]
 
     def _with_mark(self, port: str, frame: Frame[Any]) -> Frame[Any]:
-        if self._lane is None or self.step.outputs[port].carrier is not Carrier.TENSOR:
+        made = self.step.outputs[port]
+        if self._lane is None or made.carrier is not Carrier.TENSOR or made.device == "cpu":
             return frame
         return frame.carry(OnDevice(frame.value, self._lane.mark()))
 
@@ -635,7 +636,6 @@ class Worker:
                     frame = value if isinstance(value, Frame) else _enveloped(value)
                     seconds = frame.seconds
                     self.count.given += 1
-                    frame = self._with_mark(port, frame)
                     yield port, frame if frame.born else frame.held(now(), START)
         except (Aborted, NodeFailed):
             raise
@@ -646,8 +646,9 @@ class Worker:
                 close()
 
     def stamped(self, port: str, frame: Frame[Any], settings: Snapshot) -> Frame[Any]:
-        """The frame of a source, looked at, with what holds for it. A source keeps its generator:
-        only live fields change under it. Raises NodeFailed for what the plan does not have.
+        """The frame of a source, looked at, with what holds for it, and a mark where it is on a
+        device. A source keeps its generator: only live fields change under it. Raises NodeFailed
+        for what the plan does not have.
         """
         try:
             self._checks[port](frame.value)
@@ -655,7 +656,7 @@ class Worker:
             raise NodeFailed(self.step.name, "process()", exc, frame.seconds) from exc
         if settings is not self._seen:
             self._meet_source(settings)
-        return frame.held(frame.born, settings)
+        return self._with_mark(port, frame.held(frame.born, settings))
 
     def refitted(self, port: str, frame: Frame[Any], made_as: Format) -> Frame[Any] | None:
         """A frame that a source made before the plan changed, as it is wanted now; None where there
@@ -665,7 +666,10 @@ class Worker:
         if wanted is None or same(made_as, wanted):
             return frame if wanted is not None else None
         way = conversion(made_as, wanted)
-        return frame.carry(way.run(frame, wanted)) if way is not None else None
+        if way is None:
+            return None
+        with self._lane or nullcontext():
+            return frame.carry(way.run(frame, wanted))
 
     def _meet_source(self, settings: Snapshot) -> None:
         self._seen = settings

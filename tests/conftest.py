@@ -1,10 +1,11 @@
-"""Tests that need a CUDA device: skipped without one, and failed where one was promised."""
+"""Devices of tests: CUDA where there is one (failed where one was promised), and a stand-in."""
 
 import os
 
 import pytest
 
 from composer import cuda
+from composer.media import live, nvenc
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -15,6 +16,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             "there is no CUDA device, and COMPOSER_REQUIRE_CUDA=1 asks for one", pytrace=False
         )
     pytest.skip("there is no CUDA device")
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> str:
+    """What `device:` asks for where there is no device: `cpu:0` is one to the plan and the CPU to
+    torch, so all that is done for a device is done.
+    """
+    monkeypatch.setattr(cuda, "count", lambda: 1)
+    monkeypatch.setattr(cuda, "chosen", lambda wanted, able: "cpu" if wanted == "cpu" else "cpu:0")
+    monkeypatch.setattr(live, "_hardware", lambda device: None)
+    monkeypatch.setattr(nvenc, "missing", lambda codec, device: "a stand-in encodes nothing")
+    return "cuda"
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda:0", marks=pytest.mark.cuda)], ids=["cpu", "cuda"])

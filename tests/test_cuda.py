@@ -1,6 +1,7 @@
 """Which device a node gets, and what happens where there is none."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -181,6 +182,86 @@ def test_frames_do_not_go_by_a_device_that_is_lost() -> None:
     broken, sink = stubs.calling(fails), stubs.sink()
     with pytest.raises(NodeFailed, match="device-side assert triggered"):
         stubs.ran(text, Mode.LIVE, count=stubs.Count, fails=broken, collect=sink)
+
+
+SOURCE = '''
+from collections.abc import Iterator
+from fractions import Fraction
+
+import torch
+
+from composer import Context, Frame, Node, Tensor
+
+
+class Grey(Node):
+    """Six grey pictures."""
+
+    devices = ("cpu", "cuda")
+    _device: str = ""
+
+    def setup(self, ctx: Context) -> None:
+        self._device = ctx.device
+
+    def process(self) -> Iterator[Tensor]:
+        for number in range(6):
+            image = torch.full((3, 48, 64), 0.5, device=self._device)
+            yield Frame(image, number, Fraction(1, 25))
+'''
+
+
+def sourced(folder: Path, device: str) -> None:
+    """A source that makes its pictures on a device, and a node that works there."""
+    import av
+
+    (folder / "grey.py").write_text(SOURCE)
+    file = folder / "s.yaml"
+    file.write_text(
+        "version: 1\nnodes:\n"
+        f"  source: {{type: ./grey.py:Grey, device: '{device}'}}\n"
+        f"  half: {{type: ./half.py:Half, device: '{device}'}}\n"
+        f"  out: {{type: encode, path: {folder}/out.mkv, crf: 1, device: cpu}}\n"
+    )
+    run = Run(plan_of(compile_file(file, Registry.installed()), Mode.FILE))
+    run.start()
+    run.wait()
+    opened: Any
+    with av.open(str(folder / "out.mkv")) as opened:
+        means = [each.to_ndarray(format="rgb24").mean() for each in opened.decode(video=0)]
+    assert means == pytest.approx([64] * 6, abs=2)
+
+
+def test_a_source_makes_its_pictures_on_a_device(folder: Path, device: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    sourced(folder, device)
+
+
+def test_a_source_makes_its_pictures_on_a_stand_in(folder: Path, stand_in: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    sourced(folder, stand_in)
+
+
+def test_tensors_go_from_a_stand_in_to_a_node_on_the_cpu(folder: Path, stand_in: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    halved_twice(folder, stand_in)
+
+
+@pytest.mark.cuda
+def test_tensors_go_from_a_device_to_a_node_on_the_cpu(folder: Path) -> None:
+    halved_twice(folder, "cuda")
+
+
+def halved_twice(folder: Path, device: str) -> None:
+    import av
+
+    again = "  again: {type: ./half.py:Half, device: cpu, in: half}\n"
+    run = Run(planned(folder, device, again))
+    run.start()
+    run.wait()
+    opened: Any
+    with av.open(str(folder / "out.mkv")) as opened:
+        for each in opened.decode(video=0):
+            mean = each.to_ndarray(format="rgb24").reshape(-1, 3).mean(0)
+            assert mean == pytest.approx([50, 25, 12], abs=3)
 
 
 def test_tensors_are_the_same_pictures_on_any_device(folder: Path, device: str) -> None:
