@@ -240,8 +240,11 @@ class _Formats:
                 _join(pairs, one, other, [[0.5 * each for each in row] for row in rows])
             elif main is None and port.kind == "picture" and len(port.formats) > 1:
                 native = Format(Kind.PICTURE, "yuv420p", Carrier.FRAME)
+                asked = self.mode is Mode.LIVE and node.options.device.startswith("cuda")
                 for index, each in enumerate(self.domains[self.variable[end]]):
-                    unary[self.variable[end]][index] += cost(native, each)
+                    # A stream can be decoded there; what is in a file goes up from here.
+                    there = asked and each.device != "cpu"
+                    unary[self.variable[end]][index] += 0.0 if there else cost(native, each)
 
     def _variable(
         self, end: _End, formats: tuple[Format, ...], unary: dict[str, list[float]]

@@ -40,8 +40,9 @@ class Decode(Node):
     out. A row of pictures is written `frames/%03d.png`; it runs at 25 pictures per second.
 
     A session reads what its caller sends: times are those of the stream, sound is always samples,
-    and nothing comes before the first key picture. Where the next node works on CUDA, a session's
-    pictures are decoded there and stay there; those of files are decoded here and brought there.
+    and nothing comes before the first key picture. With `device: cuda` a session's pictures are
+    decoded by the card and stay there for a node that works there. Else, and where the card cannot,
+    they are decoded here and brought there.
     """
 
     devices = ("cpu", "cuda")
@@ -106,7 +107,9 @@ class Decode(Node):
 
     def adapt(self, ctx: Context) -> None:
         image = ctx.outputs.get("image")
-        if isinstance(self._reader, live.LiveReader) and image is not None:
+        if image is None or image.carrier is Carrier.TENSOR:
+            return
+        if isinstance(self._reader, live.LiveReader):
             self._reader.layout = image.layout
 
     def process(self) -> Iterator[Tracks]:

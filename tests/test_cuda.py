@@ -184,6 +184,31 @@ def test_frames_do_not_go_by_a_device_that_is_lost() -> None:
         stubs.ran(text, Mode.LIVE, count=stubs.Count, fails=broken, collect=sink)
 
 
+@pytest.mark.parametrize(
+    ("source", "half", "mode", "made"),
+    [
+        ("cuda", "cuda", Mode.LIVE, "rgb tensor on cuda:0"),
+        ("auto", "cuda", Mode.LIVE, "yuv420p"),
+        ("cuda", "cpu", Mode.LIVE, "yuv420p"),
+        ("auto", "cpu", Mode.LIVE, "yuv420p"),
+        ("cuda", "cuda", Mode.FILE, "yuv420p"),
+        ("auto", "cpu", Mode.FILE, "yuv420p"),
+    ],
+)
+def test_only_a_stream_is_decoded_on_a_device_and_only_where_that_is_asked_for_and_wanted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, half: str, mode: Mode, made: str
+) -> None:
+    devices(monkeypatch, 1)
+    monkeypatch.setattr(cuda, "has_torch", lambda: True)
+    file = folder / "d.yaml"
+    file.write_text(
+        f"version: 1\nnodes:\n  source: {{type: decode, device: {source}}}\n"
+        f"  half: {{type: ./half.py:Half, device: {half}}}\n  out: {{type: encode}}\n"
+    )
+    plan = plan_of(compile_file(file, Registry.installed()), mode)
+    assert str(plan.steps["source"].outputs["image"]) == made
+
+
 SOURCE = '''
 from collections.abc import Iterator
 from fractions import Fraction

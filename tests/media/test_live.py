@@ -7,6 +7,7 @@ from itertools import pairwise
 import av
 import pytest
 
+from composer import lanes
 from composer.ingress import Gap
 from composer.media import pixels
 from composer.media.live import LiveReader
@@ -14,6 +15,16 @@ from composer.media.mpegts import CLOCK, Unit
 from tests.media.transport import stream, units_of
 
 KEYED = {"preset": "ultrafast", "g": "10", "sc_threshold": "0"}
+
+
+@pytest.fixture
+def decoder(device: str) -> str:
+    """A device as LiveReader takes it, "" for none; ready to decode there."""
+    if device == "cpu":
+        return ""
+    pytest.importorskip("torch", reason="torch is not installed")
+    lanes.enter(device)
+    return device
 
 
 def read(
@@ -71,7 +82,7 @@ def test_every_picture_comes_out_in_order_at_its_own_time(options: dict[str, str
 )
 def test_a_device_decodes_every_picture_and_keeps_it(options: dict[str, str]) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
-    from composer import lanes, tensors
+    from composer import tensors
 
     lanes.enter("cuda:0")
     units = units_of(stream(**options))
@@ -96,7 +107,7 @@ def test_sound_comes_as_samples_that_follow_each_other(codec: str) -> None:
         assert abs((after.pts or 0) - (before.pts or 0) - length) <= 2
 
 
-def test_a_picture_comes_out_of_the_unit_that_holds_it() -> None:
+def test_a_picture_comes_out_of_the_unit_that_holds_it(decoder: str) -> None:
     units = units_of(stream(preset="ultrafast", tune="zerolatency"))
     taken = 0
 
@@ -106,35 +117,35 @@ def test_a_picture_comes_out_of_the_unit_that_holds_it() -> None:
             taken += 1
             yield unit
 
-    for number, _ in enumerate(LiveReader(counting(), layout="yuv420p").read(), 1):
+    for number, _ in enumerate(LiveReader(counting(), layout="yuv420p", device=decoder).read(), 1):
         assert taken == number
 
 
-def test_nothing_comes_before_the_first_key_picture() -> None:
+def test_nothing_comes_before_the_first_key_picture(decoder: str) -> None:
     units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
-    pictures, _ = read(units[3:])
+    pictures, _ = read(units[3:], device=decoder)
     assert pts(pictures) == [unit.pts for unit in units[10:]]
 
 
-def test_behind_a_gap_it_begins_anew_at_a_key_picture() -> None:
+def test_behind_a_gap_it_begins_anew_at_a_key_picture(decoder: str) -> None:
     units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
-    pictures, _ = read([*units[:15], Gap(), *units[17:]])
+    pictures, _ = read([*units[:15], Gap(), *units[17:]], device=decoder)
     assert pts(pictures) == [unit.pts for unit in (*units[:15], *units[20:])]
 
 
-def test_units_that_cannot_be_decoded_are_counted_and_left_out() -> None:
+def test_units_that_cannot_be_decoded_are_counted_and_left_out(decoder: str) -> None:
     units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
     units[12] = replace(units[12], data=b"\x00\x00\x00\x01\x65" + b"\xff" * 50)
-    reader = LiveReader(units, layout="yuv420p")
+    reader = LiveReader(units, layout="yuv420p", device=decoder)
     pictures = list(reader.read())
     assert reader.damaged >= 1
     assert pts(pictures)[-20:] == [unit.pts for unit in units[20:]]
 
 
-def test_another_size_and_another_codec_go_on() -> None:
+def test_another_size_and_another_codec_go_on(decoder: str) -> None:
     first = units_of(stream(**KEYED))
     second = units_of(stream("libx265", preset="ultrafast", **{"x265-params": "log-level=error"}))
-    pictures, _ = read([*first, *moved(second, 2 * CLOCK)])
+    pictures, _ = read([*first, *moved(second, 2 * CLOCK)], device=decoder)
     assert len(pictures) == 80
     assert pts(pictures) == sorted(pts(pictures))
 

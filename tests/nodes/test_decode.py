@@ -11,6 +11,7 @@ import pytest
 
 from composer.errors import MediaError
 from composer.formats import PACKETS, Carrier, Format, Kind
+from composer.media.live import LiveReader
 from composer.node import Context, change_of, reads_file
 from nodes.decode import Decode, Tracks
 from tests.media.films import Sound, beep, number, numbered, write_film
@@ -119,3 +120,12 @@ def test_closing_without_setup_is_fine() -> None:
 def test_pictures_are_not_given_away() -> None:
     """The decoder predicts from pictures that it gave: the plan copies before a node writes."""
     assert [port.own for port in Decode.outputs] == [False, False]
+
+
+def test_a_reader_of_a_device_keeps_the_layout_of_what_it_cannot_decode_there() -> None:
+    """Tensors have no layout that the host's pictures could be turned into."""
+    node = Decode()
+    node._reader = LiveReader([], layout="yuv420p")
+    port = Format(Kind.PICTURE, "rgb", Carrier.TENSOR, 64, 48, device="cuda:0")
+    node.adapt(Context("s", Path(), {}, {"image": port}))
+    assert node._reader.layout == "yuv420p"

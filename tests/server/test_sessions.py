@@ -36,8 +36,25 @@ def test_every_picture_comes_back_in_order_with_its_time() -> None:
     ran(test)
 
 
+@pytest.mark.parametrize("source", ["auto", "cuda"])
+def test_sessions_work_on_a_stand_in_for_a_device(stand_in: str, source: str) -> None:
+    side_by_side(stand_in, source)
+
+
 def test_sessions_work_on_a_device_side_by_side(device: str) -> None:
-    pytest.importorskip("torch", reason="torch is not installed")
+    side_by_side(device, "auto")
+
+
+@pytest.mark.cuda
+def test_sessions_that_a_device_decodes_work_side_by_side() -> None:
+    side_by_side("cuda", "cuda")
+
+
+def side_by_side(device: str, source: str) -> None:
+    """Two sessions whose node works on a device give back all their pictures."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # else all tests that run now want all cores
 
     class Mirror(Node):
         """Turn the picture round, twice."""
@@ -52,7 +69,8 @@ def test_sessions_work_on_a_device_side_by_side(device: str) -> None:
 
     waits = "queue: 300, on_full: wait"
     text = (
-        f"nodes: {{s: {{type: decode}}, m: {{type: mirror, device: '{device}', {waits}}},"
+        f"nodes: {{s: {{type: decode, device: {source}}},"
+        f" m: {{type: mirror, device: '{device}', {waits}}},"
         f" o: {{type: encode, keyframe_s: 0.4, {waits}}}}}"
     )
 
@@ -67,7 +85,10 @@ def test_sessions_work_on_a_device_side_by_side(device: str) -> None:
                 assert (await each.stop())[1]["reason"] == "stopped"
                 assert numbers(each.output) == list(range(20))
 
-    ran(test)
+    try:
+        ran(test)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_a_session_knows_how_many_share_the_machine() -> None:
