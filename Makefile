@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install torch demo bench bench-growth bench-path bench-guard bench-gpu bench-model check test test-slow test-image format docs pictures lock release clean
+.PHONY: help install torch demo bench bench-growth bench-path bench-guard bench-gpu bench-model check test test-gpu test-slow test-image format docs pictures lock release clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,10 @@ check: $(STAMP)  ## lint, formatting and types
 test: $(STAMP)   ## the whole suite
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/pytest -n auto -q -m "not slow and not image"
+
+test-gpu: $(VENV)/.torch ## the tests for a GPU, all there are; those of ONNX want onnxruntime-gpu
+	$(BIN)/python scripts/fetch_clips.py
+	COMPOSER_REQUIRE_CUDA=1 $(BIN)/pytest -q -m "cuda and not slow"
 
 test-slow: $(STAMP) ## what takes long: a model server that is installed for it, a browser
 	$(BIN)/python scripts/mlserver.py --install
