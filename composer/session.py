@@ -29,7 +29,7 @@ from composer.ingress import Ingress
 from composer.params import Patch
 from composer.plan import Plan
 from composer.trickle.http import Http
-from composer.trickle.publisher import Publisher, Segment
+from composer.trickle.publisher import Publisher, Segment, remove
 from composer.trickle.subscriber import Ended, Opened, Subscriber
 from composer.worker import Happened, Notice
 
@@ -38,6 +38,10 @@ log: Final = logging.getLogger(__name__)
 
 LINGERS: Final = 5
 """How often a session that is stopped looks whether more of its input comes."""
+
+
+REMOVE_SECONDS: Final = 1.0
+"""How long the server of the channels may take to close one."""
 
 
 class State(StrEnum):
@@ -65,6 +69,10 @@ class Reason(StrEnum):
     SHUTDOWN = "shutdown"
 
 
+_OURS: Final = (Reason.SHUTDOWN, Reason.FAILED)
+"""Ends that the caller did not want, and another worker may do better."""
+
+
 @dataclass(frozen=True)
 class Channels:
     """Addresses of a session's channels; "" where it has none. They are secrets."""
@@ -82,6 +90,7 @@ class Timing:
 
     stall: after which a session that gives nothing ends itself. stuck: after which one that does
     not move is held against the process; stall, drain and flush have had their time by then.
+    catch_up: what readers have for the last segment, where its channel is closed behind it.
     """
 
     status: float = 5.0
@@ -96,15 +105,19 @@ class Timing:
     drain: float = 4.0
     give_up: float = 1.0
     flush: float = 3.0
+    catch_up: float = 0.5
 
     def ending_within(self, seconds: float) -> "Timing":
         """The same with an end that takes no longer. Channels that are late are given half of flush
         once more.
         """
-        part = min(1.0, seconds / (self.drain + self.give_up + self.flush * 1.5))
-        return replace(
-            self, drain=self.drain * part, give_up=self.give_up * part, flush=self.flush * part
-        )
+        whole = self.drain + self.give_up + self.flush * 1.5 + self.catch_up + REMOVE_SECONDS
+        part = min(1.0, seconds / whole)
+        shorter = {name: getattr(self, name) * part for name in _OF_THE_END}
+        return replace(self, **shorter)
+
+
+_OF_THE_END: Final = ("drain", "give_up", "flush", "catch_up")
 
 
 @dataclass
@@ -278,6 +291,16 @@ class Session:
         for task in late:
             self._log.warning("something could not be sent in time")
             task.cancel()
+        if self.reason in _OURS:
+            await self._hand_over()
+
+    async def _hand_over(self) -> None:
+        """Close what the gateway reads: it takes another worker at once then, where it would wait
+        half a minute for more (contract 3.8).
+        """
+        if url := self.channels.publish or self.channels.data:
+            await asyncio.sleep(self._timing.catch_up)
+            await remove(self._http, url, REMOVE_SECONDS)
 
     async def _linger(self, ingress: Ingress) -> None:
         """A stop can overtake the last bytes of the input: read on while some come."""

@@ -266,6 +266,8 @@ def test_sigterm_in_the_middle_of_four_streams_ends_them_in_order(tmp_path: Path
                 await each.until(partial(stopped, each))
                 told = event_of(each.events[-2])
                 assert (told["reason"], told["error"]) == ("shutdown", None)
+                # Closed by the worker, so that the gateway takes another one at once.
+                await each.until(partial(each.closed.__contains__, "-out"))
                 assert whole(each)
 
     ran(test, 40)
