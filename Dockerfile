@@ -8,6 +8,7 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS python
+# hadolint ignore=DL3008
 RUN command -v python3 > /dev/null || { \
         apt-get update && \
         apt-get install --yes --no-install-recommends ca-certificates python3 && \
@@ -21,6 +22,7 @@ ARG SSL_CERT_FILE
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 # pip stays here: what runs has none.
+# hadolint ignore=DL3008
 RUN python3 -m venv /tools || { \
         apt-get update && \
         apt-get install --yes --no-install-recommends python3-venv && \
@@ -54,7 +56,8 @@ ENV PATH=/opt/byoc/bin:${PATH} \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
     BYOC_CACHE=/weights \
-    BYOC_HOST=0.0.0.0
+    BYOC_HOST=0.0.0.0 \
+    NVIDIA_DRIVER_CAPABILITIES=compute,video,utility
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
