@@ -78,6 +78,22 @@ class _Loader(importlib.abc.Loader):
         """Nothing yet."""
 
 
+class _Present(importlib.abc.Loader):
+    """Gives a module that is there already: it came along with its package, just now."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._real = module, module.__spec__
+        self.spec: Final = importlib.machinery.ModuleSpec(module.__name__, self)
+        # The import system takes the spec of a module that is there before the one it is given.
+        module.__spec__ = self.spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._real
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """Defers while `depth` is not 0; at all times loads a deferred package before its parts."""
 
@@ -91,6 +107,9 @@ class _Finder(importlib.abc.MetaPathFinder):
             # Looked at before the lock is taken: whoever is here holds the import system's lock.
             if type(parent) is _Deferred:
                 load(parent)
+                # The import system has looked for it before that, and would make a second one.
+                if (present := sys.modules.get(name)) is not None:
+                    return _Present(present).spec
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec is None:

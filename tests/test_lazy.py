@@ -96,6 +96,31 @@ def test_a_part_of_a_deferred_package_loads_the_package_first(tmp_path: Path) ->
     assert said.split() == ["whole", "part"]
 
 
+def test_a_part_that_its_package_loads_is_loaded_once(tmp_path: Path) -> None:
+    """As NumPy's C interface is imported by those who are built upon it."""
+    package = tmp_path / "numpy"
+    (package / "core").mkdir(parents=True)
+    (package / "__init__.py").write_text("from numpy import core\n", encoding="utf-8")
+    (package / "core" / "__init__.py").write_text(
+        "print('core')\nfrom numpy.core import part\n", encoding="utf-8"
+    )
+    (package / "core" / "part.py").write_text("print('part')\nvalue = 7\n", encoding="utf-8")
+    said = in_a_process(
+        """
+        import sys
+        from composer import lazy
+        with lazy.deferred():
+            import numpy
+        import numpy.core.part
+        assert numpy.core is sys.modules["numpy.core"]
+        assert numpy.core.__spec__.submodule_search_locations
+        print(numpy.core.part.value)
+        """,
+        tmp_path,
+    )
+    assert said.split() == ["core", "part", "7"]
+
+
 def test_many_threads_may_use_a_deferred_module_first(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text(
         "import threading\nprint('loaded')\nthreading.Event().wait(0.05)\nvalue = 7\n",
