@@ -1,10 +1,12 @@
 """CUDA devices: how many this machine has, asked of the driver alone, and whether one is lost."""
 
 import ctypes
+import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from composer.errors import DeviceMissing
@@ -75,11 +77,33 @@ def has(device: str) -> bool:
     return kind != "cuda" or int(index or 0) < count()
 
 
-def chosen(wanted: str, able: tuple[str, ...]) -> str:
-    """The device that `auto`, `cpu`, `cuda` or `cuda:1` means for a node able to run on these."""
+def chosen(wanted: str, able: tuple[str, ...], needs: tuple[str, ...] = ()) -> str:
+    """The device that `auto`, `cpu`, `cuda` or `cuda:1` means for a node able to run on these.
+
+    needs: packages that it works with, as Node.needs has them. What is installed of them may be
+    built for the CPU alone; then that is what `auto` means.
+    """
     if wanted == "auto":
-        return "cuda:0" if "cuda" in able and count() else "cpu"
+        here = "cuda" in able and count() and all(map(built, needs))
+        return "cuda:0" if here else "cpu"
     return "cuda:0" if wanted == "cuda" else wanted
+
+
+@cache
+def built(need: str) -> bool:
+    """Whether a package is installed in a build for CUDA; it is not loaded."""
+    if need == "onnxruntime":
+        return (
+            next(iter(importlib.metadata.distributions(name="onnxruntime-gpu")), None) is not None
+        )
+    if need != "torch":
+        return True
+    spec = importlib.util.find_spec(need)
+    if spec is None or spec.origin is None:
+        return False
+    # torch writes down what it was built with, and with None for a build without CUDA.
+    said = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+    return re.search(r"^cuda\b[^=\n]*= *['\"]", said, re.MULTILINE) is not None
 
 
 def lost(exc: BaseException) -> bool:

@@ -296,7 +296,7 @@ def _on_its_device(node: GraphNode, formats: tuple[Format, ...]) -> tuple[Format
     Where a port of a model takes pictures on the host as well as tensors, the device decides which;
     elsewhere the solver does.
     """
-    device = cuda.chosen(node.options.device, node.cls.devices)
+    device = cuda.chosen(node.options.device, node.cls.devices, node.cls.needs)
     tensors = tuple(each for each in formats if each.carrier is Carrier.TENSOR)
     if not tensors:
         return formats
@@ -429,7 +429,7 @@ def _step(graph: Graph, node: GraphNode, formats: Mapping[_End, Format], mode: M
         on_error=error,
         within_ms=options.within_ms,
         missing=options.missing,
-        device=cuda.chosen(options.device, node.cls.devices),
+        device=cuda.chosen(options.device, node.cls.devices, node.cls.needs),
         batch=_batching(node),
     )
 

@@ -24,7 +24,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> str:
     torch, so all that is done for a device is done.
     """
     monkeypatch.setattr(cuda, "count", lambda: 1)
-    monkeypatch.setattr(cuda, "chosen", lambda wanted, able: "cpu" if wanted == "cpu" else "cpu:0")
+    monkeypatch.setattr(
+        cuda, "chosen", lambda wanted, able, needs=(): "cpu" if wanted == "cpu" else "cpu:0"
+    )
     monkeypatch.setattr(live, "_hardware", lambda device: None)
     monkeypatch.setattr(nvenc, "missing", lambda codec, device: "a stand-in encodes nothing")
     return "cuda"

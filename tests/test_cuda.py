@@ -1,5 +1,6 @@
 """Which device a node gets, and what happens where there is none."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,52 @@ def test_what_a_device_means(
 ) -> None:
     devices(monkeypatch, count)
     assert cuda.chosen(wanted, able) == got
+
+
+@pytest.mark.parametrize(("wanted", "got"), [("auto", "cpu"), ("cuda", "cuda:0")])
+def test_auto_is_the_cpu_where_a_package_is_built_for_that(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, got: str
+) -> None:
+    devices(monkeypatch, 1)
+    monkeypatch.setattr(cuda, "built", {"onnxruntime": True, "torch": False}.__getitem__)
+    able = ("cpu", "cuda")
+    assert cuda.chosen(wanted, able, ("torch",)) == got
+    assert cuda.chosen(wanted, able, ("onnxruntime", "torch")) == got
+    assert cuda.chosen(wanted, able, ("onnxruntime",)) == "cuda:0"
+
+
+@pytest.mark.parametrize(
+    ("line", "cuda_build"),
+    [
+        ("cuda: Optional[str] = '13.0'", True),
+        ("cuda: str | None = '12.8'", True),
+        ("cuda = '13.2'", True),
+        ("cuda: Optional[str] = None", False),
+        ("cuda = None", False),
+    ],
+)
+def test_what_torch_was_built_with(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    line: str,
+    cuda_build: bool,  # noqa: FBT001
+) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise SystemExit\n")
+    version = f"__version__ = '2.13.0'\ndebug = False\n{line}\ngit_version = 'x'\nhip = None\n"
+    (tmp_path / "torch" / "version.py").write_text(version)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert cuda.built.__wrapped__("torch") is cuda_build
+
+
+def test_the_two_builds_of_onnx_runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert not cuda.built.__wrapped__("onnxruntime")
+    info = tmp_path / "onnxruntime_gpu-1.31.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: onnxruntime-gpu\nVersion: 1.31.1\n")
+    assert cuda.built.__wrapped__("onnxruntime")
 
 
 def test_a_device_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
