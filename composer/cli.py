@@ -307,6 +307,8 @@ def image(
     tried: Annotated[bool, typer.Option("--selftest/--no-selftest", help="try it")] = True,  # noqa: FBT002
 ) -> None:
     """Build an image that serves a pipeline, and try it. What follows -- goes to the builder."""
+    if ctx.args and "--" not in sys.argv:
+        _cannot(f"{ctx.args[0]}: one file makes an image; what is for the builder follows --")
     try:
         wishes = ship.Wishes(
             tag or file.stem.lower(),

@@ -47,6 +47,11 @@ def test_a_dry_run_prints_the_dockerfile_the_command_and_the_files(folder: Path)
     assert "locked: \n  core\n  torch-gpu\n" in planned
 
 
+def test_what_follows_two_dashes_is_for_the_builder(folder: Path) -> None:
+    done = image(folder, "--dry-run", "mine.yaml", "--", "--no-cache", "--volume=/a:/b")
+    assert "/Dockerfile --no-cache --volume=/a:/b CONTEXT" in done.stdout
+
+
 def test_without_a_tag_it_is_called_like_the_file(folder: Path) -> None:
     (folder / "mine.yaml").rename(folder / "Mine.yaml")
     assert "--tag mine " in image(folder, "--dry-run", "Mine.yaml").stdout
@@ -59,6 +64,7 @@ def test_without_a_tag_it_is_called_like_the_file(folder: Path) -> None:
         (["--variant", "tpu"], "'tpu' is not one of 'cpu'"),
         (["--weights", "bake"], "'bake' is not one of 'baked'"),
         (["--builder", "kaniko"], "'kaniko' is not one of 'docker'"),
+        (["other.yaml"], "byoc: other.yaml: one file makes an image"),
         (["--include", "nothing"], "byoc: --include nothing: no file in "),
         ([], "byoc: none of docker, podman, buildah works here"),
         (["--builder", "podman"], "byoc: podman does not work here"),
