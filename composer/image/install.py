@@ -82,7 +82,7 @@ def _pins(lock: Path, needs: Sequence[str], variant: str) -> Path:
     lines = []
     for name in ("core", *locks(needs, variant)):
         text = (lock / f"{name}.txt").read_text(encoding="utf-8")
-        lines += re.findall(r"^[\w.-]+==[^\\\n]+", text, re.MULTILINE)
+        lines += re.findall(r"^[\w.-]+==[^\\\n]*[^\\\s]", text, re.MULTILINE)
     target = Path("lock-pins.txt")
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return target
