@@ -394,12 +394,16 @@ def dev(
 ) -> None:
     """Run a pipeline while you write it: what is saved is applied, and a page shows it."""
     registry = _registry()
-    compiled = _compiled(file, registry)
     wishes = development.Wishes(clip, camera, port, trickle_port)
+
+    def wrong(problems: Sequence[Any], lines: Mapping[str, Sequence[str]]) -> None:
+        said = f"{report.text(problems, lines)}\nit begins when that is mended and saved"
+        print(said, file=sys.stderr, flush=True)
+
     try:
-        development.run(file, compiled, registry, wishes, lambda said: print(said, flush=True))
-    except PipelineInvalid as exc:
-        _show(exc, compiled.lines)
+        compiled = development.once_fine(file, registry, wrong)
+        if compiled is not None:
+            development.run(file, compiled, registry, wishes, lambda said: print(said, flush=True))
     except NodeFailed as exc:
         _failed(exc)
     except OSError as exc:

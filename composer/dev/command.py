@@ -4,23 +4,24 @@ import asyncio
 import secrets
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from composer.compile import Compiled, plan_of, ready
+from composer import registry
+from composer.compile import Compiled, compile_file, plan_of, ready
 from composer.dev import feed, terminal
 from composer.dev.ongoing import Ongoing, ends
 from composer.dev.studio import Studio
-from composer.errors import MediaError, NodeFailed
+from composer.errors import MediaError, NodeFailed, PipelineInvalid, Problem
 from composer.plan import Mode
 from composer.registry import Registry
 from composer.server.capability import Capability
 from composer.server.manifest import manifest
-from composer.server.reload import Reloaded, Reloader
+from composer.server.reload import Reloaded, Reloader, Saves
 from composer.server.worker import Offer, Worker, leave_behind
 from composer.trickle.http import open_http
 from composer.trickle.server import TrickleServer
@@ -37,6 +38,41 @@ class Wishes:
     camera: str = ""
     port: int = 0
     trickle_port: int = 0
+
+
+def once_fine(
+    file: Path,
+    installed: Registry,
+    told: Callable[[Sequence[Problem], Mapping[str, Sequence[str]]], None],
+) -> Compiled | None:
+    """The file, compiled, once nothing is wrong with it; each save below its folder is looked at.
+
+    told: what is wrong, and the lines of the files. None where Ctrl-C came first. Raises OSError
+    for a file that cannot be read when it begins.
+    """
+    compiled = compile_file(file, installed)
+    if not _problems(compiled):
+        return compiled
+    saves = Saves(file.resolve().parent)
+    try:
+        while True:
+            with suppress(OSError):  # an editor puts another file in its place just now
+                compiled = compile_file(file, installed)
+            if not (problems := _problems(compiled)):
+                return compiled
+            told(problems, compiled.lines)
+            registry.forget(saves.wait())
+    except KeyboardInterrupt:
+        return None
+
+
+def _problems(compiled: Compiled) -> Sequence[Problem]:
+    try:
+        ready(compiled)
+        plan_of(compiled, Mode.LIVE)
+    except PipelineInvalid as exc:
+        return exc.problems
+    return ()
 
 
 def run(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import watchfiles
+from watchfiles._rust_notify import RustNotify
 
 from composer import change, registry
 from composer.change import Change
@@ -155,6 +156,30 @@ class Reloader:
             here = paths if self.problems else paths & (self.files() | {self._file.resolve()})
             if here := {path for path in here if _counts(path)}:
                 told(await self.reload(here))
+
+
+class Saves:
+    """The files that are written below a folder, from the moment at which this is made."""
+
+    def __init__(self, folder: Path) -> None:
+        # watchfiles' own functions watch only while they wait, and a save may come before that.
+        self._notify = RustNotify(
+            [str(folder)],
+            debug=False,
+            force_polling=False,
+            poll_delay_ms=0,
+            recursive=True,
+            ignore_permission_denied=True,
+        )
+
+    def wait(self) -> frozenset[Path]:
+        """Some that were written. Raises KeyboardInterrupt."""
+        while True:
+            seen = self._notify.watch(SETTLE_MS * 4, SETTLE_MS, 0, None)
+            if isinstance(seen, str):  # a signal: there is no other end of waiting here
+                raise KeyboardInterrupt
+            if paths := frozenset(filter(_counts, (_whole(path) for _, path in seen))):
+                return paths
 
 
 def _whole(path: str) -> Path:

@@ -8,7 +8,10 @@ import socket
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from composer.dev import terminal
 from composer.errors import Problem, Span
@@ -87,14 +90,57 @@ def test_the_command_says_its_address_once_and_ends_by_a_signal(tmp_path: Path) 
     assert (running.returncode, errors) == (0, "")
 
 
-def test_a_file_with_problems_is_not_begun_with(tmp_path: Path) -> None:
+def test_a_file_with_problems_is_begun_with_once_they_are_mended(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(makes().replace("blur", "blurr"))
-    done = subprocess.run(
-        byoc("dev", file), capture_output=True, text=True, timeout=30, check=False
-    )
-    assert done.returncode == 1
-    assert "unknown-node: no node type 'blurr'" in done.stderr
+    with broken_off(byoc("dev", file)) as running:
+        assert running.stderr is not None
+        assert "unknown-node: no node type 'blurr'" in running.stderr.readline()
+        until_said(running.stderr, "it begins when that is mended and saved\n")
+        file.write_text(makes().replace("blur", "bluur"))
+        assert "unknown-node: no node type 'bluur'" in running.stderr.readline()
+        until_said(running.stderr, "it begins when that is mended and saved\n")
+        file.write_text(makes())
+        assert running.stdout is not None
+        until_said(running.stdout, "  watched  1 file; what is saved is applied\n")
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=20)
+    assert running.returncode == 0
+
+
+def test_nobody_has_to_mend_it(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("nodes: [")
+    with broken_off(byoc("dev", file)) as running:
+        assert running.stderr is not None
+        until_said(running.stderr, "it begins when that is mended and saved\n")
+        running.send_signal(signal.SIGINT)
+        out, errors = running.communicate(timeout=20)
+    assert (running.returncode, out, errors) == (0, "", "")
+
+
+@contextmanager
+def broken_off(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A command that goes on; it is gone at the end, whatever becomes of the test."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def until_said(stream: IO[str], line: str) -> None:
+    while (said := stream.readline()) != line:
+        assert said, "it ended"
+
+
+def test_a_file_that_is_not_there_could_not_be_had(tmp_path: Path) -> None:
+    words = byoc("dev", tmp_path / "no.yaml")
+    done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "no.yaml" in done.stderr
 
 
 def test_a_clip_that_is_not_there_could_not_be_had(tmp_path: Path) -> None:
