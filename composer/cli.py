@@ -328,6 +328,7 @@ def image(
             compiled = _compiled(file, registry)
         found = contents.of(file, compiled, registry, include or [])
         about = ship.describe(compiled, file)
+        ship.check_imports(found, wishes)
         if dry_run:
             print(context.dockerfile().read_text(encoding="utf-8"))
             print(ship.planned(found, about, wishes))

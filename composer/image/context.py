@@ -50,7 +50,8 @@ def write(found: Contents, folder: Path, *, baked: bool) -> None:
         (folder / install.PACKS).mkdir()
         for each in found.packs:
             wheel.write(each, folder / install.PACKS)
-        pins = install.versions([*found.packs, *_locked(lock)])
+        everything = [path.stem for path in lock.glob("*.txt")]
+        pins = install.versions([*found.packs, *install.locked(lock, everything)])
         (folder / install.PACKS / install.PINS).write_text(pins, encoding="utf-8")
     for path in found.files:
         _copy(found.folder / path, folder / FOLDER / path)
@@ -85,16 +86,6 @@ def _trusted() -> Path | None:
     """A file of certificates that somebody has told pip, or Python, to trust."""
     told = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
     return Path(told) if told and Path(told).is_file() else None
-
-
-def _locked(lock: Path) -> list[str]:
-    """The names of all packages that the lock has a word on."""
-    lines = [
-        line
-        for path in sorted(lock.glob("*.txt"))
-        for line in path.read_text(encoding="utf-8").splitlines()
-    ]
-    return [line.partition("==")[0] for line in lines if "==" in line and line[0].isalnum()]
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 
 import composer
 from composer.image import contents
+from composer.image.imports import normal
 from composer.registry import Registry
 
 VARIANTS: Final = ("cpu", "gpu")
@@ -65,6 +66,12 @@ def locks(needs: Sequence[str], variant: str) -> list[str]:
     return [f"{each}-{variant}" for each in needs]
 
 
+def locked(lock: Path, names: Sequence[str]) -> list[str]:
+    """The packages in some files of the lock."""
+    texts = [(lock / f"{name}.txt").read_text(encoding="utf-8") for name in names]
+    return re.findall(r"^([\w.-]+)==", "".join(texts), re.MULTILINE)
+
+
 class _Pip:
     """pip of another environment, for this one."""
 
@@ -100,8 +107,8 @@ def _trim(prefix: Path) -> None:
 
 def versions(but: Sequence[str]) -> str:
     """What is installed here, as constraints for packs; without the names that the lock decides."""
-    left_out = {_normal(name) for name in but}
-    found = {_normal(each.name): each for each in distributions() if each.name}
+    left_out = {normal(name) for name in but}
+    found = {normal(each.name): each for each in distributions() if each.name}
     return "".join(
         f"{name}=={found[name].version}\n"
         for name in sorted(found)
@@ -112,10 +119,6 @@ def versions(but: Sequence[str]) -> str:
 def _is_local(found: Distribution) -> bool:
     """Whether it came from a folder or an address, and no index has its version."""
     return found.read_text("direct_url.json") is not None
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 if __name__ == "__main__":

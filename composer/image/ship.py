@@ -14,7 +14,8 @@ from composer.compile import Compiled, plan_of
 from composer.errors import ComposerError
 from composer.image import builder, context, install
 from composer.image.builder import Builder, NoBuilder
-from composer.image.contents import Contents
+from composer.image.contents import REQUIREMENTS, Contents
+from composer.image.imports import strangers
 from composer.models import weights
 from composer.models.weights import Weights
 from composer.plan import Mode
@@ -36,7 +37,16 @@ _TAG: Final = re.compile(
 
 Say = Callable[[str], None]
 
-__all__ = ["NoBuilder", "NotFit", "Wishes", "WishesInvalid", "describe", "planned", "ship"]
+__all__ = [
+    "NoBuilder",
+    "NotFit",
+    "Wishes",
+    "WishesInvalid",
+    "check_imports",
+    "describe",
+    "planned",
+    "ship",
+]
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,20 @@ class WishesInvalid(ComposerError):
 
 
 class NotFit(ComposerError):
-    """The image was built, and does not do what it should."""
+    """An image that does not do what it should, or would not."""
+
+
+def check_imports(found: Contents, wishes: Wishes) -> None:
+    """Raises NotFit where Python of the pipeline's folder would not load in the image.
+
+    A requirements.txt, or a pack, brings what it brings: then only the image itself can tell.
+    """
+    if found.packs or Path(REQUIREMENTS) in found.files:
+        return
+    locked = install.locked(context.LOCK, ["core", *install.locks(found.needs, wishes.variant)])
+    python = [path for path in found.files if path.suffix == ".py"]
+    if missing := strangers(found.folder, python, locked):
+        raise NotFit("\n".join(map(str, missing)))
 
 
 def planned(found: Contents, about: Mapping[str, Any], wishes: Wishes) -> str:

@@ -83,6 +83,20 @@ def test_a_pipeline_with_problems_ends_with_1(folder: Path) -> None:
     assert "no node type 'decoed'" in done.stderr
 
 
+def test_an_import_that_nothing_brings_is_told_before_anything_is_built(folder: Path) -> None:
+    (folder / "nodes.py").write_text(
+        "import hypothesis\nfrom composer import RGB, Node\n"
+        "class Same(Node):\n    def process(self, image: RGB) -> RGB:\n        return image\n"
+    )
+    node = "  same: {type: ./nodes.py:Same}\n  out"
+    (folder / "mine.yaml").write_text(PLAIN.replace("  out", node))
+    done = image(folder, "mine.yaml")
+    assert done.returncode == 1
+    assert done.stderr.startswith("byoc: nodes.py:1: nothing brings 'hypothesis' into the image")
+    (folder / "requirements.txt").write_text("hypothesis\n")
+    assert image(folder, "--dry-run", "mine.yaml").returncode == 0
+
+
 @pytest.mark.image  # it makes a wheel of the checkout
 def test_what_the_builder_says_and_how_it_ends(folder: Path) -> None:
     """A builder that is there and fails: what it said is seen, and the code is 1."""
