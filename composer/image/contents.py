@@ -98,7 +98,7 @@ def of(file: Path, compiled: Compiled, installed: Registry, include: Sequence[st
     found |= _included(folder, include)
     if (own := folder / REQUIREMENTS).is_file():
         found.add(own)
-    others = sorted(path.relative_to(folder) for path in found - {file.resolve()})
+    others = sorted(path.relative_to(folder) for path in found - {_named_as(file)})
     return Contents(
         folder,
         (Path(file.name), *others),
@@ -116,10 +116,15 @@ def _variables(compiled: Compiled) -> tuple[str, ...]:
 
 def _written(file: Path, compiled: Compiled) -> Iterator[Path]:
     """The pipeline file, and those that it includes."""
-    yield file.resolve()
+    yield _named_as(file)
     for name in compiled.lines:
         # As they are told: from the working folder.
-        yield Path(name).resolve()
+        yield _named_as(Path(name))
+
+
+def _named_as(path: Path) -> Path:
+    """Where a file is, by the name that it is called by: that may be a link's."""
+    return path.parent.resolve() / path.name
 
 
 def _named(node: GraphNode) -> set[Path]:
@@ -152,8 +157,11 @@ def _inside(folder: Path, file: str) -> Path | None:
     if not file or "\0" in file or len(file) > 4096 or "://" in file:
         return None
     try:
-        path = (folder / file).resolve()
-        return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+        path = folder / file
+        whole = path.resolve()
+        return (
+            _named_as(path) if whole.is_relative_to(folder.resolve()) and whole.is_file() else None
+        )
     except OSError:  # a text that is no name of a file
         return None
 

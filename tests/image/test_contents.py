@@ -65,6 +65,25 @@ def test_files_that_settings_name_and_a_requirements_file(tmp_path: Path) -> Non
     assert names(made) == ["mine.yaml", "nodes.py", "requirements.txt", "words.txt"]
 
 
+def test_links_keep_their_names(tmp_path: Path) -> None:
+    (tmp_path / "words-2.txt").write_text("hello")
+    (tmp_path / "words.txt").symlink_to("words-2.txt")
+    (tmp_path / "nodes.py").write_text(
+        "from composer import RGB, Node\n"
+        "class Says(Node):\n"
+        "    words: str = ''\n"
+        "    def process(self, image: RGB) -> RGB:\n        return image\n"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    node = "  says: {type: ./nodes.py:Says, words: words.txt}\n  out"
+    (tmp_path / "elsewhere" / "real.yaml").write_text(PLAIN.replace("  out", node))
+    (tmp_path / "mine.yaml").symlink_to("elsewhere/real.yaml")
+    installed = Registry.installed()
+    compiled = compile_file(tmp_path / "mine.yaml", installed)
+    made = contents.of(tmp_path / "mine.yaml", compiled, installed, ())
+    assert names(made) == ["mine.yaml", "nodes.py", "words.txt"]
+
+
 def test_a_sub_pipeline_and_what_it_names(tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "look.cube").write_text(
