@@ -155,9 +155,12 @@ def test_sessions_that_end_at_once_do_not_follow_each_other_at_once(tmp_path: Pa
     async def test() -> None:
         loop = asyncio.get_running_loop()
         async with developing(makes(0.04), tmp_path) as desk:
-            await desk.until(lambda state: state["session"]["started"] == 1)
+            # A busy machine may show the first of them late, or not at all.
+            state = await desk.until(lambda state: state["session"]["started"] >= 1)
+            first = state["session"]["started"]
+            await desk.until(lambda state: state["session"]["started"] > first)
             began = loop.time()
-            await desk.until(lambda state: state["session"]["started"] == 2)
+            await desk.until(lambda state: state["session"]["started"] > first + 1)
             assert loop.time() - began > 1
 
     ran(test)
