@@ -15,6 +15,7 @@ from composer.formats import Kind
 from composer.frames import Bound, Frame, Item, Snapshot
 from composer.inbox import Aborted, Choice, EdgeCount, Inbox, InOrder, Slot, Taken, Traffic
 from composer.join import Join, Joined
+from composer.models.pool import LEASES_PER_MODEL, POOL
 from composer.node import Context, Node
 from composer.params import Params
 from composer.plan import InboxSpec, Mode, Plan, Stage, Step
@@ -75,6 +76,18 @@ class Media:
 
     def sink(self, node: str) -> str:
         return self.sinks.get(node, self.sinks.get("", ""))
+
+
+def load(plans: Sequence[Plan]) -> None:
+    """Load the libraries and models of plans before a first frame waits for them; models stay when
+    their last session has ended. Raises NodeFailed.
+    """
+    steps = [step for plan in plans for step in plan.steps.values()]
+    shared = sum(1 for step in steps if step.settings is not None and type(step.settings).shared)
+    POOL.idle = max(POOL.idle, LEASES_PER_MODEL * shared)
+    for plan in plans:
+        prepare(plan)
+        preload(plan)
 
 
 def prepare(plan: Plan) -> None:

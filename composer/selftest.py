@@ -12,7 +12,6 @@ from composer.compile import Compiled, compile_file, plan_of, ready
 from composer.egress import Egress
 from composer.executor import Media, Report, Run
 from composer.ingress import Ingress
-from composer.models.pool import LEASES_PER_MODEL, POOL
 from composer.plan import Mode, Plan
 from composer.registry import Registry
 
@@ -51,21 +50,13 @@ def run(compiled: Compiled, installed: Registry, frames: int) -> Tried:
     """
     ready(compiled)
     plan = plan_of(compiled, Mode.LIVE)
-    _load(plan)
+    executor.load([plan])  # pictures go by a model that is still loading
     fed = any(
         step.type == "decode" and not getattr(step.settings, "path", "")
         for step in plan.steps.values()
     )
     data = _clip(installed, frames) if fed else b""
     return asyncio.run(_tried(plan, data, frames))
-
-
-def _load(plan: Plan) -> None:
-    """Before the first picture, which would go by a model that is still loading."""
-    shared = [step for step in plan.steps.values() if step.settings and type(step.settings).shared]
-    POOL.idle = max(POOL.idle, LEASES_PER_MODEL * len(shared))
-    executor.prepare(plan)
-    executor.preload(plan)
 
 
 def _clip(installed: Registry, frames: int) -> bytes:

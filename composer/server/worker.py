@@ -18,7 +18,6 @@ from composer import cuda, executor, exits
 from composer.compile import Compiled, plan_of, ready
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
-from composer.models.pool import LEASES_PER_MODEL, POOL
 from composer.plan import Mode, Plan
 from composer.registration import Offered, Registration
 from composer.registry import Registry
@@ -171,10 +170,8 @@ class Worker:
         """Load libraries and models before the first session, and keep the models after the last;
         False where the end came first: whatever loads is not waited for. Raises NodeFailed.
         """
-        nodes = [step.settings for each in self.offers for step in each.plan.steps.values()]
-        shared = sum(1 for node in nodes if node is not None and type(node).shared)
-        POOL.idle = max(POOL.idle, LEASES_PER_MODEL * shared)
-        loading = asyncio.ensure_future(asyncio.to_thread(self._load))
+        plans = [each.plan for each in self.offers]
+        loading = asyncio.ensure_future(asyncio.to_thread(executor.load, plans))
         closing = asyncio.ensure_future(self.closing.wait())
         try:
             await asyncio.wait({loading, closing}, return_when=asyncio.FIRST_COMPLETED)
@@ -187,11 +184,6 @@ class Worker:
             closing.cancel()
         self.ready.set()
         return True
-
-    def _load(self) -> None:
-        for offer in self.offers:
-            executor.prepare(offer.plan)
-            executor.preload(offer.plan)
 
     def _register(self, http: Http, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Make every offer known everywhere, in the background."""
