@@ -25,8 +25,8 @@ def code_of(exc: Exception) -> Exit:
     """The exit code for what kept a worker from starting."""
     match exc:
         case PipelineInvalid(problems=problems):
-            fetched = any(each.code != "not-fetched" for each in problems)
-            return Exit.CONFIGURATION if fetched else Exit.RESOURCE
+            only_absent = all(each.code == "not-fetched" for each in problems)
+            return Exit.RESOURCE if only_absent else Exit.CONFIGURATION
         case SettingsInvalid() | OSError():
             return Exit.CONFIGURATION
         case ComposerError():

@@ -290,13 +290,17 @@ def _narrowed(node: GraphNode, port: Port, mode: Mode) -> tuple[Format, ...]:
     return tuple(each for name in names for each in formats if each.layout == name)
 
 
+def _device(node: GraphNode) -> str:
+    return cuda.chosen(node.options.device, node.cls.devices, node.cls.needs)
+
+
 def _on_its_device(node: GraphNode, formats: tuple[Format, ...]) -> tuple[Format, ...]:
     """The Formats of a port with the device of its node.
 
     Where a port of a model takes pictures on the host as well as tensors, the device decides which;
     elsewhere the solver does.
     """
-    device = cuda.chosen(node.options.device, node.cls.devices, node.cls.needs)
+    device = _device(node)
     tensors = tuple(each for each in formats if each.carrier is Carrier.TENSOR)
     if not tensors:
         return formats
@@ -429,7 +433,7 @@ def _step(graph: Graph, node: GraphNode, formats: Mapping[_End, Format], mode: M
         on_error=error,
         within_ms=options.within_ms,
         missing=options.missing,
-        device=cuda.chosen(options.device, node.cls.devices, node.cls.needs),
+        device=_device(node),
         batch=_batching(node),
     )
 

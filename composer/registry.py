@@ -16,7 +16,7 @@ import pkgutil
 import re
 import sys
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -200,13 +200,18 @@ def _imported(path: Path) -> set[str]:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return set()
-    names: set[str] = set()
-    for node in ast.walk(tree):
+    return {name.partition(".")[0] for name, _ in imports(ast.walk(tree))}
+
+
+def imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
+    """Dotted name and line of what each import among some nodes of syntax asks for, but for
+    relative ones; `from a import b` is a.b.
+    """
+    for node in nodes:
         if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
+            yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module.partition(".")[0])
-    return names
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
 
 
 def followed() -> frozenset[Path]:

@@ -4,7 +4,7 @@ import ast
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from importlib.metadata import entry_points
@@ -34,6 +34,9 @@ NEEDS: Final[Mapping[str, str]] = {
     "safetensors": "torch",
 }
 """Import name -> the part of the lock that brings it, as `Node.needs` calls it."""
+
+Types = Sequence[tuple[Path, str, Mapping[str, Any]]]
+"""Folder, type and fields of each node."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,9 @@ def of(file: Path, compiled: Compiled, installed: Registry, include: Sequence[st
     found = set(_written(file, compiled))
     for node in compiled.graph.nodes.values():
         found |= _named(node)
-    found |= {path for path in _python(file) if path.is_relative_to(folder)}
+    types = list(_types(file, set()))
+    python = _python(types)
+    found |= {path for path in python if path.is_relative_to(folder)}
     found |= _included(folder, include)
     if (own := folder / REQUIREMENTS).is_file():
         found.add(own)
@@ -104,7 +109,7 @@ def of(file: Path, compiled: Compiled, installed: Registry, include: Sequence[st
         (Path(file.name), *others),
         tuple(each for each in compiled.graph.weights if each.scheme),
         _packs(compiled.graph),
-        needs(file, installed),
+        _needs(types, python, installed),
         _variables(compiled),
     )
 
@@ -215,19 +220,24 @@ def needs(file: Path, installed: Registry) -> tuple[str, ...]:
     Runs nothing of the user's: they may not be installed yet. Node classes say what they need;
     of files beside the pipeline it is what they import.
     """
+    types = list(_types(file, set()))
+    return _needs(types, _python(types), installed)
+
+
+def _needs(types: Types, python: Iterable[Path], installed: Registry) -> tuple[str, ...]:
     found: set[str] = set()
-    for folder, type_, _ in _types(file, set()):
+    for folder, type_, _ in types:
         if type_ in installed.entries:
             found |= set(installed.find(type_, folder).needs)
-    for path in _python(file):
+    for path in python:
         found |= _imports(path)
     return tuple(sorted(found))
 
 
-def _python(file: Path) -> set[Path]:
+def _python(types: Types) -> set[Path]:
     """The users' Python of a pipeline: its classes' files, and what they import beside them."""
     found: set[Path] = set()
-    for folder, type_, fields in _types(file, set()):
+    for folder, type_, fields in types:
         for text in (type_, *_texts(dict(fields))):
             if not names_class(text):
                 continue
@@ -250,15 +260,8 @@ def _types(file: Path, seen: set[Path]) -> Iterator[tuple[Path, str, Mapping[str
 
 
 def _imports(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        names: set[str] = set()
-        if isinstance(node, ast.Import):
-            names = {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = {node.module.partition(".")[0]}
-            # What travels through a port of this kind is torch's.
-            if node.module == "composer" and any(each.name == "Tensor" for each in node.names):
-                names.add("torch")
-        found |= {NEEDS[name] for name in names & NEEDS.keys()}
-    return found
+    names = {name for name, _ in registry.imports(ast.walk(ast.parse(path.read_bytes())))}
+    tops = {name.partition(".")[0] for name in names}
+    if "composer.Tensor" in names:  # what travels through a port of this kind is torch's
+        tops.add("torch")
+    return {NEEDS[top] for top in tops & NEEDS.keys()}

@@ -54,11 +54,11 @@ def write(found: Contents, folder: Path, *, baked: bool) -> None:
         pins = install.versions([*found.packs, *install.locked(lock, everything)])
         (folder / install.PACKS / install.PINS).write_text(pins, encoding="utf-8")
     for path in found.files:
-        _copy(found.folder / path, folder / FOLDER / path)
+        gather.copy(found.folder / path, folder / FOLDER / path)
     if baked:
         for wanted in found.weights:
             source = weights.place(wanted)
-            _copy(source, folder / gather.FETCHED / source.relative_to(weights.cache()))
+            gather.copy(source, folder / gather.FETCHED / source.relative_to(weights.cache()))
     (folder / contents.LIST).write_text(found.as_json(), encoding="utf-8")
 
 
@@ -86,8 +86,3 @@ def _trusted() -> Path | None:
     """A file of certificates that somebody has told pip, or Python, to trust."""
     told = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
     return Path(told) if told and Path(told).is_file() else None
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _asked(arguments)
     found = _contents(asked.pipeline)
     for path in found.files:
-        _copy(found.folder / path, asked.app / asked.pipeline.parent / path)
+        copy(found.folder / path, asked.app / asked.pipeline.parent / path)
     cache = asked.cache.absolute()
     cache.mkdir(parents=True, exist_ok=True)
     if asked.weights == "baked":
@@ -67,10 +67,10 @@ def _bake(found: Contents, cache: Path, pip: str, lock: Path) -> None:
             source = fetch.fetch(each)
         except ComposerError as exc:
             sys.exit(str(exc))
-        _copy(source, cache / source.relative_to(weights.cache()))
+        copy(source, cache / source.relative_to(weights.cache()))
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path) -> None:
     """A file that everybody may read, whoever may read its source."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)

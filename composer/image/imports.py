@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 from typing import Final
 
+from composer import registry
+
 OURS: Final = frozenset({"composer", "nodes"})
 
 
@@ -49,11 +51,8 @@ def strangers(folder: Path, files: Collection[Path], locked: Collection[str]) ->
 
 def at_load(path: Path) -> Iterator[tuple[str, int]]:
     """The first name and the line of each import at the top level of a file."""
-    for node in ast.parse(path.read_bytes()).body:
-        if isinstance(node, ast.Import):
-            yield from ((alias.name.partition(".")[0], node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0], node.lineno
+    made = registry.imports(ast.parse(path.read_bytes()).body)
+    yield from dict.fromkeys((name.partition(".")[0], line) for name, line in made)
 
 
 def _beside(file: Path, name: str) -> bool:

@@ -68,8 +68,13 @@ def locks(needs: Sequence[str], variant: str) -> list[str]:
 
 def locked(lock: Path, names: Sequence[str]) -> list[str]:
     """The packages in some files of the lock."""
+    return [line.partition("==")[0] for line in pinned(lock, names)]
+
+
+def pinned(lock: Path, names: Sequence[str]) -> list[str]:
+    """A line for each of them: its version, and where it holds, but no digest."""
     texts = [(lock / f"{name}.txt").read_text(encoding="utf-8") for name in names]
-    return re.findall(r"^([\w.-]+)==", "".join(texts), re.MULTILINE)
+    return re.findall(r"^[\w.-]+==[^\\\n]*[^\\\s]", "".join(texts), re.MULTILINE)
 
 
 class _Pip:
@@ -86,10 +91,7 @@ class _Pip:
 
 def _pins(lock: Path, needs: Sequence[str], variant: str) -> Path:
     """The versions of the lock without their digests, which would be asked of all else, too."""
-    lines = []
-    for name in ("core", *locks(needs, variant)):
-        text = (lock / f"{name}.txt").read_text(encoding="utf-8")
-        lines += re.findall(r"^[\w.-]+==[^\\\n]*[^\\\s]", text, re.MULTILINE)
+    lines = pinned(lock, ["core", *locks(needs, variant)])
     target = Path("lock-pins.txt")
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return target

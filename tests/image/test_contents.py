@@ -12,6 +12,17 @@ from composer.image.contents import Contents
 from composer.registry import Registry
 from tests.clips import ROOT
 
+SAYS = """\
+from composer import RGB, Node
+
+
+class Says(Node):
+    {field}
+
+    def process(self, image: RGB) -> RGB:
+        return image
+"""
+
 PLAIN = "version: 1\nnodes:\n  source: {type: decode}\n  out: {type: encode}\n"
 
 
@@ -54,12 +65,7 @@ def test_a_custom_node_comes_with_what_it_imports_from_its_folder(tmp_path: Path
 def test_files_that_settings_name_and_a_requirements_file(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("hello")
     (tmp_path / "requirements.txt").write_text("six==1.17.0\n")
-    (tmp_path / "nodes.py").write_text(
-        "from composer import RGB, Node\n"
-        "class Says(Node):\n"
-        "    rows: list[str] = []\n"
-        "    def process(self, image: RGB) -> RGB:\n        return image\n"
-    )
+    (tmp_path / "nodes.py").write_text(SAYS.format(field="rows: list[str] = []"))
     node = "  says: {type: ./nodes.py:Says, rows: [words.txt, no file]}\n  out"
     made = found(tmp_path, PLAIN.replace("  out", node))
     assert names(made) == ["mine.yaml", "nodes.py", "requirements.txt", "words.txt"]
@@ -68,12 +74,7 @@ def test_files_that_settings_name_and_a_requirements_file(tmp_path: Path) -> Non
 def test_links_keep_their_names(tmp_path: Path) -> None:
     (tmp_path / "words-2.txt").write_text("hello")
     (tmp_path / "words.txt").symlink_to("words-2.txt")
-    (tmp_path / "nodes.py").write_text(
-        "from composer import RGB, Node\n"
-        "class Says(Node):\n"
-        "    words: str = ''\n"
-        "    def process(self, image: RGB) -> RGB:\n        return image\n"
-    )
+    (tmp_path / "nodes.py").write_text(SAYS.format(field="words: str = ''"))
     (tmp_path / "elsewhere").mkdir()
     node = "  says: {type: ./nodes.py:Says, words: words.txt}\n  out"
     (tmp_path / "elsewhere" / "real.yaml").write_text(PLAIN.replace("  out", node))

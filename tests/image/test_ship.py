@@ -31,13 +31,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_dry_run_prints_the_dockerfile_the_command_and_the_files(folder: Path) -> None:
+def add_node(folder: Path, line: str) -> None:
+    """A node of the folder's own in its pipeline. line: the first one of its file."""
     (folder / "nodes.py").write_text(
-        "import torch\nfrom composer import RGB, Node\n"
+        f"{line}\nfrom composer import RGB, Node\n"
         "class Same(Node):\n    def process(self, image: RGB) -> RGB:\n        return image\n"
     )
     node = "  same: {type: ./nodes.py:Same}\n  out"
     (folder / "mine.yaml").write_text(PLAIN.replace("  out", node))
+
+
+def test_a_dry_run_prints_the_dockerfile_the_command_and_the_files(folder: Path) -> None:
+    add_node(folder, "import torch")
     done = image(folder, "--dry-run", "mine.yaml", "-t", "name:1", "--variant", "gpu")
     assert done.returncode == 0, done.stderr
     dockerfile, _, planned = done.stdout.partition('CMD ["byoc", "serve"]')
@@ -84,12 +89,7 @@ def test_a_pipeline_with_problems_ends_with_1(folder: Path) -> None:
 
 
 def test_an_import_that_nothing_brings_is_told_before_anything_is_built(folder: Path) -> None:
-    (folder / "nodes.py").write_text(
-        "import hypothesis\nfrom composer import RGB, Node\n"
-        "class Same(Node):\n    def process(self, image: RGB) -> RGB:\n        return image\n"
-    )
-    node = "  same: {type: ./nodes.py:Same}\n  out"
-    (folder / "mine.yaml").write_text(PLAIN.replace("  out", node))
+    add_node(folder, "import hypothesis")
     done = image(folder, "mine.yaml")
     assert done.returncode == 1
     assert done.stderr.startswith("byoc: nodes.py:1: nothing brings 'hypothesis' into the image")
