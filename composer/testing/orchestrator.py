@@ -25,7 +25,7 @@ from aiohttp import web
 
 from composer.media.clip import Piece
 from composer.trickle.http import Http, open_http
-from composer.trickle.publisher import Publisher, Segment
+from composer.trickle.publisher import Publisher, Segment, remove
 from composer.trickle.server import TrickleServer
 from composer.trickle.subscriber import Ended, Opened, Subscriber
 
@@ -326,7 +326,7 @@ class Stream:
 
     async def delete(self, suffix: str) -> None:
         """Close one channel."""
-        await self._request("DELETE", self.channel(suffix))
+        await remove(self._http, self.channel(suffix))
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Return when something holds; looked at whenever anything came from the worker."""
@@ -392,11 +392,6 @@ class Stream:
             with contextlib.suppress(ValueError):
                 return response.status, json.loads(text)
             return response.status, text
-
-    async def _request(self, method: str, url: str) -> None:
-        with contextlib.suppress(aiohttp.ClientError, OSError):
-            async with self._http.request(method, url):
-                pass
 
 
 def event_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
