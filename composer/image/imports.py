@@ -43,7 +43,7 @@ def strangers(folder: Path, files: Collection[Path], locked: Collection[str]) ->
         for name, line in at_load(folder / file):
             at_hand = name in sys.stdlib_module_names or name in OURS
             brought = any(normal(each) in known for each in packages.get(name, ()))
-            if not (at_hand or brought or _beside(folder / file, name)):
+            if not (at_hand or brought or _beside(folder, file, name)):
                 package = _pinned(next(iter(packages.get(name, ())), name))
                 found.append(Stranger(file, line, name, package))
     return found
@@ -55,11 +55,10 @@ def at_load(path: Path) -> Iterator[tuple[str, int]]:
     yield from dict.fromkeys((name.partition(".")[0], line) for name, line in made)
 
 
-def _beside(file: Path, name: str) -> bool:
-    """Whether a module of that name lies in the file's folder, or in one around it."""
-    return any(
-        (folder / f"{name}.py").is_file() or (folder / name).is_dir() for folder in file.parents
-    )
+def _beside(folder: Path, file: Path, name: str) -> bool:
+    """Whether a module of that name lies where the file does, or around it in the folder."""
+    around = [folder / each for each in file.parents]
+    return any((each / f"{name}.py").is_file() or (each / name).is_dir() for each in around)
 
 
 def _pinned(package: str) -> str:

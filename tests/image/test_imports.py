@@ -23,6 +23,12 @@ def test_a_stranger_is_told_with_what_would_bring_it(tmp_path: Path) -> None:
     )
 
 
+def test_what_lies_outside_of_the_folder_is_a_stranger(tmp_path: Path) -> None:
+    (tmp_path / "hypothesis").mkdir()
+    (tmp_path / "mine").mkdir()
+    assert len(found(tmp_path / "mine", "import hypothesis\n")) == 1
+
+
 @pytest.mark.parametrize(
     "line",
     [
