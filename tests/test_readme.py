@@ -21,6 +21,7 @@ MAKE = {
     "make ": "a target; the test above looks whether it exists",
     "byoc image ": "builds for a minute; tests/image/test_images.py does",
     "docker ": "there may be no Docker",
+    "pip install ": "from the network; test_release.py does",
 }
 
 
