@@ -148,5 +148,6 @@ def configure(form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)  # they would be lines that are no records
     # Whoever sends nonsense gets a 400; a traceback for each would only fill the disk.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -18,6 +20,7 @@ def _as_before() -> Iterator[None]:
     yield
     root.handlers, level = before[0], before[1]
     root.setLevel(level)
+    logging.captureWarnings(capture=False)
     logging.getLogger("aiohttp.server").setLevel(logging.NOTSET)
 
 
@@ -40,6 +43,17 @@ def test_json_is_an_object_per_line(capsys: pytest.CaptureFixture[str]) -> None:
     said = json.loads(line)
     assert (said["level"], said["logger"], said["message"]) == ("error", "x", "broke")
     assert said["error"].endswith("ValueError: two\nlines")
+
+
+def test_a_warning_of_a_library_is_a_record() -> None:
+    code = (
+        "import warnings; from composer import logs\nlogs.configure('json')\nwarnings.warn('odd')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    said = json.loads(line)
+    assert (said["level"], said["logger"]) == ("warning", "py.warnings")
+    assert "odd" in said["message"]
 
 
 def in_thread(work: Callable[[], None]) -> None:
