@@ -17,6 +17,7 @@ import av
 from bench.clips import RATE, Clip, number_of
 from bench.contenders import BYOC, Contender
 from composer.media.mpegts import Demuxer
+from composer.media.packets import packet_of
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -275,7 +276,7 @@ class _Session:
             for unit in demuxer.feed(chunk):
                 if unit.track.kind != "video":
                     continue
-                for image in decoder.decode(av.Packet(unit.data)):
+                for image in decoder.decode(packet_of(unit.data)):
                     assert isinstance(image, av.VideoFrame)
                     number = number_of(image)
                     if number is not None:

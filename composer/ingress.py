@@ -64,11 +64,15 @@ class Ingress:
         """How many units wait for whoever iterates."""
         return len(self._waiting)
 
-    @property
-    def has_audio(self) -> bool | None:
-        """Whether the stream says that it has sound; None while it has said nothing."""
+    def has(self, kind: str) -> bool | None:
+        """Whether the stream says that it has "video" or "audio"; None before it says anything."""
         tracks = self._demuxer.tracks
-        return any(track.kind == "audio" for track in tracks) if tracks else None
+        return any(track.kind == kind for track in tracks) if tracks else None
+
+    @property
+    def parsed(self) -> bool:
+        """Whether pictures come one later, since only a parser finds where they begin."""
+        return self._demuxer.parsed
 
     def put(self, data: bytes) -> None:
         """Bytes of the stream, in any pieces."""

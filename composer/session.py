@@ -608,6 +608,7 @@ class Session:
             "reason": self.reason,
             "input_status": {
                 "last_input_time": self._ms(self.ingress.last_at if self.ingress else 0.0),
+                "reader": "parser" if self.ingress and self.ingress.parsed else "direct",
                 "fps": self._rate(report, inputs=True),
             },
             "inference_status": {

@@ -4,6 +4,7 @@ One unit goes into the decoder, and what it completes comes out: nothing waits f
 """
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any, Final
@@ -13,6 +14,7 @@ from av.codec.hwaccel import HWAccel
 
 from composer.media import pixels
 from composer.media.mpegts import CLOCK, Track, Unit
+from composer.media.packets import packet_of
 from composer.media.reader import Pace, Timeline
 from composer.media.reader import Track as Clock
 
@@ -26,12 +28,18 @@ MOST_PIXELS: Final = 4096 * 2176
 BACK_SECONDS: Final = 0.3
 """A live clock that goes back further has begun anew: nobody waits until it has caught up."""
 
+MOST_UNTIMED: Final = 32
+"""Pictures and blocks of sound before the first one with a time that are kept."""
+
 _WRAP: Final = 1 << 33
 """Ticks after which a clock of MPEG-TS begins again at 0."""
 
 
 class LiveReader:
     """Decodes an iterable of Units, and of anything else where units are missing.
+
+    The decoder says what can be seen: nothing before the first key picture or recovery point, nor
+    behind a gap before the next one. Parameter sets outlive a gap.
 
     layout: the pixel layout of the pictures, "" for none. sound: whether samples are wanted.
     max_fps: 0 for all pictures; the rest are left out by their time. device: cuda:0, say, to decode
@@ -61,6 +69,9 @@ class LiveReader:
             "audio": timeline.track(TIME_BASE, 1, "the input"),
         }
         self._decoders: dict[str, _Decoder] = {}
+        self._untimed: dict[str, deque[Any]] = {
+            kind: deque(maxlen=MOST_UNTIMED) for kind in self._clocks
+        }
         self._unwrapped = _Unwrapped()
 
     def read(self) -> Iterator[av.VideoFrame | av.AudioFrame]:
@@ -68,7 +79,6 @@ class LiveReader:
         for unit in self._units:
             if not isinstance(unit, Unit):
                 yield from self._drained()
-                self._decoders.clear()
             elif (unit.track.kind == "video" and self.layout) or (
                 unit.track.kind == "audio" and self._sound
             ):
@@ -83,8 +93,6 @@ class LiveReader:
         kind = unit.track.kind
         decoder = self._decoders.get(kind)
         if decoder is None or decoder.track != unit.track:
-            if not unit.key:
-                return  # nothing can be seen before the first key picture
             if decoder is not None:
                 yield from self._stamped(kind, decoder.finish())
             decoder = _Decoder(unit.track, self._threads, self._max_pixels, self._device)
@@ -95,21 +103,38 @@ class LiveReader:
         yield from self._stamped(kind, frames)
 
     def _drained(self) -> Iterator[av.VideoFrame | av.AudioFrame]:
+        """What the decoders hold; each goes on with the next key picture."""
         for kind, decoder in self._decoders.items():
             yield from self._stamped(kind, decoder.finish())
 
     def _stamped(self, kind: str, frames: list[Any]) -> Iterator[av.VideoFrame | av.AudioFrame]:
-        clock = self._clocks[kind]
         for frame in frames:
-            if kind == "audio":
-                yield from _sounding(frame, clock)
-            else:
-                yield from self._pictured(frame, clock)
+            for timed in self._timed(kind, frame):
+                if kind == "audio":
+                    yield from _sounding(timed, self._clocks[kind])
+                else:
+                    yield from self._pictured(timed, self._clocks[kind])
+
+    def _timed(self, kind: str, frame: Any) -> list[Any]:
+        """The frame; those before the first one with a time wait for it, and count back from it."""
+        early = self._untimed[kind]
+        if self._clocks[kind].begun:
+            return [frame]
+        early.append(frame)
+        if frame.pts is None:
+            return []
+        pts = frame.pts
+        for before in reversed(list(early)[:-1]):
+            pts -= _length(before) if kind == "audio" else CLOCK // 25
+            before.pts = pts
+        frames = list(early)
+        early.clear()
+        return frames
 
     def _pictured(self, image: av.VideoFrame, clock: Clock) -> Iterator[av.VideoFrame]:
         if image.is_corrupt:
             self._count_damaged()
-        pts = clock.place(image.pts, image.dts, image.duration)
+        pts = clock.place(image.pts, None, image.duration)
         if pts is None or (self._pace is not None and not self._pace.takes(pts * clock.seconds)):
             return
         image.duration = 0
@@ -123,11 +148,14 @@ class LiveReader:
 
 
 def _sounding(block: av.AudioFrame, clock: Clock) -> Iterator[av.AudioFrame]:
-    length = round(block.samples * CLOCK / block.sample_rate)
-    pts = clock.place(block.pts, None, length)
+    pts = clock.place(block.pts, None, _length(block))
     if pts is not None:
         block.pts, block.time_base = pts, TIME_BASE
         yield block
+
+
+def _length(block: av.AudioFrame) -> int:
+    return round(block.samples * CLOCK / block.sample_rate)
 
 
 class _Unwrapped:
@@ -166,7 +194,7 @@ class _Decoder:
     def __init__(self, track: Track, threads: int, max_pixels: int, device: str = "") -> None:
         self.track: Final = track
         self.failed = False
-        """Whether the last unit could not be decoded."""
+        """Whether the last unit could not be decoded, and should have been."""
 
         there = _hardware(device) if device and track.kind == "video" else None
         context: Any = av.CodecContext.create(track.codec, "r", hwaccel=there)
@@ -176,27 +204,33 @@ class _Decoder:
             context.sample_rate = 48_000
             context.layout = {1: "mono", 2: "stereo"}.get(track.channels, f"{track.channels}c")
         if track.kind == "video":
-            context.flags |= av.codec.context.Flags.low_delay
             context.thread_type, context.thread_count = "SLICE", threads
         context.options = {"max_pixels": str(max_pixels), "pkt_timebase": str(TIME_BASE)}
         self._context = context
+        self._begun = False
 
     def decode(self, unit: Unit, unwrapped: _Unwrapped) -> list[Any]:
-        packet = av.Packet(unit.data)
+        packet = packet_of(unit.data)
         kind = self.track.kind
         packet.pts, packet.dts = unwrapped(kind, unit.pts), unwrapped(kind, unit.dts)
         packet.time_base = TIME_BASE
-        self.failed = False
+        self._begun = self._begun or unit.key
         try:
-            return list(self._context.decode(packet))
+            frames = list(self._context.decode(packet))
         except av.FFmpegError as exc:
-            self.failed = True
+            self.failed = self._begun  # before a key picture nothing can be decoded
             log.debug("a unit of %s cannot be decoded: %s", self.track.codec, exc)
             return []
+        self.failed = False
+        return frames
 
     def finish(self) -> list[Any]:
-        """What it still held. It is of no use afterwards."""
+        """What it still held. What is decoded next begins at a key picture."""
+        self._begun = False
         try:
-            return list(self._context.decode(None))
+            frames = list(self._context.decode(None))
         except av.FFmpegError:
-            return []
+            frames = []
+        if self._context.is_open:
+            self._context.flush_buffers()
+        return frames

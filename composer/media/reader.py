@@ -335,6 +335,11 @@ class Track:
         return new
 
     @property
+    def begun(self) -> bool:
+        """Whether it has placed anything."""
+        return self._last is not None
+
+    @property
     def now(self) -> Fraction:
         """Seconds at which its last item was."""
         return (self._last or 0) * self._time_base

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from composer.media import mpegts
-from composer.media.mpegts import PACKET, Demuxer, Track, Unit, crc, opus_samples
+from composer.media import pes
+from composer.media.mpegts import PACKET, Demuxer, Unit
+from composer.media.psi import crc
 from tests.media.transport import expected, packets, pid, stream, times, units_of
 
 STREAMS = [
@@ -40,8 +41,12 @@ def test_only_pictures_where_decoding_may_begin_are_keys() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 5000))
 def test_any_pieces_give_the_same_units(size: int) -> None:
-    data = stream(audio="aac", preset="ultrafast")
-    assert units_of(data[: 400 * PACKET], size) == units_of(data[: 400 * PACKET])
+    data = stream(audio="aac", preset="ultrafast")[: 400 * PACKET]
+    for kind in ("video", "audio"):
+        pieces, whole = (
+            [unit for unit in units_of(data, each) if unit.track.kind == kind] for each in (size, 0)
+        )
+        assert pieces == whole
 
 
 def test_a_unit_is_given_with_its_last_byte() -> None:
@@ -122,11 +127,9 @@ def test_garbage_between_packets_is_gone_over() -> None:
     assert len(units) == 40
 
 
-def test_a_stream_that_is_joined_in_the_middle_begins_with_its_next_table() -> None:
+def test_a_stream_without_tables_gives_nothing() -> None:
     found = packets(stream(preset="ultrafast", g="10", sc_threshold="0"))
     tables = [at for at, packet in enumerate(found) if pid(packet) == 0]
-    units = units_of(b"".join(found[tables[0] + 2 :]))
-    assert 0 < len(units) < 40
     assert units_of(b"".join(found[tables[-1] + 2 :])) == []
 
 
@@ -147,34 +150,9 @@ def test_a_change_of_codec_is_a_new_track() -> None:
 
 
 def test_a_unit_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mpegts, "LONGEST_UNIT", 2000)
+    monkeypatch.setattr(pes, "LONGEST_PES", 2000)
     data = stream(preset="ultrafast", crf="10")
     assert all(len(unit.data) <= 2000 + PACKET for unit in units_of(data))
-
-
-def test_opus_says_its_channels() -> None:
-    tracks = {unit.track for unit in units_of(stream(audio="libopus", preset="ultrafast"))}
-    sound = next(track for track in tracks if track.kind == "audio")
-    assert (sound.codec, sound.channels, sound.extradata[:8]) == ("opus", 2, b"OpusHead")
-
-
-@pytest.mark.parametrize(
-    ("head", "samples"),
-    [(b"\x00", 480), (b"\x18", 2880), (b"\xfc", 960), (b"\xfd", 1920), (b"\xff\x03", 2880)],
-)
-def test_how_long_an_opus_packet_is(head: bytes, samples: int) -> None:
-    assert opus_samples(head) == samples
-
-
-def test_the_check_sum_of_a_section_is_0_over_itself() -> None:
-    section = b"\x00\xb0\x0d\x00\x01\xc1\x00\x00\x00\x01\xf0\x00"
-    whole = section + crc(section).to_bytes(4, "big")
-    assert crc(whole) == 0
-    assert crc(whole[:-1] + bytes([whole[-1] ^ 1])) != 0
-
-
-def test_tracks_are_values() -> None:
-    assert Track(256, "video", "h264") == Track(256, "video", "h264")
 
 
 def given_at_once(found: list[bytes]) -> int:
@@ -210,16 +188,98 @@ def test_units_go_on_at_once_behind_a_packet_that_is_missing_or_came_twice(what:
 def test_a_map_that_holds_nothing_known_is_looked_at_again() -> None:
     found = packets(stream(preset="ultrafast"))
     table = next(at for at, packet in enumerate(found) if pid(packet) == 4096)
-    empty = map_of(0x06)
+    empty = map_of((0x06, 256))
     units = units_of(b"".join([*found[:table], empty, *found[table:]]))
     assert len(units) == 40
 
 
-def map_of(kind: int) -> bytes:
-    """A packet with a program map of one track."""
-    body = bytes([0x02, 0xB0, 18, 0, 1, 0xC1 | 2, 0, 0, 0xE1, 0, 0xF0, 0, kind, 0xE1, 0, 0xF0, 0])
+def map_of(*tracks: tuple[int, int], current: bool = True) -> bytes:
+    """A packet with a program map of tracks: (type, PID)."""
+    named = b"".join(bytes([kind, 0xE0 | pid >> 8, pid & 0xFF, 0xF0, 0]) for kind, pid in tracks)
+    head = bytes([0, 1, 0xC2 | current, 0, 0, 0xE1, 0, 0xF0, 0])
+    body = bytes([0x02, 0xB0, len(head) + len(named) + 4]) + head + named
     section = body + crc(body).to_bytes(4, "big")
     return (b"\x47\x50\x00\x10\x00" + section).ljust(PACKET, b"\xff")
+
+
+VIDEO, FIRST, SECOND = (0x1B, 256), (0x0F, 257), (0x0F, 258)
+
+
+def test_a_map_marked_next_does_not_count_yet() -> None:
+    found = packets(stream(preset="ultrafast"))
+    table = next(at for at, packet in enumerate(found) if pid(packet) == 4096)
+    found.insert(table + 1, map_of((0x24, 512), current=False))
+    assert len(units_of(b"".join(found))) == 40
+
+
+def test_it_stays_with_the_first_track_of_a_kind_while_the_map_names_it() -> None:
+    data = stream(audio="aac", preset="ultrafast")
+    found = packets(data)
+    twice = [each for packet in found for each in (packet, moved(packet, 258))]
+    both = b"".join(map_of(VIDEO, FIRST, SECOND) if pid(each) == 4096 else each for each in twice)
+    swapped = map_of(SECOND, FIRST, VIDEO)
+    units = units_of(both[: 200 * PACKET] + swapped + both[200 * PACKET :])
+    assert {unit.track.pid for unit in units} == {256, 257}
+    heard = [unit.data for unit in units if unit.track.kind == "audio"]
+    assert heard == [unit.data for unit in units_of(data) if unit.track.kind == "audio"]
+
+
+def moved(packet: bytes, to: int) -> bytes:
+    """The same packet on another PID where it is of sound, else a null packet."""
+    to = to if pid(packet) == 257 else 0x1FFF
+    return bytes([0x47, packet[1] & 0xE0 | to >> 8, to & 0xFF]) + packet[3:]
+
+
+def test_a_track_that_sends_nothing_gives_way_to_the_next() -> None:
+    data = stream(audio="aac", preset="ultrafast")
+    silent = b"".join(
+        map_of(VIDEO, FIRST, SECOND)
+        if pid(packet) == 4096
+        else (moved(packet, 258) if pid(packet) == 257 else packet)
+        for packet in packets(data)
+    )
+    units = [unit.data for unit in units_of(silent, 1000) if unit.track.kind == "audio"]
+    assert units == [unit.data for unit in units_of(data) if unit.track.kind == "audio"]
+
+
+def test_what_comes_before_the_tables_is_kept() -> None:
+    found = packets(stream(preset="ultrafast"))
+    tables = [packet for packet in found if pid(packet) in (0, 17, 4096)]
+    media = [packet for packet in found if pid(packet) == 256]
+    assert len(units_of(b"".join([*media[:50], *tables[:3], *media[50:]]))) == 40
+
+
+@pytest.mark.parametrize("size", [192, 204])
+def test_packets_of_other_sizes_are_read_without_damage(size: int) -> None:
+    found = packets(stream(preset="ultrafast"))
+    before, behind = (b"\0" * 4, b"") if size == 192 else (b"", b"\0" * 16)
+    data = b"".join(before + packet + behind for packet in found)
+    demuxer = Demuxer()
+    units = [
+        unit for at in range(0, len(data), 1000) for unit in demuxer.feed(data[at : at + 1000])
+    ]
+    assert len(units + demuxer.flush()) == 40
+    assert demuxer.damaged == 0
+
+
+def test_pictures_over_many_packets_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    data = stream(preset="ultrafast")
+    cut = [packet for packet in packets(data) if pid(packet) != 256]
+    units = [unit for unit in units_of(data) if unit.track.kind == "video"]
+    body = b"".join(unit.data for unit in units)
+    turn, sent = 0, []
+    for at in range(0, len(body), 160):
+        part = body[at : at + 160]
+        head = b"\0\0\1\xe0\0\0\x80\0\0"
+        room = 184 - len(head) - len(part)
+        field = bytes([room - 1]) + (b"\0" + b"\xff" * (room - 2) if room > 1 else b"")
+        sent.append(bytes([0x47, 0x41, 0, 0x30 | turn]) + field + head + part)
+        turn = (turn + 1) & 15
+    demuxer = Demuxer()
+    found = demuxer.feed(b"".join([*cut[:3], *sent])) + demuxer.flush()
+    assert [unit.data for unit in found] == [unit.data for unit in units]
+    assert demuxer.parsed
+    assert "the parser of libavcodec finds them" in caplog.text
 
 
 def test_what_only_the_end_ends_is_counted_too() -> None:
