@@ -50,8 +50,8 @@ class Egress:
     """The output of one session: packets of encoders in, bytes of MPEG-TS and cuts out.
 
     Opened again and again, by each encoder that is put in the place of another, it stays one
-    stream: the tracks are those of the first one, counters run on, times only grow. open(),
-    packet() and end() belong to one thread at a time, read() to one task.
+    stream: a track keeps its codec, one that is new is added, counters run on, times only grow.
+    open(), packet() and end() belong to one thread at a time, read() to one task.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Egress:
         self._shifts: dict[str, int] = {}
         self._shift = 0
         self._begin: int | None = None
-        self._needs_key = False
+        self._needs_key = self._needs_tables = False
 
     # the encoder's thread
 
@@ -94,15 +94,20 @@ class Egress:
         return "congested" if self._congested else ""
 
     def open(self, *, video: str = "", audio: str = "", channels: int = 2) -> None:
-        """An encoder begins; its tracks are those of the first one, or are left out."""
-        self._offered = {kind: name for kind, name in (("video", video), ("audio", audio)) if name}
-        self._needs_key = bool(video)
+        """Encoders begin. One of another codec than its track began with is left out."""
+        offered = {kind: name for kind, name in (("video", video), ("audio", audio)) if name}
+        new = {kind: name for kind, name in offered.items() if kind not in self._tracks}
+        self._offered |= offered
+        self._tracks |= new
+        self._needs_key = self._needs_key or bool(video)
         if self._muxer is None:
-            self._tracks = dict(self._offered)
             self._muxer = Muxer(video=video, audio=audio, channels=channels)
-        for kind, name in self._offered.items():
-            if self._tracks.get(kind) != name:
-                log.warning("the output began without %s %s; it is left out", name, kind)
+        elif new:
+            self._muxer.add(**new, channels=channels)
+            self._needs_tables = True
+        for kind, name in offered.items():
+            if self._tracks[kind] != name:
+                log.warning("the output began with %s, so %s is left out", self._tracks[kind], name)
 
     def packet(
         self, kind: str, data: bytes, pts: int, dts: int, time_base: Fraction, *, key: bool
@@ -127,10 +132,14 @@ class Egress:
         if self._begins(kind, ticks, key=key):
             self._begin = ticks
             self.counts.segments += 1
-            parts = [CUT, self._muxer.tables()]
+            parts = [CUT]
+            self._needs_tables = True
         if self._begin is None:  # sound before the first keyframe: no segment to put it in
             self.counts.dropped["early"] += 1
             return
+        if self._needs_tables:
+            self._needs_tables = False
+            parts.append(self._muxer.tables())
         if kind == "video":
             self._needs_key = False
             parts.append(self._muxer.video(data, shown, ticks, key=key))

@@ -118,12 +118,11 @@ class Encode(Node):
     def setup(self, ctx: Context) -> None:
         self._card = self._card_of(ctx.device)
         if ctx.egress is not None and not self.path:
-            ingress, heard = ctx.ingress, "audio" in ctx.inputs
             self._writer = cast.LiveWriter(
                 ctx.egress,
                 self._pictures(),
                 self._sounds(),
-                audio_expected=lambda: heard and (ingress is None or bool(ingress.has_audio)),
+                expected=lambda kind: _expected(ctx, kind),
                 sessions=ctx.sessions,
             )
             return
@@ -195,3 +194,10 @@ class Encode(Node):
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+
+
+def _expected(ctx: Context, kind: str) -> bool | None:
+    """Whether a session will have "video" or "audio" to write; None while nobody knows."""
+    if {"video": "image", "audio": "audio"}[kind] not in ctx.inputs:
+        return False
+    return ctx.ingress.has(kind) if ctx.ingress is not None else True

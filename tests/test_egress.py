@@ -4,7 +4,10 @@ import asyncio
 import threading
 from fractions import Fraction
 
+import pytest
+
 from composer.egress import CUT, Cut, Egress
+from composer.media.mpegts import Demuxer
 
 TS = Fraction(1, 90_000)
 KEY = b"\0\0\0\1\x67\1\0\0\0\1\x68\1\0\0\1\x65"
@@ -82,15 +85,36 @@ def test_times_only_grow_and_both_tracks_move_together() -> None:
     assert egress._ticks("audio", 6000) == 912_001
 
 
-def test_another_set_of_tracks_is_left_out() -> None:
+def test_another_codec_than_the_track_began_with_is_left_out() -> None:
     egress = Egress()
     egress.open(video="h264")
     give(egress, 0)
-    egress.open(video="h264", audio="opus")
-    give(egress, 3000, "audio")
+    egress.open(video="hevc")
+    give(egress, 3000)
     assert egress.counts.dropped == {"track": 1}
+    egress.open(video="h264")
     give(egress, 6000)
     assert egress.counts.packets.total() == 2
+
+
+@pytest.mark.parametrize("first", ["video", "audio"])
+def test_a_track_that_comes_later_is_told_and_sent(first: str) -> None:
+    second = "audio" if first == "video" else "video"
+    egress = Egress()
+    opens = {"video": lambda: egress.open(video="h264"), "audio": lambda: egress.open(audio="opus")}
+    opens[first]()
+    give(egress, 0, first, size=9)
+    opens[second]()
+    give(egress, 90_000, second, size=9)
+    give(egress, 93_000, first, size=9)
+    egress.end()
+    demuxer = Demuxer()
+    found = asyncio.run(drain(egress))
+    units = demuxer.feed(b"".join(each for each in found if isinstance(each, bytes)))
+    units += demuxer.flush()
+    told = sorted((unit.pts or 0, unit.track.kind) for unit in units)
+    assert told == [(0, first), (90_000, second), (93_000, first)]
+    assert {track.kind for track in demuxer.tracks} == {"video", "audio"}
 
 
 def test_a_stream_without_output_wants_no_pictures() -> None:

@@ -99,7 +99,7 @@ class Feed:
             self.egress,
             PICTURES,
             SoundSettings(),
-            audio_expected=source.has_sound,
+            expected=lambda kind: kind == "video" or source.has_sound,
             sessions=2,  # the pipeline has the other half of the cores
         )
         try:

@@ -27,6 +27,13 @@ log: Final = logging.getLogger(__name__)
 HELD_SECONDS: Final = 2
 """Sound before the first picture is held for so long."""
 
+PATIENCE_SECONDS: Final = 10
+"""Sound that has waited for a picture for so long goes out without."""
+
+SOUND_RATE: Final = 48_000
+SOUND_CHANNELS: Final = 2
+"""What WebRTC hears; sound of more channels is mixed down."""
+
 LONGEST_KEYFRAME_SECONDS: Final = 4.0
 """Each segment begins with a keyframe, and readers give up on segments that last too long."""
 
@@ -52,8 +59,10 @@ class Outlet(Protocol):
 class LiveWriter:
     """Encodes for one Outlet, which it does not end: another LiveWriter may go on after it.
 
-    audio_expected: asked at the first picture; a track of sound is declared only then. sessions:
-    how many share the cores. Raises MediaError for codecs that cannot be sent.
+    expected: whether "video" or "audio" will come, None while nobody knows. Both are told with the
+    first picture; where no picture is to be expected, with the first sound. A track that comes
+    later is told then. sessions: how many share the cores. Raises MediaError for codecs that cannot
+    be sent.
     """
 
     def __init__(
@@ -62,7 +71,7 @@ class LiveWriter:
         pictures: PictureSettings,
         sound: SoundSettings,
         *,
-        audio_expected: bool | Callable[[], bool],
+        expected: Callable[[str], bool | None],
         sessions: int = 1,
     ) -> None:
         codec = "h264" if pictures.codec == "auto" else pictures.codec
@@ -75,12 +84,13 @@ class LiveWriter:
         self._egress, self._sessions = egress, sessions
         self._settings = dataclasses.replace(pictures, codec=codec)
         self._audio = "opus" if sound.codec == "auto" else sound.codec.replace("none", "")
-        self._bitrate, self._audio_expected = sound.bitrate, audio_expected
+        self._bitrate, self._expected = sound.bitrate, expected
         self._pictures: PictureEncoder | None = None
         self._sound: SoundEncoder | None = None
+        self._channels = SOUND_CHANNELS
         self._decoder: SoundDecoder | None = None
-        self._mixer: av.AudioResampler | None = None
         self._early: deque[av.AudioFrame] = deque()
+        self._early_since: float | None = None
         self._skipped = self._closed = False
 
     @property
@@ -103,21 +113,21 @@ class LiveWriter:
         with nullcontext() if self._settings.card else ENCODING:
             packets = self._pictures.encode(fitted, at)
         self._give("video", packets)
-        while self._early:
-            self._hear(self._early.popleft())
+        self._hear_early()
 
     def sound(self, item: Any, at: Moment) -> None:
         """item: an av.AudioFrame, or an av.Packet whose stream has the track's parameters."""
-        if not self._audio or (self._pictures is not None and self._sound is None):
+        if not self._audio:
             return
         for block in self._blocks(item):
-            if self._pictures is not None:
-                self._hear(block)
+            if self._sound is None and self._waits(block):
+                self._hold(block)
                 continue
-            self._early.append(block)
-            while _seconds(block) - _seconds(self._early[0]) > HELD_SECONDS:
-                self._early.popleft()
-                self._egress.dropped("early")
+            if self._sound is None:
+                self._begin_sound(block)
+                self._egress.open(audio=self._audio, channels=self._channels)
+            self._hear_early()
+            self._hear(block)
 
     def finish(self) -> None:
         """Send what the encoders still hold."""
@@ -140,27 +150,48 @@ class LiveWriter:
         """Open the output. The first picture gets a duration, so that it need not wait for the
         second one to tell the rate.
         """
-        codec = self._settings.codec
         context = av.CodecContext.create(self._settings.coder.name, "w")
         settings = live_settings(self._settings, image.width, image.height)
         if not settings.threads:
             threads = cores.slices(image.width * image.height, self._sessions, cores.count())
             settings = dataclasses.replace(settings, threads=threads)
         self._pictures = PictureEncoder(context, settings, live=True)
-        expected = self._audio_expected
-        heard = bool(self._audio) and (expected() if callable(expected) else expected)
-        channels = min(self._early[0].layout.nb_channels, 2) if self._early else 2
-        self._egress.open(video=codec, audio=self._audio if heard else "", channels=channels)
-        if heard:
-            coder = "libopus" if self._audio == "opus" else "aac"
-            self._sound = SoundEncoder(av.CodecContext.create(coder, "w"), self._bitrate)
-        else:
-            self._early.clear()
+        if self._audio and self._sound is None and (self._early or self._expected("audio")):
+            self._begin_sound(self._early[0] if self._early else None)
+        self._egress.open(
+            video=self._settings.codec,
+            audio=self._audio if self._sound is not None else "",
+            channels=self._channels,
+        )
         if not image.duration:
             fitted = self._pictures.same(fitted) if fitted is image else fitted
             fitted.pts, fitted.time_base = at.pts, at.time_base
             fitted.duration = max(round(Fraction(1, 30) / at.time_base), 1)
         return fitted
+
+    def _begin_sound(self, block: av.AudioFrame | None) -> None:
+        if block is not None:
+            self._channels = min(block.layout.nb_channels, SOUND_CHANNELS)
+        coder = av.CodecContext.create("libopus" if self._audio == "opus" else "aac", "w")
+        self._sound = SoundEncoder(coder, self._bitrate, rate=SOUND_RATE, channels=self._channels)
+
+    def _waits(self, block: av.AudioFrame) -> bool:
+        """Whether sound waits for the first picture, by the time of the sound."""
+        if self._pictures is not None or self._expected("video") is False:
+            return False
+        if self._early_since is None:
+            self._early_since = _seconds(block)
+        return _seconds(block) - self._early_since < PATIENCE_SECONDS
+
+    def _hold(self, block: av.AudioFrame) -> None:
+        self._early.append(block)
+        while _seconds(block) - _seconds(self._early[0]) > HELD_SECONDS:
+            self._early.popleft()
+            self._egress.dropped("early")
+
+    def _hear_early(self) -> None:
+        while self._early:
+            self._hear(self._early.popleft())
 
     def _blocks(self, item: Any) -> list[av.AudioFrame]:
         if isinstance(item, av.AudioFrame):
@@ -170,14 +201,8 @@ class LiveWriter:
         return self._decoder.decode(item)
 
     def _hear(self, block: av.AudioFrame) -> None:
-        if self._sound is None:
-            return
-        blocks = [block]
-        if block.layout.nb_channels > 2 or self._mixer is not None:
-            self._mixer = self._mixer or av.AudioResampler("fltp", "stereo", block.sample_rate)
-            blocks = self._mixer.resample(block)
-        for each in blocks:
-            self._give("audio", self._sound.encode(each))
+        if self._sound is not None:
+            self._give("audio", self._sound.encode(block))
 
     def _give(self, kind: str, packets: list[Any]) -> None:
         encoder = self._pictures if kind == "video" else self._sound

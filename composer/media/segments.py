@@ -43,10 +43,19 @@ class Muxer:
 
         self._video, self._audio = video, audio
         self._channels, self._rate = channels, rate
+        self._version = 0
         self._pat = _section(0, 0x00, 1, (1).to_bytes(2) + _pid(PMT_PID))
-        self._pmt = _section(PMT_PID, 0x02, 1, self._program())
+        self._pmt = self._map()
         self._turns = dict.fromkeys((0, PMT_PID, VIDEO_PID, AUDIO_PID), 0)
         self._heads = {pid: _heads(pid) for pid in (VIDEO_PID, AUDIO_PID)}
+
+    def add(self, *, video: str = "", audio: str = "", channels: int = 2) -> None:
+        """Another track begins; tables() says so from now on. One that is there stays as it is."""
+        self._video = self._video or video
+        if audio and not self._audio:
+            self._audio, self._channels = audio, channels
+        self._version += 1
+        self._pmt = self._map()
 
     def tables(self) -> bytes:
         """PAT and PMT: they say what follows, at the begin of each segment."""
@@ -78,6 +87,9 @@ class Muxer:
         parts = (b"\0\0\1", stream, size.to_bytes(2), b"\x84\x80\x05", times, head, data)
         clock = b"" if self._video else _clock(pts, key=True)
         return self._packets(AUDIO_PID, b"".join(parts), clock)
+
+    def _map(self) -> bytes:
+        return _section(PMT_PID, 0x02, 1, self._program(), self._version)
 
     def _program(self) -> bytes:
         clock = VIDEO_PID if self._video else AUDIO_PID
@@ -198,9 +210,9 @@ def _opening(data: bytes, codec: str) -> tuple[bool, bytes, int]:
     return delimited, sets, ends[0] if delimited else 0
 
 
-def _section(pid: int, table: int, number: int, body: bytes) -> bytes:
+def _section(pid: int, table: int, number: int, body: bytes, version: int = 0) -> bytes:
     """One table in one TS packet, without its turn."""
-    rest = number.to_bytes(2) + b"\xc1\0\0" + body
+    rest = number.to_bytes(2) + bytes([0xC1 | version % 32 << 1, 0, 0]) + body
     section = bytes([table]) + (0xB000 | len(rest) + 4).to_bytes(2) + rest
     packet = b"\x47" + (0x4000 | pid).to_bytes(2) + b"\x10\0" + section + _crc(section)
     return packet + _STUFFING[: PACKET - len(packet)]

@@ -21,6 +21,7 @@ from composer.formats import YUV_LAYOUTS
 from composer.frames import UNTAGGED, Moment
 from composer.media import nvenc, pixels
 from composer.media.chain import Chain
+from composer.media.packets import packet_of
 
 log = logging.getLogger(__name__)
 
@@ -485,15 +486,16 @@ LONGEST_SILENCE_SECONDS: Final = 3600
 
 
 class SoundEncoder:
-    """Samples into packets of AAC or Opus. `context`: an encoder that is not open yet.
+    """Samples into packets of AAC or Opus. `context`: an encoder that is not open yet. rate,
+    channels: what to encode, 0 for what is nearest to the first block; later ones are made alike.
 
     Gaps of more than 20 ms become silence, overlaps are cut; everything between is one run of
     samples, counted, so that rounded times do not add up.
     """
 
-    def __init__(self, context: Any, bitrate: int = 0) -> None:
+    def __init__(self, context: Any, bitrate: int = 0, *, rate: int = 0, channels: int = 0) -> None:
         self.context: Final = context
-        self._bitrate = bitrate
+        self._bitrate, self._rate, self._channels = bitrate, rate, channels
         self._resampler: Any = None
         self._source: tuple[Any, ...] = ()
         self._next = Fraction(0)  # seconds at which the samples taken so far end
@@ -530,10 +532,9 @@ class SoundEncoder:
         context = self.context
         opus = context.name == "libopus"
         rates, layouts = (_OPUS_RATES, _OPUS_LAYOUTS) if opus else (_AAC_RATES, _AAC_LAYOUTS)
-        channels = block.layout.nb_channels
-        rate = min(
-            rates, key=lambda rate: (rate < block.sample_rate, abs(rate - block.sample_rate))
-        )
+        channels = self._channels or block.layout.nb_channels
+        wanted = self._rate or block.sample_rate
+        rate = min(rates, key=lambda rate: (rate < wanted, abs(rate - wanted)))
         context.sample_rate, context.time_base = rate, Fraction(1, rate)
         context.layout = layouts.get(channels, layouts[6] if channels > 6 else layouts[2])
         context.format = "flt" if opus else "fltp"
@@ -961,7 +962,7 @@ class CopiedSound:
         if time is None or (self._last is not None and time <= self._last):
             return []
         self._last = time
-        new = av.Packet(bytes(item))
+        new = packet_of(bytes(item))
         new.time_base, new.pts, new.dts = item.time_base, item.pts, time
         new.duration, new.is_keyframe = item.duration, item.is_keyframe
         for extra in item.iter_sidedata():

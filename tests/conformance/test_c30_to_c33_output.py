@@ -24,7 +24,7 @@ RATE = 30
 def play(egress: Egress, begin: float, seconds: float) -> None:
     """Pictures and sound from one LiveWriter."""
     writer = LiveWriter(
-        egress, PictureSettings(preset="ultrafast"), SoundSettings(), audio_expected=True
+        egress, PictureSettings(preset="ultrafast"), SoundSettings(), expected=lambda _: True
     )
     tone = (np.sin(np.arange(1600) / 20)[None] / 8).astype(np.float32)
     for number in range(round(seconds * RATE)):
@@ -131,7 +131,7 @@ def test_c32_times_grow_over_a_restart_of_the_encoder(again: float) -> None:
 def test_c33_a_picture_is_readable_before_the_next_is_given() -> None:
     egress = Egress()
     writer = LiveWriter(
-        egress, PictureSettings(preset="ultrafast"), SoundSettings(), audio_expected=True
+        egress, PictureSettings(preset="ultrafast"), SoundSettings(), expected=lambda _: True
     )
 
     async def watch() -> None:

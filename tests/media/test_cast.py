@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
@@ -56,7 +57,7 @@ def writer(
     *,
     heard: bool = False,
 ) -> LiveWriter:
-    return LiveWriter(sink, pictures, coded, audio_expected=heard)
+    return LiveWriter(sink, pictures, coded, expected=lambda kind: kind == "video" or heard)
 
 
 @pytest.mark.parametrize(("asked", "sessions", "expected"), [(0, 1, 2), (0, 9, 1), (3, 9, 3)])
@@ -65,7 +66,9 @@ def test_a_large_picture_gets_threads_while_cores_are_free(
 ) -> None:
     monkeypatch.setattr("composer.media.cores.count", lambda: 16)
     settings = PictureSettings(preset="ultrafast", threads=asked)
-    here = LiveWriter(Sink(), settings, SoundSettings(), audio_expected=False, sessions=sessions)
+    here = LiveWriter(
+        Sink(), settings, SoundSettings(), expected=lambda kind: kind == "video", sessions=sessions
+    )
     show(here, 0.0, 1920, 1080)
     assert here.threads == expected
 
@@ -141,12 +144,58 @@ def test_sound_before_the_first_picture_is_held(channels: int) -> None:
     assert sink.lost == {"early": 49}
 
 
-def test_sound_nobody_expected_is_left_out() -> None:
+def test_sound_nobody_expected_is_told_when_it_comes() -> None:
     sink = Sink()
     cast = writer(sink)
     show(cast, 0)
-    hear(cast, 0)
-    assert [each.kind for each in sink.given] == ["video"]
+    for number in range(5):
+        hear(cast, number * 0.02)
+    assert sink.tracks == [("h264", "", 2), ("", "opus", 1)]
+    assert {each.kind for each in sink.given} == {"video", "audio"}
+    assert [each.key for each in sink.pictures()] == [True]
+
+
+def test_sound_alone_goes_out_with_its_first_block() -> None:
+    sink = Sink()
+    cast = LiveWriter(
+        sink, PictureSettings(), SoundSettings(), expected=lambda kind: kind == "audio"
+    )
+    for number in range(3):
+        hear(cast, number * 0.02)
+    assert sink.tracks == [("", "opus", 1)]
+    assert sink.given
+    show(cast, 0.06)
+    assert sink.tracks[1:] == [("h264", "opus", 1)]
+
+
+def test_sound_that_has_waited_too_long_for_a_picture_goes_out() -> None:
+    sink = Sink()
+    cast = writer(sink, heard=True)
+    for number in range(550):  # 11 s
+        hear(cast, number * 0.02)
+    assert sink.tracks == [("", "opus", 1)]
+    assert sink.given[0].seconds == pytest.approx(8, abs=0.05)
+    assert sink.given[-1].seconds == pytest.approx(11, abs=0.05)
+
+
+@pytest.mark.parametrize("codec", ["opus", "aac"])
+def test_sound_whose_layout_and_rate_change_goes_on(codec: str) -> None:
+    sink = Sink()
+    cast = writer(sink, coded=SoundSettings(codec), heard=True)
+    show(cast, 0)
+    for number in range(100):
+        layout, rate = ("5.1", 48_000) if number < 50 else ("mono", 44_100)
+        channels = 6 if layout == "5.1" else 1
+        block = av.AudioFrame.from_ndarray(
+            np.full((channels, rate // 50), 0.1, np.float32), "fltp", layout
+        )
+        block.sample_rate, block.pts = rate, number * rate // 50
+        block.time_base = Fraction(1, rate)
+        cast.sound(block, Moment(block.pts, block.time_base))
+    cast.finish()
+    heard = [each.seconds for each in sink.given if each.kind == "audio"]
+    assert heard[-1] - heard[0] == pytest.approx(2, abs=0.08)
+    assert sink.tracks == [("h264", codec, 2)]
 
 
 def test_other_sizes_are_fitted_into_the_first() -> None:
