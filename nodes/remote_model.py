@@ -87,6 +87,7 @@ class _Remote:
         """Raises RemoteFailed where the server cannot be asked what the model takes."""
         self._client, self._url = client, url
         self.warmed: set[Hashable] = set()
+        self.logits: set[str] = set()
         found = client.metadata()
         self._platform = found.platform
         self.signature = _signature(found.inputs, found.outputs, takes)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from composer import lazy
 from composer.formats import Carrier, Format, Kind
 from composer.models.feed import WHOLE, Axes, Feeding, Fit, Range
+from composer.models.onnxfile import PRODUCTS
 from composer.values import Record
 
 with lazy.deferred():
@@ -59,8 +60,8 @@ class Answer(BaseModel):
     )
     activation: Activation = Field(
         "auto",
-        description="what turns an output into 0..1; auto leaves what is so already and takes"
-        " softmax for classes",
+        description="what turns the scores of classes, or a mask, into 0..1; auto leaves chances as"
+        " they are, and takes softmax for classes that are none",
     )
     channel: int | None = Field(
         None, ge=0, description="the one of several maps that is the mask; else all but the first"
@@ -238,7 +239,7 @@ def _classes(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Record:
     """{label, score, scores: {label: score}}: the best class, and the `top` ones or all of few."""
     if not output.size:
         raise AnswerInvalid("the output is empty")
-    scores = np.nan_to_num(_likely(answer, output.reshape(-1).astype(np.float32)))
+    scores = np.nan_to_num(_likely(answer, output.reshape(1, -1))[0])
     best = np.argsort(-scores, kind="stable")
     shown = best if scores.size <= MOST_SCORES else best[: answer.top]
     named: dict[str, float] = {}
@@ -248,14 +249,45 @@ def _classes(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Record:
     return {"label": label, "score": score, "scores": named}
 
 
-def _likely(answer: Answer, scores: "NDArray[np.float32]") -> "NDArray[np.float32]":
+def _likely(answer: Answer, output: "NDArray[Any]") -> "NDArray[np.float32]":
+    """The chances of each class, for every row of an output."""
+    scores = output.astype(np.float32)
     scores = np.nan_to_num(scores, nan=-np.inf if answer.activation == "softmax" else 0.0)
-    if answer.activation == "sigmoid":
-        return _sigmoid(scores)
-    sums_up = float(scores.min()) >= 0 and abs(float(scores.sum()) - 1) < 0.01
-    if answer.activation == "none" or (answer.activation == "auto" and sums_up):
+    if answer.activation == "none" or (answer.activation == "auto" and are_chances(scores)):
         return scores
-    return _softmax(scores, 0)
+    # One class alone is weighed against none: a softmax of it would always be 1.
+    if answer.activation == "sigmoid" or scores.shape[1] == 1:
+        return _sigmoid(scores)
+    return _softmax(scores, 1)
+
+
+def are_chances(scores: "NDArray[Any]") -> bool:
+    """Whether scores of classes can be chances, each for itself: 0..1, but for what rounding does.
+
+    They need not sum up to 1: a picture may have several labels, or one of which nothing is known.
+    """
+    sure = scores[np.isfinite(scores)]
+    return not sure.size or (float(sure.min()) > -ROUNDING and float(sure.max()) < 1 + ROUNDING)
+
+
+ROUNDING: Final = 0.01
+"""How far beyond 0 and 1 a chance may lie: a few steps of float16."""
+
+
+def made_by(answer: Answer, op: str) -> Answer:
+    """The same with what the op behind an output says of its activation, if nobody else does.
+
+    What a layer gives without an activation are no chances, even if all lie within 0 and 1.
+    """
+    if answer.activation != "auto" or answer.post not in ("classes", "text"):
+        return answer
+    if op in _ACTIVATIONS:
+        return answer.model_copy(update={"activation": "none"})
+    return answer.model_copy(update={"activation": "softmax"}) if op in _LAYERS else answer
+
+
+_ACTIVATIONS: Final = frozenset({"Sigmoid", "HardSigmoid", "Softmax", "Hardmax"})
+_LAYERS: Final = PRODUCTS | {"LogSoftmax"}
 
 
 def label_of(index: int, labels: Sequence[str]) -> str:
@@ -281,7 +313,7 @@ def _text(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Record:
         return {"text": "", "score": 0.0}
     steps = np.nan_to_num(output.reshape(-1, output.shape[-1]))  # the batch is 1, wherever it is
     best = steps.argmax(1)
-    likely = steps[np.arange(len(steps)), best].astype(np.float32)
+    likely = _likely(answer, steps)[np.arange(len(steps)), best]
     kept = (best != 0) & (np.diff(best, prepend=-1) != 0)
     letters = letters_of(seen.labels, steps.shape[1])
     text = "".join(letters[each] for each in best[kept])

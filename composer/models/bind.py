@@ -10,7 +10,7 @@ from pydantic import Field
 
 from composer import lazy
 from composer.formats import Array, Format, Mask, Picture, Tensor, formats_of
-from composer.models.answer import FORMATS, PORT, Answer, Post
+from composer.models.answer import FORMATS, PORT, Answer, Post, made_by
 from composer.models.feed import Feed, Feeding, settle
 from composer.models.onnxfile import Signature, Value
 from composer.node import BadSetting, Port
@@ -369,6 +369,7 @@ def _guessed(signature: Signature | None) -> str:
 
 def _outs(wanted: Wanted, post: Post, signature: Signature | None) -> Iterator[Out]:
     known = [each.name for each in signature.outputs] if signature is not None else []
+    makers = signature.makers if signature is not None else {}
     if signature is not None and known:
         for name in wanted.gives:
             _check_named(("gives", name), name, "output", signature.outputs)
@@ -381,11 +382,13 @@ def _outs(wanted: Wanted, post: Post, signature: Signature | None) -> Iterator[O
                 raise BadSetting(
                     ("gives", name, "post"), said, "write `post: detections` without `gives`"
                 )
-            yield Out(name, answer.port or _port_of(name, answer.post, len(wanted.gives)), answer)
+            port = answer.port or _port_of(name, answer.post, len(wanted.gives))
+            yield Out(name, port, made_by(answer, makers.get(name, "")))
         return
     names = known if post == "raw" and known else known[:1] or [""]
     for name in names:
-        yield Out(name, _port_of(name, post, len(names)), Answer(post=post))
+        answer = made_by(Answer(post=post), makers.get(name, ""))
+        yield Out(name, _port_of(name, post, len(names)), answer)
 
 
 def _port_of(name: str, post: Post, count: int) -> str:

@@ -19,10 +19,12 @@ class ModelFailed(ComposerError):
 class Engine(Protocol):
     """A loaded model. Any thread may call; one call is made at a time.
 
-    warmed: shapes of inputs that it has been run on before its first picture.
+    warmed: shapes of inputs that it has been run on before its first picture. logits: outputs whose
+    scores were once beyond what a chance can be.
     """
 
     warmed: set[Hashable]
+    logits: set[str]
 
     @property
     def signature(self) -> Signature:

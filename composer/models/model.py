@@ -291,12 +291,15 @@ class Model(Node):
         if shapes in engine.warmed:
             return
         try:
-            engine.run(feeds, self._outputs)
+            made = engine.run(feeds, self._outputs)
             engine.warmed.add(shapes)
         except Exception as exc:
             if sure:
                 raise ModelFailed(f"it does not run on an empty picture: {exc}") from exc
             log.debug("no warm-up, since the size of the picture is not known: %s", exc)
+            return
+        for out, name in zip(self._binding.outs, self._outputs, strict=False):
+            self._settled(out, made[name])
 
     def process(self, **given: Any) -> Any:
         """The model's outputs for a picture, and whatever else it takes, by port."""
@@ -377,7 +380,22 @@ class Model(Node):
         """The value of one output; an image of a device stays there where the plan wants it."""
         if out.port in self._stay:
             return tensorfeed.read_image(out.answer, output, seen)
-        return answers.read(out.answer, _hosted(output), seen)
+        output = _hosted(output)
+        return answers.read(self._settled(out, output), output, seen)
+
+    def _settled(self, out: Out, output: NDArray[Any]) -> Answer:
+        """What the output means. Scores that were no chances once are none in any other picture, in
+        no session of this model: whether they get a softmax should not depend on the picture.
+        """
+        answer = out.answer
+        if answer.activation != "auto" or answer.post not in ("classes", "text"):
+            return answer
+        assert self._engine is not None
+        logits = self._engine.value.logits
+        if out.name not in logits and answers.are_chances(output):
+            return answer
+        logits.add(out.name)
+        return answer.model_copy(update={"activation": "softmax"})
 
     def _detections(self, outputs: Mapping[str, NDArray[Any]], seen: Seen) -> list[Detection]:
         found = heads.decode(

@@ -8,7 +8,7 @@ never read. Numbers of fields, from onnx/onnx.proto of onnx 1.23; everything els
                   metadata_props 14, functions 25
   GraphProto      node 1, initializer 5, input 11, output 12, sparse_initializer 15
   FunctionProto   name 1, node 7, domain 10, overload 13
-  NodeProto       op_type 4, attribute 5, domain 7, overload 8
+  NodeProto       input 1, output 2, op_type 4, attribute 5, domain 7, overload 8
   AttributeProto  t 5, g 6, tensors 10, graphs 11, sparse_tensor 22, sparse_tensors 23
   TensorProto     dims 1, data_type 2, string_data 6, name 8, raw_data 9, external_data 13,
                   data_location 14
@@ -26,6 +26,7 @@ import mmap
 import os
 import re
 import stat
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
@@ -62,6 +63,9 @@ MOST_METADATA: Final = 1000
 
 METADATA_BYTES: Final = 16 * 1024 * 1024
 """Of all entries together."""
+
+LAST_NODES: Final = 256
+"""Nodes, the last ones of a file, among which the makers of its outputs are looked for."""
 
 NEWEST_OPSET: Final = 30
 
@@ -109,7 +113,9 @@ class Signature:
     functions. domains: of the ops in use, "" is the default one; the model's own functions are no
     ops. weights_bytes: size of all initializers and constants once loaded, as their shapes say.
     external: locations of weights kept in other files, each once, as written. What other engines
-    have to say is its inputs and outputs; no outputs: that shows when it runs.
+    have to say is its inputs and outputs; no outputs: that shows when it runs. makers: the op that
+    computes each output, where that is sure: what only moves numbers, or takes one of several or
+    their mean, is looked through, and so is what is added to a product.
     """
 
     inputs: tuple[Value, ...]
@@ -122,6 +128,7 @@ class Signature:
     domains: frozenset[str] = frozenset()
     weights_bytes: int = 0
     external: tuple[str, ...] = ()
+    makers: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(data: bytes | memoryview | mmap.mmap) -> Signature:
@@ -327,6 +334,8 @@ _FUNCTION_NAME: Final = _bytes(1)
 _FUNCTION_NODE: Final = _bytes(7)
 _FUNCTION_DOMAIN: Final = _bytes(10)
 _FUNCTION_OVERLOAD: Final = _bytes(13)
+_NODE_INPUT: Final = _bytes(1)
+_NODE_OUTPUT: Final = _bytes(2)
 _NODE_OP: Final = _bytes(4)
 _NODE_ATTRIBUTE: Final = _bytes(5)
 _NODE_DOMAIN: Final = _bytes(7)
@@ -366,6 +375,20 @@ _OPSET_DOMAIN: Final = _bytes(1)
 _OPSET_VERSION: Final = _int(2)
 _ENTRY_KEY: Final = _bytes(1)
 _ENTRY_VALUE: Final = _bytes(2)
+
+_MOVING: Final = frozenset(
+    {
+        *("Cast", "Dropout", "Expand", "Flatten", "Gather", "GatherElements", "GatherND"),
+        *("Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"),
+        *("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool"),
+        *("ReduceMax", "ReduceMean", "ReduceMin"),
+        *("DequantizeLinear", "QuantizeLinear"),
+    }
+)
+"""Ops whose numbers are those of their first input, some of them, or between them."""
+
+PRODUCTS: Final = frozenset({"Conv", "Gemm", "MatMul"})
+"""Ops of layers whose numbers may be any."""
 
 _EXTERNAL: Final = 1
 """TensorProto.DataLocation: the weights are in another file."""
@@ -434,6 +457,9 @@ class _Reader:
 
         self._functions: set[tuple[str, str, str]] = set()
         self._external: dict[str, None] = {}
+        self._last: deque[tuple[int, int]] = deque(maxlen=LAST_NODES)
+        """Where the last nodes of the main graph begin and end."""
+
         self._subgraphs: list[tuple[int, int, int]] = []
         """Where they begin and end, and how deep: a list, since recursion could run too deep."""
 
@@ -472,6 +498,7 @@ class _Reader:
             ),
             weights_bytes=self._weights_bytes,
             external=tuple(self._external),
+            makers=self._makers(),
         )
 
     def _read_graphs(self, graphs: list[tuple[int, int]]) -> set[str]:
@@ -505,10 +532,38 @@ class _Reader:
         for key, start, stop in self._wire.fields(at, end):
             if key == _GRAPH_NODE:
                 self._read_node(start, stop, depth + 1)
+                if depth == 1:
+                    self._last.append((start, stop))
             elif key == _GRAPH_INITIALIZER:
                 yield self._weights(start, stop).name
             elif key == _GRAPH_SPARSE:
                 yield self._sparse_weights(start, stop).name
+
+    def _makers(self) -> dict[str, str]:
+        """Output -> op, looked for from the last node on: nodes come after what they take."""
+        wanted = {each.name: [(each.name, False)] for each in self._outputs}
+        makers: dict[str, str] = {}
+        for at, end in reversed(self._last):
+            op, inputs, made = self._node_ends(at, end)
+            for output, added in [each for name in made for each in wanted.pop(name, [])]:
+                if op == "Add" or (op in _MOVING and inputs):
+                    for name in inputs if op == "Add" else inputs[:1]:
+                        wanted.setdefault(name, []).append((output, added or op == "Add"))
+                elif op in PRODUCTS or not added:
+                    makers.setdefault(output, op)
+        return {output: op for output, op in makers.items() if op}
+
+    def _node_ends(self, at: int, end: int) -> tuple[str, list[str], list[str]]:
+        """(op, inputs, outputs) of a node; no op for one of another domain."""
+        names: dict[int, list[str]] = {_NODE_INPUT: [], _NODE_OUTPUT: [], _NODE_OP: []}
+        foreign = False
+        for key, start, stop in self._wire.fields(at, end):
+            if key in names:
+                names[key].append(self._wire.text(start, stop))
+            elif key == _NODE_DOMAIN:
+                foreign = bool(_domain(self._wire.text(start, stop)))
+        inputs, outputs, ops = names.values()
+        return "" if foreign else "".join(ops[-1:]), inputs, outputs
 
     def _read_function(self, at: int, end: int) -> None:
         name = dict.fromkeys((_FUNCTION_DOMAIN, _FUNCTION_NAME, _FUNCTION_OVERLOAD), "")

@@ -114,6 +114,7 @@ class OrtModel:
         """
         check_builds()
         self.warmed: set[Hashable] = set()
+        self.logits: set[str] = set()
         self._turn = threading.Lock()
         self.signature: Final = signature
         self._running = running

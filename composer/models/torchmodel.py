@@ -176,6 +176,7 @@ class TorchModel:
         self.signature: Final = signature
         self._tuning, self._kind = tuning, kind
         self.warmed: set[Hashable] = set()
+        self.logits: set[str] = set()
         self._turn = threading.Lock()
         self._fallbacks: dict[str, str] = {}
         if tuning.device.startswith("cuda") and not torch.cuda.is_available():

@@ -13,6 +13,7 @@ from composer.models.answer import (
     AnswerInvalid,
     Seen,
     letters_of,
+    made_by,
     read,
 )
 from composer.models.feed import Feed, Feeder, Fit, settle
@@ -307,6 +308,40 @@ def test_what_is_chances_already_stays() -> None:
 
 
 @pytest.mark.parametrize(
+    "chances",
+    [[1.0, 0.898, 0.0], [0.2, 0.1, 0.0], [0.0, 0.0, 0.0], [1.001, 0.5, -0.001], [0.633]],
+    ids=["several labels", "hardly any", "none", "rounded", "one class"],
+)
+def test_chances_that_do_not_sum_up_to_one_stay(chances: list[float]) -> None:
+    found = record(chances)["scores"]
+    assert [found[label] for label in LABELS[: len(chances)]] == chances
+
+
+@pytest.mark.parametrize("activation", ["auto", "softmax", "sigmoid"])
+def test_one_class_alone_is_weighed_against_none(activation: str) -> None:
+    assert record([[2.0]], activation=activation)["score"] == 0.880797
+
+
+@pytest.mark.parametrize(
+    ("op", "post", "activation"),
+    [
+        ("Sigmoid", "classes", "none"),
+        ("Softmax", "text", "none"),
+        ("Gemm", "classes", "softmax"),
+        ("LogSoftmax", "classes", "softmax"),
+        ("Div", "classes", "auto"),
+        ("", "classes", "auto"),
+        ("Conv", "mask", "auto"),
+    ],
+)
+def test_the_op_behind_an_output_says_whether_it_gives_chances(
+    op: str, post: Any, activation: str
+) -> None:
+    assert made_by(Answer(post=post), op).activation == activation
+    assert made_by(Answer(post=post, activation="sigmoid"), op).activation == "sigmoid"
+
+
+@pytest.mark.parametrize(
     ("activation", "scores"),
     [
         ("none", {"dog": 2.0, "cat": 0.0, "eel": -1.0}),
@@ -414,6 +449,11 @@ def test_the_score_of_a_text_is_the_mean_of_its_letters() -> None:
     output = np.concatenate([steps("01", sure=1.0), steps("02", sure=0.5)], 1)
     assert given("text", output, Seen(labels=LETTERS)) == {"text": "ab", "score": 0.75}
     assert given("text", steps("00"), Seen(labels=LETTERS)) == {"text": "", "score": 0.0}
+
+
+def test_the_score_of_a_text_is_a_chance_where_the_model_gives_logits() -> None:
+    chances = steps("01", sure=0.7)
+    assert given("text", np.log(chances), Seen(labels=LETTERS)) == {"text": "a", "score": 0.7}
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 4), (3, 1, 4), (3, 4)])

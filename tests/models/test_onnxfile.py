@@ -296,6 +296,33 @@ def test_everything_is_what_onnx_says() -> None:
     assert seen(rich()) == (found.nodes, set(found.external))
 
 
+@pytest.mark.parametrize(
+    ("nodes", "maker"),
+    [
+        pytest.param("Sigmoid x y", "Sigmoid", id="an activation"),
+        pytest.param("Softmax x a, Reshape a s b, Cast b y", "Softmax", id="moved afterwards"),
+        pytest.param("Softmax x a, QuantizeLinear a s z b, DequantizeLinear b s z y", "Softmax",
+                     id="quantised"),
+        pytest.param("MatMul x w a, Add a bias y", "MatMul", id="a layer and its bias"),
+        pytest.param("Constant c, MatMul x w a, Add c a b, Flatten b y", "MatMul", id="bias first"),
+        pytest.param("Conv x w a, GlobalAveragePool a b, Flatten b y", "Conv", id="mean of a map"),
+        pytest.param("Sigmoid x a, Sigmoid x b, Add a b y", "", id="a sum of chances"),
+        pytest.param("Sigmoid x a, Mul a s y", "Mul", id="a part of a chance"),
+        pytest.param("Concat x x y", "Concat", id="several"),
+        pytest.param("ReduceMean x y", "", id="the input"),
+        pytest.param("com.example:Sigmoid x y", "", id="an op of others"),
+        pytest.param("Sigmoid x y, " + ", ".join(["Relu x a"] * 256), "", id="too far away"),
+    ],
+)  # fmt: skip
+def test_what_makes_an_output(nodes: str, maker: str) -> None:
+    made = []
+    for each in nodes.split(", "):
+        op, *inputs, output = each.split(" ")
+        domain, _, op = op.rpartition(":")
+        made.append(helper.make_node(op, inputs, [output], domain=domain))
+    assert signature(model(made, outputs=[tensor("y")])).makers.get("y", "") == maker
+
+
 @pytest.mark.parametrize("path", LIGHT, ids=lambda path: path.stem)
 def test_models_of_others_are_read_as_onnx_reads_them(path: Path) -> None:
     theirs, found = onnx.load(path), read_file(path)

@@ -42,6 +42,7 @@ from composer.worker import Notice
 from nodes.onnx import Onnx
 from nodes.regions import Regions
 from nodes.test_source import TestSource
+from nodes.veil import Veil
 from tests import networks
 from tests.networks import network, node, write
 from tests.problems.models import make
@@ -229,6 +230,47 @@ def test_classes_have_the_names_of_a_list_or_a_file(tmp_path: Path, labels: obje
         "score": 1.0,
         "scores": {"green": 1.0, "red": 0.0, "blue": 0.0},
     }
+
+
+def scoring(weight: float, bias: float) -> bytes:
+    """weight * (how bright each of three channels is) + bias, as no layer of a net does it."""
+    return network(
+        "x: float32 1x3xHxW",
+        "scores: float32 1x3",
+        node("ReduceMean", "x", "means", axes=[2, 3], keepdims=0),
+        node("Mul", "means weight", "weighted"),
+        node("Sub", "weighted less", "scores"),
+        weights={"weight": ("float32", [], [weight]), "less": ("float32", [], [-bias])},
+    )
+
+
+def test_scores_that_are_chances_for_some_pictures_only_are_none(tmp_path: Path) -> None:
+    grey, white = flat(51, 51, 51), flat(255, 255, 255)
+    one, two = (shaped(tmp_path, scoring(3, 0), post="classes") for _ in range(2))
+    with _set_up(tmp_path, one) as run, _set_up(tmp_path, two) as other:
+        assert run(image=grey)["score"] == pytest.approx(0.6)
+        assert run(image=white)["score"] == pytest.approx(1 / 3)
+        assert run(image=grey)["score"] == pytest.approx(1 / 3)
+        assert other(image=grey)["score"] == pytest.approx(1 / 3)
+
+
+def test_what_is_no_chance_for_an_empty_picture_is_none_from_the_first_on(tmp_path: Path) -> None:
+    data = scoring(1, -0.1)
+    assert once(tmp_path, data, flat(51, 51, 51), post="classes")["score"] == pytest.approx(1 / 3)
+
+
+def test_a_veil_hides_by_one_of_several_labels(tmp_path: Path) -> None:
+    text = (
+        "nodes: {s: {type: test_source, pattern: solid, color: '#ffe500', width: 16, height: 16,"
+        " duration: 0.1}, m: {type: onnx, model: m.onnx, post: classes, labels: [r, g, b]},"
+        " v: {type: veil, in: {image: s, facts: m}, key: %s, how: black, hold_s: 0},"
+        " o: {type: see}}"
+    )
+    for key, level in (("r", 16), ("g", 16), ("b", 197)):
+        shown, seen = see(YUV)
+        models = {"m.onnx": networks.brightest()}
+        ran(plan(tmp_path, text % key, models=models, see=shown, veil=Veil))
+        assert {luma(each) for each in seen} == {level}
 
 
 def test_a_line_of_a_labels_file_ends_where_an_editor_ends_it(tmp_path: Path) -> None:
