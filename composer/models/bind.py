@@ -1,6 +1,5 @@
 """Bind: which port feeds which input of a model, and what its outputs become."""
 
-import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from pydantic import Field
 from composer import lazy
 from composer.formats import Array, Format, Mask, Picture, Tensor, formats_of
 from composer.models.answer import FORMATS, PORT, Answer, Post, made_by
-from composer.models.feed import Feed, Feeding, settle
+from composer.models.feed import Feed, Feeding, parsed, settle
 from composer.models.onnxfile import Signature, Value
+from composer.models.ultralytics import BOXES, FILL, Export, export, literal
 from composer.node import BadSetting, Port
 from composer.source import did_you_mean
 
@@ -105,7 +105,8 @@ class Binding:
     """How a model and the ports of its node belong together.
 
     outs: empty when all outputs together are detections; then head says how they are read, "" if
-    that could not be told. regions: the model runs on each region of a picture.
+    that could not be told. regions: the model runs on each region of a picture. export: what
+    Ultralytics wrote into the file.
     """
 
     ins: tuple[In, ...]
@@ -113,6 +114,7 @@ class Binding:
     head: str = ""
     regions: bool = False
     labels: tuple[str, ...] = ()
+    export: Export | None = None
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -181,17 +183,20 @@ def bind(wanted: Wanted, signature: Signature | None) -> Binding:
 
     Raises BadSetting for what does not fit together.
     """
-    ins = tuple(_ins(wanted, signature))
     post = wanted.post or ("raw" if wanted.gives else _post_of(signature))
-    labels = wanted.labels or labels_in(signature.metadata if signature else {})
+    metadata = signature.metadata if signature is not None else {}
+    labels = wanted.labels or labels_in(metadata)
+    found = exported(metadata)
+    ins = tuple(_ins(wanted, signature, found))
     if post == "detections":
         if wanted.gives:
             raise BadSetting(("gives",), "detections are read off all outputs together")
-        head = wanted.head or _guessed(signature)
+        head = wanted.head or _guessed(signature, found)
         if signature is not None and signature.outputs and not head:
             said = f"it cannot be told how to read detections off {_listed(signature.outputs)}"
             raise BadSetting(("post",), said, f"write `head:` ({', '.join(heads.HEADS)})")
-        binding = Binding(ins, (), head, wanted.regions, labels)
+        _check_export(found, head, signature)
+        binding = Binding(ins, (), head, wanted.regions, labels, found)
     else:
         if wanted.head:
             raise BadSetting(("head",), "only `post: detections` has a head")
@@ -208,13 +213,13 @@ def bind(wanted: Wanted, signature: Signature | None) -> Binding:
 # inputs
 
 
-def _ins(wanted: Wanted, signature: Signature | None) -> Iterator[In]:
+def _ins(wanted: Wanted, signature: Signature | None, found: Export | None) -> Iterator[In]:
     taken: set[str] = set()
     if signature is None:
         # Where nothing says what is the picture, the model will: it has one that is not named here.
         unnamed = {} if _pictured(wanted) else {"": Take()}
         for name, take in (unnamed | dict(wanted.takes)).items():
-            yield _in(name, take, None, wanted, taken)
+            yield _in(name, take, None, wanted, None, taken)
         return
     known = {each.name: each for each in signature.inputs}
     for name in wanted.takes:
@@ -227,7 +232,7 @@ def _ins(wanted: Wanted, signature: Signature | None) -> Iterator[In]:
                 said = f"the model takes {_listed(signature.inputs)}; nothing says what {name!r} is"
                 raise BadSetting(("takes",), said, f"write `takes: {{{name}: ...}}`")
             pictured = True
-        yield _in(name, take, value, wanted, taken)
+        yield _in(name, take, value, wanted, found, taken)
 
 
 def _pictured(wanted: Wanted) -> bool:
@@ -241,7 +246,14 @@ def _looks_like_picture(value: Value) -> bool:
     return value.shape is None or len(value.shape) >= 3
 
 
-def _in(name: str, take: Take, value: Value | None, wanted: Wanted, taken: set[str]) -> In:
+def _in(
+    name: str,
+    take: Take,
+    value: Value | None,
+    wanted: Wanted,
+    found: Export | None,
+    taken: set[str],
+) -> In:
     at = ("takes", name)
     if take.state:
         return _state(name, take, value, at)
@@ -253,10 +265,12 @@ def _in(name: str, take: Take, value: Value | None, wanted: Wanted, taken: set[s
         if said := sorted(FEED & take.model_fields_set):
             raise BadSetting((*at, said[0]), "an array goes in as it comes")
         return ArrayIn(name, port)
-    return _picture(name, take, value, wanted, port)
+    return _picture(name, take, value, wanted, found, port)
 
 
-def _picture(name: str, take: Take, value: Value | None, wanted: Wanted, port: str) -> PictureIn:
+def _picture(
+    name: str, take: Take, value: Value | None, wanted: Wanted, found: Export | None, port: str
+) -> PictureIn:
     """What the input says of itself goes before what the node says of all pictures."""
     both = {key: getattr(wanted.feed, key) for key in FEED & wanted.said}
     own = {key: getattr(take, key) for key in FEED & take.model_fields_set}
@@ -264,8 +278,28 @@ def _picture(name: str, take: Take, value: Value | None, wanted: Wanted, port: s
     kind: Literal["image", "mask"] = "mask" if take.kind == "mask" else "image"
     if kind == "mask":
         both = {"channels": "gray"} | {key: each for key, each in both.items() if key in PLACING}
-    feed = Feed(**both | own)
+    placing = {} if found is None or kind == "mask" else _placing(found, both | own, value, at)
+    feed = Feed(**placing | both | own)
     return PictureIn(name, port, kind, settle(feed, value, wanted.window, at))
+
+
+def _placing(
+    found: Export, said: Mapping[str, Any], value: Value | None, at: tuple[str, ...]
+) -> dict[str, Any]:
+    """What a file of Ultralytics says of its pictures, where it is open. Raises BadSetting."""
+    shape = value.shape if value is not None and value.shape is not None else ()
+    if all(isinstance(side, int) for side in shape[-3:]):
+        return {"fit": found.fit, "fill": FILL}
+    multiple = said.get("multiple") or found.stride
+    if multiple % found.stride:
+        raise BadSetting((*at, "multiple"), f"the file says stride: {found.stride}, got {multiple}")
+    size = said.get("size")
+    if size is not None and any(side % multiple for side in parsed(size)):
+        sides = [str(-(-side // multiple) * multiple or "") for side in parsed(size)]
+        whole = "x".join(sides) if "x" in size else sides[0]
+        what = f"the file says stride: {found.stride}, got {size}"
+        raise BadSetting((*at, "size"), what, f"write `size: {whole}`")
+    return {"fit": found.fit, "fill": FILL, "multiple": multiple}
 
 
 def _state(name: str, take: Take, value: Value | None, at: tuple[str, str]) -> StateIn:
@@ -357,14 +391,34 @@ def _post_of(signature: Signature | None) -> Post:
     return _TASKS.get(task, "raw")
 
 
-_TASKS: Final[Mapping[str, Post]] = {"detect": "detections", "classify": "classes"}
+_TASKS: Final[Mapping[str, Post]] = {
+    "classify": "classes",
+    **dict.fromkeys(BOXES, "detections"),
+}
 
 
-def _guessed(signature: Signature | None) -> str:
+def exported(metadata: Mapping[str, str]) -> Export | None:
+    return export(metadata, len(labels_in(metadata)))
+
+
+def _guessed(signature: Signature | None, found: Export | None) -> str:
     if signature is None:
         return ""
-    shapes = [(each.name, each.shape or ()) for each in signature.outputs]
-    return heads.guess(shapes, signature.metadata)
+    return heads.guess(_shapes(signature), signature.metadata, found)
+
+
+def _shapes(signature: Signature) -> list[tuple[str, tuple[int | str, ...]]]:
+    return [(each.name, each.shape or ()) for each in signature.outputs]
+
+
+def _check_export(found: Export | None, head: str, signature: Signature | None) -> None:
+    if found is None or signature is None or head not in heads.EXPORTED or not signature.outputs:
+        return
+    if heads.holds(_shapes(signature), found):
+        return
+    what = f"task: {found.task}" if found.task else "names and a stride, as YOLOv5 does"
+    said = f"the file says {what}, and gives {_listed(signature.outputs)}: no boxes are in that"
+    raise BadSetting(("model",), said, "export it again, or say what it gives in `post:`")
 
 
 def _outs(wanted: Wanted, post: Post, signature: Signature | None) -> Iterator[Out]:
@@ -447,14 +501,29 @@ def labels_in(metadata: Mapping[str, str]) -> tuple[str, ...]:
     """
     if characters := metadata.get("character"):
         return tuple(characters.split("\n"))
-    try:
-        names: Any = ast.literal_eval(metadata.get("names", ""))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    return labels_of(literal(metadata.get("names", "")))
+
+
+def labels_of(names: Any) -> tuple[str, ...]:
+    """Labels in their order, of a list of them, or a mapping of numbers to them, or of them to
+    numbers; () for what is none. A number without a name is its own.
+    """
+    if isinstance(names, list | tuple):
+        return tuple(map(str, names[:MOST_LABELS]))
+    if not isinstance(names, dict):
         return ()
-    if isinstance(names, dict) and all(isinstance(key, int) for key in names):
-        most = max(names, default=-1)
-        return tuple(str(names.get(key, key)) for key in range(min(most + 1, MOST_LABELS)))
-    return tuple(map(str, names[:MOST_LABELS])) if isinstance(names, list | tuple) else ()
+    if all(isinstance(each, int) for each in names.values()) and not _numbered(names):
+        names = {number: name for name, number in names.items()}
+    if not _numbered(names):
+        return ()
+    known = {int(key): name for key, name in names.items()}
+    most = max(known, default=-1)
+    return tuple(str(known.get(key, key)) for key in range(min(most + 1, MOST_LABELS)))
+
+
+def _numbered(names: Mapping[Any, Any]) -> bool:
+    """JSON has its numbers as text."""
+    return all(isinstance(key, int) or (isinstance(key, str) and key.isdecimal()) for key in names)
 
 
 MOST_LABELS: Final = 100_000

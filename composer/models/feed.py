@@ -1,5 +1,6 @@
 """Feed: how a picture becomes the input of a model, and where in the picture an answer lies."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,11 +84,11 @@ class Feed(BaseModel):
     size: Size | None = Field(
         None, description="640x480, 640 for a square; 640x or x480 keep the picture's shape"
     )
-    multiple: int = Field(1, ge=1, le=1024, description=_MULTIPLE)
-    fit: Fitting = Field(
-        "stretch", description="what happens to a picture of another shape: stretch, pad or crop"
+    multiple: int | None = Field(None, ge=1, le=1024, description=_MULTIPLE)
+    fit: Fitting | None = Field(
+        None, description="what happens to a picture of another shape: stretch, pad or crop"
     )
-    fill: int = Field(0, ge=0, le=255, description="grey that pad fills with")
+    fill: int | None = Field(None, ge=0, le=255, description="grey that pad fills with")
     layout: Axes | None = Field(None, description="order of the axes: nchw, nhwc, chw, ntchw ...")
     dtype: Literal["float32", "float16", "uint8"] | None = Field(
         None, description="type of the numbers"
@@ -130,7 +131,9 @@ class Feeding:
     def _rounded(self, value: int, said: int) -> int:
         if said or self.multiple == 1:
             return value
-        return max(1, round(value / self.multiple)) * self.multiple
+        # What is shown whole keeps its size, and gets bars.
+        times = value / self.multiple
+        return max(1, math.ceil(times) if self.fit == "pad" else round(times)) * self.multiple
 
     def shape(self, width: int, height: int, frames: int = 1) -> tuple[int, ...]:
         """Shape of the input for an input picture of this size."""
@@ -182,9 +185,9 @@ def settle(feed: Feed, value: Value | None, window: int = 1, at: tuple[str, ...]
         dtype=dtype,
         width=width,
         height=height,
-        multiple=feed.multiple,
-        fit=feed.fit,
-        fill=feed.fill,
+        multiple=feed.multiple or 1,
+        fit=feed.fit or "stretch",
+        fill=feed.fill or 0,
         channels=channels,
         scale=scale,
         offset=offset,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from composer import lazy
+from composer.models.ultralytics import Export
 
 with lazy.deferred():  # guess() is asked when a file is checked, and needs no NumPy
     import numpy as np
@@ -43,6 +44,9 @@ UNCLIP: Final = 1.5
 LEAST: Final = 3
 """Pixels of a text region in either direction, smaller ones are noise (`min_size`)."""
 
+PERSON: Final = 51
+"""Numbers of a person's pose: 17 points as COCO has them, each with its chance."""
+
 _AT_ONCE: Final = 32
 """Boxes that are compared with all others in one go: fewer are more calls, more are vain work."""
 
@@ -66,6 +70,8 @@ class Boxes:
     corners: Floats
     scores: Floats
     classes: Indices
+    turned: Floats | None = None
+    """(n, 5), where boxes may be turned: middle, width and height in pixels, and radians."""
 
 
 Head: TypeAlias = Callable[[Outputs, Size, float], Boxes]
@@ -76,16 +82,28 @@ Gives at most MOST boxes, all of them finite and with an inside. Raises HeadInva
 
 
 def decode(
-    head: str, outputs: Outputs, size: Size, *, min_score: float, iou: float, most: int = 300
+    head: str,
+    outputs: Outputs,
+    size: Size,
+    *,
+    min_score: float,
+    iou: float,
+    most: int = 300,
+    export: Export | None = None,
 ) -> Boxes:
     """What a model found: at most `most` boxes that score `min_score` or more.
 
     head: a name in HEADS. iou: overlap (0..1) from which the weaker of two boxes of a class goes;
-    unused by heads whose models see to that themselves. Raises HeadInvalid.
+    unused by heads whose models see to that themselves. export: what the file says of a YOLO, which
+    goes before what its head would take for granted. Raises HeadInvalid.
     """
+    final = head in _FINAL
     with np.errstate(all="ignore"):  # models give what they like; what is not finite is left out
-        found = HEADS[head](outputs, size, min_score)
-    return _cut(found, most) if head in _FINAL else suppress(found, iou, most)
+        if export is not None and head in EXPORTED:
+            found, final = _exported(head, outputs, size, min_score, export)
+        else:
+            found = HEADS[head](outputs, size, min_score)
+    return _cut(found, most) if final else suppress(found, iou, most)
 
 
 def suppress(boxes: Boxes, iou: float, most: int) -> Boxes:
@@ -108,16 +126,46 @@ def suppress(boxes: Boxes, iou: float, most: int) -> Boxes:
 
 def _covered(boxes: Boxes, strong: Indices, weak: Indices, iou: float) -> NDArray[np.bool_]:
     """(strong, weak): whether the one overlaps the other too much, and is of its class."""
+    covered: NDArray[np.bool_]
+    if boxes.turned is not None:
+        covered = _alike(boxes.turned[strong, None], boxes.turned[None, weak]) >= iou
+        covered &= boxes.classes[strong, None] == boxes.classes[weak]
+        return covered
     sides = boxes.corners.astype(np.float64).T  # areas of absurd boxes are too large for float32
     areas = (sides[2] - sides[0]) * (sides[3] - sides[1])
     one, other = sides[:, strong, None], sides[:, None, weak]
     across = np.minimum(one[2], other[2]) - np.maximum(one[0], other[0])
     down = np.minimum(one[3], other[3]) - np.maximum(one[1], other[1])
     common = np.maximum(across, 0) * np.maximum(down, 0)
-    covered: NDArray[np.bool_] = common > 0
+    covered = common > 0
     covered &= common >= iou * (areas[strong, None] + areas[weak] - common)
     covered &= boxes.classes[strong, None] == boxes.classes[weak]
     return covered
+
+
+def _alike(one: Floats, other: Floats) -> NDArray[np.float64]:
+    """How much turned boxes overlap (0..1), as models of them are trained and judged: a box stands
+    for a normal distribution, and two for their Hellinger distance (ProbIoU, arXiv:2106.06072).
+    """
+    (x, y, a, b, c), (x2, y2, a2, b2, c2) = _spread(one), _spread(other)
+    across, down, skew = a + a2, b + b2, c + c2
+    room = np.maximum(across * down - skew**2, 1e-12)
+    away = (across * (y - y2) ** 2 + down * (x - x2) ** 2) / 4 + skew * (x2 - x) * (y - y2) / 2
+    both = np.maximum(a * b - c**2, 0) * np.maximum(a2 * b2 - c2**2, 0)
+    apart = away / room + np.log(room / (4 * np.sqrt(both) + 1e-12)) / 2
+    near: NDArray[np.float64] = 1 - np.sqrt(1 - np.exp(-np.clip(apart, 0, 100)))
+    return near
+
+
+def _spread(turned: Floats) -> tuple[NDArray[np.float64], ...]:
+    """Middle and covariance (x, y, xx, yy, xy) of what fills each box evenly."""
+    x, y, width, height, angle = np.moveaxis(turned.astype(np.float64), -1, 0)
+    along, athwart = width**2 / 12, height**2 / 12
+    cos, sin = np.cos(angle), np.sin(angle)
+    return (
+        *(x, y, along * cos**2 + athwart * sin**2, along * sin**2 + athwart * cos**2),
+        (along - athwart) * cos * sin,
+    )
 
 
 def _cut(boxes: Boxes, most: int) -> Boxes:
@@ -128,7 +176,8 @@ def _cut(boxes: Boxes, most: int) -> Boxes:
 
 
 def _picked(boxes: Boxes, which: Indices) -> Boxes:
-    return Boxes(boxes.corners[which], boxes.scores[which], boxes.classes[which])
+    turned = boxes.turned[which] if boxes.turned is not None else None
+    return Boxes(boxes.corners[which], boxes.scores[which], boxes.classes[which], turned)
 
 
 def _best_first(scores: Floats) -> Indices:
@@ -137,7 +186,12 @@ def _best_first(scores: Floats) -> Indices:
 
 
 def _sound(
-    sides: Floats, scores: Floats, classes: NDArray[Any] | None, size: Size, min_score: float
+    sides: Floats,
+    scores: Floats,
+    classes: NDArray[Any] | None,
+    size: Size,
+    min_score: float,
+    turned: Floats | None = None,
 ) -> Boxes:
     """What can be used of the candidates, best first, at most MOST of them.
 
@@ -155,6 +209,7 @@ def _sound(
         np.ascontiguousarray(parts[:, which].T),
         np.clip(scores[which], 0, 1),
         np.rint(kinds[which]).astype(np.int64),
+        turned[which] if turned is not None else None,
     )
 
 
@@ -261,6 +316,104 @@ def _around(x: Floats, y: Floats, width: Floats, height: Floats) -> Floats:
 def _sure(scores: Floats) -> tuple[Indices, Floats]:
     """(class, score) of the best class in each column of (classes, n)."""
     return scores.argmax(axis=0), scores.max(axis=0)
+
+
+def _exported(
+    head: str, outputs: Outputs, size: Size, min_score: float, export: Export
+) -> tuple[Boxes, bool]:
+    """What a YOLO found whose file says how it is laid out, and whether it has one box for each.
+
+    A table of all boxes: middle and size in pixels, whether there is anything (YOLOv5), how likely
+    each class is, and what comes beyond: weights of masks, points of a pose, an angle. Or a list of
+    what is left: corners (middle and size, where there is an angle), score, class, what is beyond.
+    """
+    name, array = _flat(outputs)
+    beyond = _beyond(outputs, export)
+    across, listed = _laid_out(array.shape, size, export, beyond)
+    rows = _numbers(name, array.T if across else array)
+    width = len(rows)
+    if beyond is None:
+        beyond = width - (6 if listed else 4 + export.classes)
+    last = width - beyond
+    if listed:
+        there = rows[:, rows[4] >= min_score]
+        classes, scores = there[5], there[4]
+    else:
+        first = _before(last, head, export)
+        if last <= first:
+            raise _odd(name, array, f"(boxes, {first} + classes + {beyond})")
+        chances = rows[first:last]
+        there = rows[:, (chances >= min_score).any(axis=0)]
+        classes, scores = _sure(there[first:last])
+        scores = scores * there[4] if first == 5 else scores
+    unit = (1, 1) if export.parts else size
+    final = listed or export.parts
+    if export.task != "obb":
+        sides = there[:4] if listed else _around(*there[:4])
+        return _sound(sides, scores, classes, unit, min_score), final
+    turned = np.concatenate((there[:4], there[-1:]))
+    return _sound(_upright_around(*turned), scores, classes, unit, min_score, turned.T), final
+
+
+def _before(last: int, head: str, export: Export) -> int:
+    """Numbers of a box in front of those of its classes: the file's count of them says it."""
+    if export.classes and last - export.classes in (4, 5):
+        return last - export.classes
+    return 5 if head == "yolo5" else 4
+
+
+def _flat(outputs: Outputs) -> tuple[str, NDArray[Any]]:
+    """The first output that is a table; masks are made of another."""
+    tables = [each for each in outputs.items() if each[1].ndim == 2]
+    return tables[0] if tables else _first(outputs)
+
+
+def _beyond(outputs: Outputs, export: Export) -> int | None:
+    """Numbers of a box beyond those of its classes; None where only the names of those tell."""
+    if export.beyond is not None:
+        return export.beyond
+    if export.task == "pose":
+        sides = {*_flat(outputs)[1].shape}
+        return PERSON if {PERSON + 6, PERSON + 4 + export.classes} & sides else None
+    masks = [each.shape for each in outputs.values() if each.ndim == 3]
+    if not masks:
+        return None if export.task == "segment" and export.classes else 0
+    first, last = int(masks[0][0]), int(masks[0][2])
+    _, table = _flat(outputs)
+    return last if {last + 6, last + 4 + export.classes} & {*table.shape} else first
+
+
+def _laid_out(
+    shape: tuple[int, ...], size: Size, export: Export, beyond: int | None
+) -> tuple[bool, bool]:
+    """(whether boxes are the rows, whether they are a list of what is left)."""
+    if len(shape) != 2:
+        raise HeadInvalid(f"the first output is {shape}, should be (boxes, numbers) or turned over")
+    rows, columns = shape
+    tables = (
+        {beyond + 4 + export.classes, beyond + 5 + export.classes} if beyond is not None else set()
+    )
+    lists = {beyond + 6} if beyond is not None else set()
+    flat, tall = rows in tables, columns in tables | lists
+    across = tall if flat != tall else _upright(shape, size)
+    if not across or (beyond is not None and columns not in lists):
+        return across, False
+    if columns in tables and export.listed is not None:
+        return across, export.listed
+    few = rows <= MOST
+    return across, few and (bool(lists - tables and export.classes) or not _is_grid(rows, size))
+
+
+def _is_grid(boxes: int, size: Size) -> bool:
+    """Whether so many boxes are those of all cells of a picture, one or three in each."""
+    cells = [_cells(size, strides) for strides in (_STRIDES, *_MORE_STRIDES)]
+    return boxes in cells or boxes in [3 * count for count in cells]
+
+
+def _upright_around(x: Floats, y: Floats, width: Floats, height: Floats, angle: Floats) -> Floats:
+    """(4, n) sides of the upright boxes around turned ones."""
+    cos, sin = np.abs(np.cos(angle)), np.abs(np.sin(angle))
+    return _around(x, y, width * cos + height * sin, width * sin + height * cos)
 
 
 def _yolo5(outputs: Outputs, size: Size, min_score: float) -> Boxes:
@@ -558,12 +711,34 @@ _FINAL: Final = frozenset({"yolo10", "ssd", "detr", "rtdetr", "db"})
 """Heads of models that give one box for each thing, so that nothing is left to suppress."""
 
 
-def guess(outputs: Sequence[tuple[str, Shape]], metadata: Mapping[str, str]) -> str:
+EXPORTED: Final = frozenset({"yolo5", "yolo8", "yolo10"})
+"""Heads that Ultralytics exports."""
+
+
+def holds(outputs: Sequence[tuple[str, Shape]], export: Export) -> bool:
+    """Whether boxes as the file describes them may be in its outputs."""
+    known = [shape for _, shape in outputs if shape]
+    tables = [shape for shape in known if len(shape) == 3]
+    least = 5 + (export.beyond or 0)
+    if not tables:
+        return not known
+    return any(isinstance(side, str) or side >= least for side in tables[0][1:])
+
+
+def guess(
+    outputs: Sequence[tuple[str, Shape]],
+    metadata: Mapping[str, str],
+    export: Export | None = None,
+) -> str:
     """The head that a model has, "" if not sure.
 
     outputs: (name, shape with the batch axis) in the model's order. metadata: what the file says
-    of itself; Ultralytics writes `task` and `description`, and as YOLOv5 only `names`.
+    of itself; export: what of that Ultralytics wrote.
     """
+    if export is not None and export.task != "classify" and holds(outputs, export):
+        first, *others = [len(shape) for _, shape in outputs] or [0]
+        if first == 3 and {*others} <= {4, 5}:  # masks, or the grids of an old YOLOv5
+            return "yolo8" if export.task else "yolo5"
     if metadata.get("task", "detect") != "detect":
         return ""
     if "detr" in metadata.get("description", "").lower():

@@ -87,9 +87,20 @@ class Model(Node):
         description="of the picture that goes in: 640x480, 640 for a square, 640x or x480 to keep"
         " its shape; else the model's own",
     )
-    multiple: int = Fixed(1, ge=1, le=1024, description="a size left open is rounded to these")
-    fit: Fitting = Fixed("stretch", description="for a picture of another shape")
-    fill: int = Fixed(0, ge=0, le=255, description="grey that `fit: pad` fills with")
+    multiple: int | None = Fixed(
+        None,
+        ge=1,
+        le=1024,
+        description="a size left open is rounded to these; else to the file's `stride`",
+    )
+    fit: Fitting | None = Fixed(
+        None,
+        description="for a picture of another shape; stretch if left out, and for what"
+        " Ultralytics exported as it was trained",
+    )
+    fill: int | None = Fixed(
+        None, ge=0, le=255, description="grey that `fit: pad` fills with; 0, Ultralytics' 114"
+    )
     layout: Axes | None = Fixed(
         None, description="order of the axes that go in, as nchw; else what the model's shape says"
     )
@@ -176,8 +187,6 @@ class Model(Node):
         return made
 
     def _bind(self, signature: Signature | None, folder: Path) -> Binding:
-        fields = type(self).model_fields
-        said = {name for name in binds.FEED if getattr(self, name) != fields[name].default}
         wanted = Wanted(
             feed=Feed(**{name: getattr(self, name) for name in binds.FEED}),
             takes=self.takes,
@@ -187,7 +196,7 @@ class Model(Node):
             window=self.window,
             regions=self.regions,
             labels=self._labels(folder),
-            said=frozenset(said),
+            said=frozenset(name for name in binds.FEED if getattr(self, name) is not None),
         )
         return binds.bind(wanted, signature)
 
@@ -405,6 +414,7 @@ class Model(Node):
             min_score=self.min_score,
             iou=self.iou,
             most=self.most,
+            export=self._binding.export,
         )
         fit = seen.fit
         scale = np.array([fit.scale_x, fit.scale_y] * 2)

@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import io
 import logging
+import re
 import threading
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,14 @@ PROVIDERS: Final[Mapping[str, str]] = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+
+
+USUAL: Final = 32
+"""What the sides of a picture are multiples of where a net halves it five times."""
+
+
+_SHAPES: Final = re.compile("dimension|broadcast|shape", re.IGNORECASE)
+"""Words of ONNX Runtime's where two tensors do not go together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +151,11 @@ class OrtModel:
         self, feeds: "Mapping[str, NDArray[Any]]", outputs: Sequence[str]
     ) -> "dict[str, NDArray[Any]]":
         with self._turn:
-            given = self._session.run(list(outputs), dict(feeds))
+            try:
+                given = self._session.run(list(outputs), dict(feeds))
+            except Exception as exc:
+                self._refuse_size(feeds, exc)
+                raise
         return dict(zip(outputs, given, strict=True))
 
     @property
@@ -167,9 +180,31 @@ class OrtModel:
         for name in outputs:
             binding.bind_output(name, there, self._running.index)
         with self._turn:
-            self._session.run_with_iobinding(binding, self._run_options)
+            try:
+                self._session.run_with_iobinding(binding, self._run_options)
+            except Exception as exc:
+                self._refuse_size(feeds, exc)
+                raise
         given = binding.get_outputs()
         return {name: _owned(each) for name, each in zip(outputs, given, strict=True)}
+
+    def _refuse_size(self, feeds: Mapping[str, Any], exc: Exception) -> None:
+        """Raises ModelFailed where shapes within the net did not fit, and it leaves a side open."""
+        if not _SHAPES.search(str(exc)):
+            return
+        for value in self.signature.inputs:
+            given = getattr(feeds.get(value.name), "shape", ())
+            if value.shape is None or len(value.shape) != len(given) or len(given) < 3:
+                continue
+            open_sides = [
+                real
+                for said, real in zip(value.shape[1:], given[1:], strict=True)
+                if not isinstance(said, int)
+            ]
+            if any(side % USUAL for side in open_sides):
+                said = f"the model does not take {'x'.join(map(str, given))} for {value.name!r}"
+                hint = f"many need `multiple: {USUAL}`"
+                raise ModelFailed(f"{said}: {hint} ({_first_line(exc)})") from exc
 
     def close(self) -> None:
         if self._lane is not None:

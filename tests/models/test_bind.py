@@ -547,6 +547,66 @@ def test_the_metadata_of_ultralytics() -> None:
     assert bound(classify).labels == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("task", "outputs"),
+    [
+        ("segment", "output0: float32 1x39x8400, output1: float32 1x32x160x160"),
+        ("segment", "output0: float32 1x300x38, output1: float32 1x32x160x160"),
+        ("pose", "output0: float32 1x58x8400"),
+        ("obb", "output0: float32 bx8xa"),
+        ("detect", "output0: float16 bx300x6"),
+        ("", "output0: float32 1x25200x40, output1: float32 1x32x160x160"),
+    ],
+)
+def test_every_task_that_finds_boxes_gives_detections(task: str, outputs: str) -> None:
+    said = {"stride": "32", "names": "['dog', 'cat', 'cow']"} | ({"task": task} if task else {})
+    fields = {} if task else {"post": "detections"}
+    binding = bound(model("images: float32 1x3x640x640", outputs, **said), **fields)
+    assert ports(binding)[1] == {"detections": "detections"}
+    assert (binding.head, binding.labels[1]) == ("yolo8" if task else "yolo5", "cat")
+    assert binding.export is not None
+    assert binding.export.classes == 3
+
+
+def test_an_export_whose_outputs_hold_no_boxes() -> None:
+    signature = model(PICTURE, "output0: float32 1x4x4", task="obb", stride="32")
+    said = "the file says task: obb, and gives 'output0' (float32 1x4x4): no boxes are in that"
+    hint = "export it again, or say what it gives in `post:`"
+    assert refused(signature, head="yolo8") == ("model", said, hint)
+
+
+def test_an_export_says_how_its_pictures_go_in() -> None:
+    fixed, free = "x: float32 1x3x64x64", "x: float32 bx3xhxw"
+    said = {"task": "detect", "stride": "32", "names": "['dog']"}
+
+    def placing(shape: str, more: dict[str, str] | None = None, **fields: Any) -> tuple[Any, ...]:
+        signature = model(shape, "output0: float32 bx5xa", **said | (more or {}))
+        feeding = bound(signature, **fields).pictures[0].feeding
+        return feeding.fit, feeding.fill, feeding.target(160, 100)
+
+    assert placing(fixed) == ("pad", 114, (64, 64))
+    assert placing(free) == ("pad", 114, (160, 128))
+    assert placing(free, {"stride": "[8, 16, 64]"}) == ("pad", 114, (192, 128))
+    assert placing(free, {"task": "classify", "stride": "1"}) == ("crop", 114, (160, 100))
+    assert placing(free, fit="stretch", fill=0) == ("stretch", 0, (160, 96))
+    assert placing(free, multiple=64) == ("pad", 114, (192, 128))
+    assert placing(free, size="320x") == ("pad", 114, (320, 224))
+    assert placing(free, {"stride": "many"}) == ("pad", 114, (160, 100))
+    assert placing(fixed, multiple=7) == ("pad", 114, (64, 64))
+
+
+def test_a_size_that_is_no_multiple_of_the_stride() -> None:
+    said = {"task": "detect", "stride": "32", "names": "['dog']"}
+    signature = model("x: float32 bx3xhxw", "output0: float32 bx5xa", **said)
+    got = "the file says stride: 32, got "
+    assert refused(signature, size="100x64") == ("size", f"{got}100x64", "write `size: 128x64`")
+    assert refused(signature, size="x40") == ("size", f"{got}x40", "write `size: x64`")
+    assert refused(signature, size="330") == ("size", f"{got}330", "write `size: 352`")
+    assert refused(signature, multiple=16) == ("multiple", f"{got}16", "")
+    at, *_ = refused(signature, takes={"x": {"size": "50"}})
+    assert at == "takes.x.size"
+
+
 def test_what_the_file_says_goes_before_the_metadata() -> None:
     signature = model(PICTURE, "output0: float32 1x84x8400", task="detect", names="{0: 'a'}")
     assert bound(signature, post="raw").outs[0].answer.post == "raw"
@@ -557,7 +617,7 @@ def test_what_the_file_says_goes_before_the_metadata() -> None:
 
 
 def test_a_task_that_is_not_known_says_nothing() -> None:
-    assert bound(model(PICTURE, task="segment")).outs[0].answer.post == "raw"
+    assert bound(model(PICTURE, task="depth")).outs[0].answer.post == "raw"
 
 
 def test_the_characters_of_pp_ocr_are_one_a_line() -> None:
@@ -574,7 +634,11 @@ def test_the_characters_of_pp_ocr_are_one_a_line() -> None:
         ("('cat',)", ("cat",)),
         ("{}", ()),
         ("{-1: 'cat'}", ()),
-        ("{'cat': 0}", ()),
+        ("{'cat': 0, 'dog': 1}", ("cat", "dog")),
+        ('{"0": "cat", "1": "dog"}', ("cat", "dog")),
+        ('["cat", null]', ("cat", "None")),
+        ("  {0: 'cat'}\n", ("cat",)),
+        ("{'cat': 'dog'}", ()),
         ("", ()),
         ("{0: open('x')}", ()),
         ("(" * 5000, ()),

@@ -1,3 +1,4 @@
+import ast
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from composer.models import heads
 from composer.models.heads import HEADS, Boxes, HeadInvalid, decode, guess, suppress
+from composer.models.ultralytics import export
 
 Floats: TypeAlias = NDArray[np.float32]
 Outputs: TypeAlias = dict[str, NDArray[Any]]
@@ -51,6 +53,144 @@ def table(count: int, width: int, rows: Rows) -> Floats:
 
 def one(score: float, *corners: float, kind: int = 0) -> tuple[int, float, tuple[float, ...]]:
     return (kind, score, corners)
+
+
+# What Ultralytics says of its exports
+
+SQUARE: Final = (64, 64)
+"""84 cells in grids of 8 x 8, 4 x 4 and 2 x 2."""
+
+MASKS: Final[Outputs] = {"output1": np.zeros((32, 16, 16), np.float32)}
+NAMES: Final = "{0: 'dog', 1: 'cat', 2: 'cow'}"
+CAT: Final = [one(0.9, 22, 22, 42, 42, kind=1)]
+
+
+def boxes_of_all(beyond: list[float], *, middle: tuple[float, ...] = (32, 32, 20, 20)) -> Floats:
+    """(84, 7 + beyond): a cat in cell 5, and what is beyond looks likelier than anything."""
+    return table(84, 7 + len(beyond), {5: [*middle, 0, 0.9, 0, *beyond]}) + (
+        table(84, 7 + len(beyond), {at: [0] * 7 + [3.0] * len(beyond) for at in range(84)})
+    )
+
+
+def told(array: NDArray[Any], more: Any = None, head: str = "yolo8", **said: str) -> list[Any]:
+    """What is found in an export of 64 x 64 pixels whose metadata is this."""
+    outputs = {"output0": array, **(more or {})}
+    metadata = {"stride": "32", "names": NAMES, **said}
+    known = len(ast.literal_eval(metadata["names"]))
+    boxes = decode(
+        *(head, outputs, SQUARE), min_score=0.25, iou=0.5, export=export(metadata, known)
+    )
+    return [
+        (kind, pytest.approx(score), pytest.approx(corners))
+        for kind, score, corners in found(boxes, *SQUARE)
+    ]
+
+
+def list_of(*rows: list[float], count: int = 50) -> Floats:
+    return table(count, len(rows[0]), dict(enumerate(rows)))
+
+
+LISTED: Final = [22.0, 22, 42, 42, 0.9, 1]
+
+
+@pytest.mark.parametrize("head", ["yolo8", "yolo10"])
+@pytest.mark.parametrize(
+    ("task", "array", "more", "said"),
+    [
+        pytest.param("detect", boxes_of_all([]).T, {}, {}, id="detect"),
+        pytest.param("detect", boxes_of_all([]), {}, {}, id="detect, turned over"),
+        pytest.param("detect", list_of(LISTED), {}, {}, id="detect, listed"),
+        pytest.param("detect", list_of(LISTED), {}, {"end2end": "True"}, id="detect of v26"),
+        pytest.param("segment", boxes_of_all([0] * 32).T, MASKS, {}, id="segment"),
+        pytest.param("segment", boxes_of_all([0] * 32), MASKS, {}, id="segment, turned over"),
+        pytest.param(
+            *("segment", boxes_of_all([0] * 32).T),
+            *({"output1": np.zeros((16, 16, 32), np.float32)}, {}),
+            id="segment, masks with their channels last",
+        ),
+        pytest.param("segment", boxes_of_all([0] * 32).T, {}, {}, id="segment without masks"),
+        pytest.param("segment", list_of([*LISTED, *[3.0] * 32]), MASKS, {}, id="segment, listed"),
+        pytest.param(
+            *("segment", list_of([*LISTED, *[3.0] * 32], count=84), MASKS, {}),
+            id="segment, listed, as many as there are cells",
+        ),
+        pytest.param("pose", boxes_of_all([0] * 51).T, {}, {}, id="pose"),
+        pytest.param(
+            "pose", boxes_of_all([0] * 10).T, {}, {"kpt_shape": "[5, 2]"}, id="pose of five points"
+        ),
+        pytest.param("pose", list_of([*LISTED, *[3.0] * 51]), {}, {}, id="pose, listed"),
+    ],
+)
+def test_an_export_is_read_by_what_its_file_says(
+    head: str, task: str, array: Floats, more: Outputs, said: dict[str, str]
+) -> None:
+    assert told(array, more, head, task=task, **said) == CAT
+
+
+TWO_CLASSES: Final = "['dog', 'cat']"
+
+
+@pytest.mark.parametrize(
+    ("rows", "said", "kinds"),
+    [
+        pytest.param(300, {}, [5], id="no word"),
+        pytest.param(84, {}, [1], id="as many as there are cells"),
+        pytest.param(84, {"args": "{'nms': True}"}, [5], id="with suppression inside"),
+        pytest.param(300, {"end2end": "False"}, [1], id="not from end to end"),
+    ],
+)
+def test_six_numbers_of_a_box_of_two_classes(
+    rows: int, said: dict[str, str], kinds: list[int]
+) -> None:
+    """A score of 0.6 and class 5, or chances of 0.6 and 5.0."""
+    array = table(rows, 6, {0: [10, 10, 30, 30, 0.6, 5]})
+    found = told(array, task="detect", names=TWO_CLASSES, **said)
+    assert [kind for kind, *_ in found] == kinds
+
+
+def test_yolo5_is_told_by_the_number_of_its_classes() -> None:
+    row = [32, 32, 20, 20, 0.9, 0, 1, 0]
+    assert told(table(252, 8, {5: row}), head="yolo5") == CAT
+    assert told(table(252, 8, {5: row}), task="detect") == CAT
+    assert told(table(252, 40, {5: [*row, *[3] * 32]}), MASKS, "yolo5") == CAT
+    assert told(boxes_of_all([]).T, head="yolo5") == CAT  # an early v8 has no task
+
+
+def test_boxes_of_rt_detr_are_parts_of_the_picture() -> None:
+    array = table(300, 7, {5: [0.5, 0.5, 0.3125, 0.3125, 0, 0.9, 0]})
+    assert told(array, task="detect", description="Ultralytics RT-DETR-l model") == CAT
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_turned_box_becomes_the_upright_one_around_it(listed: bool) -> None:  # noqa: FBT001
+    middle = (32, 32, 20, 10)
+    for angle, (width, height) in (
+        (0.0, (20, 10)),
+        (np.pi / 2, (10, 20)),
+        (np.pi / 4, (30 / 2**0.5, 30 / 2**0.5)),
+        (-np.pi / 6, (10 * 3**0.5 + 5, 10 + 5 * 3**0.5)),
+    ):
+        table_ = boxes_of_all([0], middle=middle)
+        table_[:, 7] = angle
+        array = list_of([*middle, 0.9, 1, angle]) if listed else table_.T
+        sides = (32 - width / 2, 32 - height / 2, 32 + width / 2, 32 + height / 2)
+        assert told(array, task="obb") == [one(0.9, *sides, kind=1)], angle
+
+
+def test_turned_boxes_side_by_side_do_not_cover_each_other() -> None:
+    array = np.zeros((84, 8), np.float32)
+    array[0] = [28, 28, 40, 6, 0, 0.9, 0, np.pi / 4]
+    array[1] = [36, 28, 40, 6, 0, 0.8, 0, np.pi / 4]  # along, the upright ones are half the same
+    array[2] = [28, 29, 40, 6, 0, 0.7, 0, np.pi / 4]  # hardly moved
+    array[3] = [28, 28, 6, 40, 0, 0.6, 0, -np.pi / 4]  # the same box, written otherwise
+    assert [score for _, score, _ in told(array.T, task="obb")] == [0.9, 0.8]
+
+
+def test_an_export_that_is_not_what_it_says() -> None:
+    with pytest.raises(HeadInvalid, match=r"^output 'output0' is \(5, 84\), should be \(boxes, 4 "):
+        told(np.zeros((5, 84), np.float32), task="obb")
+    with pytest.raises(HeadInvalid, match=r"^the first output is \(84,\), should be \(boxes, "):
+        told(np.zeros(84, np.float32), task="detect")
 
 
 # The lists of the YOLO family

@@ -314,6 +314,58 @@ def test_boxes_are_parts_of_the_picture_whatever_fit_did(
     assert [(each.label, round(each.score, 6)) for each in given] == [("dog", 0.9), ("eel", 0.8)]
 
 
+def exported(rows: list[list[float]], more: str = "", **metadata: str) -> bytes:
+    """Finds the same in every picture of any size, as Ultralytics exports it: (1, numbers, 84)."""
+    numbers = [*rows, *[[0.0] * len(rows[0])] * (84 - len(rows))]
+    flat = [each for column in zip(*numbers, strict=True) for each in column]
+    said = {"stride": "32", "names": "{0: 'dog', 1: 'cat'}", "author": "Ultralytics", **metadata}
+    return network(
+        "images: float32 1x3xHxW",
+        f"output0: float32 1x{len(rows[0])}x84" + more,
+        node("Identity", "kept", "output0"),
+        *([node("Identity", "masks", "output1")] if more else []),
+        weights={
+            "kept": ("float32", [1, len(rows[0]), 84], flat),
+            "masks": ("float32", [1, 2, 4, 4], [0.0] * 32),
+        },
+        metadata=said,
+    )
+
+
+def test_an_export_needs_no_word_and_its_boxes_lie_in_the_whole_picture(tmp_path: Path) -> None:
+    cat = [64, 80, 32, 16, 0, 0.9, 4, 4]
+    data = exported([cat], ", output1: float32 1x2x4x4", task="segment")
+    # 128 x 100 pixels go in as 128 x 128, with 14 rows above them.
+    found = once(tmp_path, data, flat(9, 9, 9, width=128, height=100))
+    (box,) = found
+    assert (box.label, box.score) == ("cat", pytest.approx(0.9))
+    assert (box.x, box.y) == (pytest.approx(48 / 128), pytest.approx(58 / 100))
+    assert (box.width, box.height) == (pytest.approx(32 / 128), pytest.approx(16 / 100))
+
+
+def halving(metadata: Mapping[str, str] | None = None) -> bytes:
+    """Halves a picture and doubles it again, which fits for even sides only."""
+    return network(
+        "images: float32 1x3xHxW",
+        "y: float32 1x3xAxB",
+        node("MaxPool", "images", "half", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Resize", "half  sizes", "again", mode="nearest"),
+        node("Add", "images again", "y"),
+        weights={"sizes": ("float32", [4], [1, 1, 2, 2])},
+        metadata=metadata,
+    )
+
+
+def test_a_size_that_a_model_of_any_size_does_not_take_is_told(tmp_path: Path) -> None:
+    odd = flat(1, 2, 3, width=35, height=33)
+    said = r"the model does not take 1x3x33x35 for 'images': many need `multiple: 32` \(.*\)$"
+    with pytest.raises(ModelFailed, match=said):
+        once(tmp_path, halving(), odd, post="image")
+    assert once(tmp_path, halving(), odd, post="image", multiple=32).shape == (32, 32, 3)
+    with pytest.raises(Exception, match="ONNXRuntimeError"):
+        once(tmp_path, halving(), odd, post="image", size="65x64")
+
+
 def test_a_box_that_lies_in_the_padding_is_none(tmp_path: Path) -> None:
     data = detecting([[0, 0, 64, 16, 0.9, 0], [0, 0, 64, 20, 0.9, 0]])
     given = once(tmp_path, data, rgb(bars(64, 32)), post="detections", fit="pad")
