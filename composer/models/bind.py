@@ -11,8 +11,9 @@ from composer import lazy
 from composer.formats import Array, Format, Mask, Picture, Tensor, formats_of
 from composer.models.answer import FORMATS, PORT, Answer, Post, made_by
 from composer.models.feed import Feed, Feeding, parsed, settle
+from composer.models.labels import labels_in
 from composer.models.onnxfile import Signature, Value
-from composer.models.ultralytics import BOXES, FILL, Export, export, literal
+from composer.models.ultralytics import BOXES, FILL, Export, export
 from composer.node import BadSetting, Port
 from composer.source import did_you_mean
 
@@ -489,44 +490,6 @@ def _check_named(
     verb = "takes" if end == "input" else "gives"
     hint = did_you_mean(name, names) or f"it {verb} {_listed(known)}"
     raise BadSetting(at, f"the model has no {end} {name!r}", hint)
-
-
-# what a model says of its classes
-
-
-def labels_in(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """Names of classes or characters in a model's metadata; () where it has none.
-
-    `names` is a Python mapping as ultralytics writes it, `character` one a line as PP-OCR does.
-    """
-    if characters := metadata.get("character"):
-        return tuple(characters.split("\n"))
-    return labels_of(literal(metadata.get("names", "")))
-
-
-def labels_of(names: Any) -> tuple[str, ...]:
-    """Labels in their order, of a list of them, or a mapping of numbers to them, or of them to
-    numbers; () for what is none. A number without a name is its own.
-    """
-    if isinstance(names, list | tuple):
-        return tuple(map(str, names[:MOST_LABELS]))
-    if not isinstance(names, dict):
-        return ()
-    if all(isinstance(each, int) for each in names.values()) and not _numbered(names):
-        names = {number: name for name, number in names.items()}
-    if not _numbered(names):
-        return ()
-    known = {int(key): name for key, name in names.items()}
-    most = max(known, default=-1)
-    return tuple(str(known.get(key, key)) for key in range(min(most + 1, MOST_LABELS)))
-
-
-def _numbered(names: Mapping[Any, Any]) -> bool:
-    """JSON has its numbers as text."""
-    return all(isinstance(key, int) or (isinstance(key, str) and key.isdecimal()) for key in names)
-
-
-MOST_LABELS: Final = 100_000
 
 
 def _listed(values: Sequence[Value]) -> str:

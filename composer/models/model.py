@@ -30,6 +30,8 @@ from composer.models.bind import (
 from composer.models.call import Call
 from composer.models.engine import Engine, ModelFailed
 from composer.models.feed import Axes, Feed, Feeder, Fitting, PerChannel, Range, Size, planar
+from composer.models.labels import LabelsInvalid, labels_of
+from composer.models.labels import read_file as read_labels
 from composer.models.onnxfile import Signature
 from composer.models.pool import POOL, Lease
 from composer.node import BadSetting, Batching, Context, Fixed, Live, Node, ReadFile
@@ -123,8 +125,10 @@ class Model(Node):
     head: HeadName | None = Fixed(
         None, description="how detections are read off the outputs; else told by their shapes"
     )
-    labels: str | list[str] = ReadFile(
-        "", description="names of the classes, or a text file with one a line"
+    labels: str | list[str] | dict[int, str] = ReadFile(
+        "",
+        description="names of the classes, also by their numbers, or a file of them: one a line,"
+        " JSON or YAML",
     )
     min_score: float = Live(0.5, ge=0, le=1, description="detections that score less are left out")
     iou: float = Live(0.45, ge=0, le=1, description="overlap from which the weaker box goes")
@@ -202,16 +206,13 @@ class Model(Node):
 
     def _labels(self, folder: Path) -> tuple[str, ...]:
         if not isinstance(self.labels, str):
-            return tuple(self.labels)
+            return labels_of(self.labels)
         if not self.labels:
             return ()
         try:
-            text = (folder / self.labels).read_text("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as exc:
-            raise BadSetting(("labels",), f"{self.labels} cannot be read as text: {exc}") from exc
-        # Not splitlines(): a character of a text model may be one of those that end a line there.
-        lines = text.removesuffix("\n").split("\n") if text else []
-        return tuple(lines[: binds.MOST_LABELS])
+            return read_labels(folder / self.labels)
+        except (OSError, LabelsInvalid) as exc:
+            raise BadSetting(("labels",), f"{self.labels} cannot be used: {exc}") from exc
 
     # run time
 

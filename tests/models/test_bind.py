@@ -15,7 +15,6 @@ from composer.models.bind import (
     ValueIn,
     Wanted,
     bind,
-    labels_in,
 )
 from composer.models.feed import Feed
 from composer.models.onnxfile import Signature, Value
@@ -618,41 +617,6 @@ def test_what_the_file_says_goes_before_the_metadata() -> None:
 
 def test_a_task_that_is_not_known_says_nothing() -> None:
     assert bound(model(PICTURE, task="depth")).outs[0].answer.post == "raw"
-
-
-def test_the_characters_of_pp_ocr_are_one_a_line() -> None:
-    assert labels_in({"character": "a\n\u3000\n'\nz"}) == ("a", "\u3000", "'", "z")
-
-
-@pytest.mark.parametrize(
-    ("names", "labels"),
-    [
-        ("{0: 'cat', 1: 'dog'}", ("cat", "dog")),
-        ("{1: 'dog', 0: 'cat'}", ("cat", "dog")),
-        ("{1: 7}", ("0", "7")),
-        ("['cat', 'dog']", ("cat", "dog")),
-        ("('cat',)", ("cat",)),
-        ("{}", ()),
-        ("{-1: 'cat'}", ()),
-        ("{'cat': 0, 'dog': 1}", ("cat", "dog")),
-        ('{"0": "cat", "1": "dog"}', ("cat", "dog")),
-        ('["cat", null]', ("cat", "None")),
-        ("  {0: 'cat'}\n", ("cat",)),
-        ("{'cat': 'dog'}", ()),
-        ("", ()),
-        ("{0: open('x')}", ()),
-        ("(" * 5000, ()),
-        ("7", ()),
-    ],
-)
-def test_names_that_ultralytics_writes_and_others_that_are_none(
-    names: str, labels: tuple[str, ...]
-) -> None:
-    assert labels_in({"names": names[:5000]}) == labels
-
-
-def test_a_number_of_a_class_beyond_all_bounds_takes_no_memory() -> None:
-    assert len(labels_in({"names": "{999999999999: 'x'}"})) == 100_000
 
 
 # settings

@@ -221,7 +221,9 @@ def test_a_mask_lies_on_the_picture_whatever_fit_did(tmp_path: Path) -> None:
         assert mask[shape[0] // 2, shape[1] * 5 // 8] == 255, fit
 
 
-@pytest.mark.parametrize("labels", [["red", "green", "blue"], "colours.txt"])
+@pytest.mark.parametrize(
+    "labels", [["red", "green", "blue"], {0: "red", 2: "blue", 1: "green"}, "colours.txt"]
+)
 def test_classes_have_the_names_of_a_list_or_a_file(tmp_path: Path, labels: object) -> None:
     (tmp_path / "colours.txt").write_text("red\ngreen\nblue\n")
     given = once(tmp_path, networks.brightest(), flat(0, 255, 0), post="classes", labels=labels)
