@@ -64,7 +64,10 @@ class Answer(BaseModel):
         " they are, and takes softmax for classes that are none",
     )
     channel: int | None = Field(
-        None, ge=0, description="the one of several maps that is the mask; else all but the first"
+        None,
+        ge=0,
+        description="the one of several maps that is the mask, or the class in a map of their"
+        " numbers; else all but the first",
     )
     normalize: bool = Field(
         default=False, description="stretch a mask to 0..1; bring an embedding to length 1"
@@ -99,7 +102,7 @@ def read(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Any:
 
 def _image(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[np.uint8]":
     """(height, width, 3) uint8 RGB of the model's own size, without the padding that it was fed."""
-    planes = _planes(answer, output)
+    planes = _planes(answer, output, seen)
     if backwards(answer, seen, len(planes), output):
         planes = planes[::-1]
     left, top, right, bottom = content(seen.fit, planes.shape[2], planes.shape[1])
@@ -119,9 +122,9 @@ def backwards(answer: Answer, seen: Seen, channels: int, output: Any) -> bool:
     return order == "bgr" and channels == 3
 
 
-def axes(answer: Answer, output: Any) -> str:
+def axes(answer: Answer, output: Any, seen: Seen) -> str:
     """The layout of an output, an array or a tensor. Raises AnswerInvalid."""
-    layout = answer.layout or _guessed(output)
+    layout = answer.layout or _guessed(tuple(output.shape), seen)
     if not layout:
         said = f"it cannot be told which axes of the output ({_shape(output)}) are rows and columns"
         raise AnswerInvalid(f"{said}; say its `layout`")
@@ -130,9 +133,9 @@ def axes(answer: Answer, output: Any) -> str:
     return layout
 
 
-def _planes(answer: Answer, output: "NDArray[Any]") -> "NDArray[Any]":
+def _planes(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[Any]":
     """The output as (channel, height, width)."""
-    layout = axes(answer, output)
+    layout = axes(answer, output, seen)
     order = [layout.index(axis) for axis in layout if axis in "nt"]
     for axis in sorted(order, reverse=True):
         output = output.take(-1 if layout[axis] == "t" else 0, axis)
@@ -143,14 +146,26 @@ def _planes(answer: Answer, output: "NDArray[Any]") -> "NDArray[Any]":
     return planes
 
 
-def _guessed(output: Any) -> str:
-    if output.ndim == 4:
-        return "nhwc" if output.shape[3] in (1, 3) and output.shape[1] not in (1, 3) else "nchw"
-    if output.ndim == 3 and output.shape[0] == 1:
+def _guessed(shape: tuple[int, ...], seen: Seen) -> str:
+    if len(shape) == 4:
+        return "n" + _channelled(shape[1:], seen)
+    if len(shape) == 3 and shape[0] == 1:
         return "nhw"
-    if output.ndim == 3:
-        return "hwc" if output.shape[2] in (1, 3) and output.shape[0] != 3 else "chw"
-    return "hw" if output.ndim == 2 else ""
+    if len(shape) == 3:
+        return _channelled(shape, seen)
+    return "hw" if len(shape) == 2 else ""
+
+
+def _channelled(shape: tuple[int, ...], seen: Seen) -> str:
+    """Where the channels are: an image has 1 or 3, and maps of classes have the picture's shape."""
+    first, middle, last = shape
+    if first in (1, 3) or last in (1, 3):
+        return "chw" if first in (1, 3) else "hwc"
+    width, height = seen.size
+    before, behind = middle * width == last * height, first * width == middle * height
+    if before != behind:
+        return "chw" if before else "hwc"
+    return "hwc" if seen.feeding is not None and seen.feeding.layout.endswith("c") else "chw"
 
 
 def _levels(plane: "NDArray[Any]", ends: tuple[float, float] | None) -> "NDArray[np.uint8]":
@@ -184,7 +199,7 @@ def _span(start: float, extent: float, size: int) -> tuple[int, int]:
 
 def _mask(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[np.uint8]":
     """(height, width) uint8 with the shape of the whole picture: 0 outside, 255 inside."""
-    level = _chosen_map(answer, _planes(answer, output))
+    level = _chosen_map(answer, _planes(answer, output, seen))
     if answer.normalize:
         level = _stretched(level.astype(np.float32))
     if level.dtype == np.bool_:
@@ -209,12 +224,20 @@ def _chosen_map(answer: Answer, planes: "NDArray[Any]") -> "NDArray[Any]":
         inside: NDArray[Any] = planes.argmax(0) != 0
         return inside
     channel = answer.channel or 0
+    if len(planes) == 1 and answer.channel is not None and _are_classes(planes, channel):
+        named: NDArray[Any] = planes[0] == channel
+        return named
     if channel >= len(planes):
         raise AnswerInvalid(f"there is no map {channel}: the output has {len(planes)}")
     level: NDArray[Any] = planes[channel]
     if answer.activation == "softmax":
         level = _softmax(planes.astype(np.float32), 0)[channel]
     return _sigmoid(level) if answer.activation == "sigmoid" else level
+
+
+def _are_classes(planes: "NDArray[Any]", channel: int) -> bool:
+    """Whether a map has the number of a class in each pixel; in bytes it may also be a mask."""
+    return planes.dtype.kind in "iu" and (planes.dtype != np.uint8 or channel > 0)
 
 
 def _placed(mask: "NDArray[np.uint8]", fit: Fit) -> "NDArray[np.uint8]":
@@ -239,6 +262,9 @@ def _classes(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Record:
     """{label, score, scores: {label: score}}: the best class, and the `top` ones or all of few."""
     if not output.size:
         raise AnswerInvalid("the output is empty")
+    if output.size == 1 and output.dtype.kind in "iu":  # its last step was to choose
+        label = label_of(int(output.item()), seen.labels)
+        return {"label": label, "score": 1.0, "scores": {label: 1.0}}
     scores = np.nan_to_num(_likely(answer, output.reshape(1, -1))[0])
     best = np.argsort(-scores, kind="stable")
     shown = best if scores.size <= MOST_SCORES else best[: answer.top]

@@ -197,6 +197,7 @@ def bind(wanted: Wanted, signature: Signature | None) -> Binding:
             said = f"it cannot be told how to read detections off {_listed(signature.outputs)}"
             raise BadSetting(("post",), said, f"write `head:` ({', '.join(heads.HEADS)})")
         _check_export(found, head, signature)
+        _check_scaled(post, [each for each in _outputs(signature) if len(each.shape or ()) > 2])
         binding = Binding(ins, (), head, wanted.regions, labels, found)
     else:
         if wanted.head:
@@ -422,6 +423,20 @@ def _check_export(found: Export | None, head: str, signature: Signature | None) 
     raise BadSetting(("model",), said, "export it again, or say what it gives in `post:`")
 
 
+def _outputs(signature: Signature | None) -> tuple[Value, ...]:
+    return signature.outputs if signature is not None else ()
+
+
+def _check_scaled(post: Post, outputs: Sequence[Value]) -> None:
+    """Raises BadSetting for numbers of a quantised model, whose scale is lost behind its end."""
+    for value in outputs:
+        if value.dtype in ("int8", "uint8") and post not in ("image", "mask", "raw"):
+            said = (
+                f"the model gives {value.name!r} ({value}), quantised numbers without their scale"
+            )
+            raise BadSetting(("model",), said, "export it with a DequantizeLinear at its end")
+
+
 def _outs(wanted: Wanted, post: Post, signature: Signature | None) -> Iterator[Out]:
     known = [each.name for each in signature.outputs] if signature is not None else []
     makers = signature.makers if signature is not None else {}
@@ -437,10 +452,12 @@ def _outs(wanted: Wanted, post: Post, signature: Signature | None) -> Iterator[O
                 raise BadSetting(
                     ("gives", name, "post"), said, "write `post: detections` without `gives`"
                 )
+            _check_scaled(answer.post, [each for each in _outputs(signature) if each.name == name])
             port = answer.port or _port_of(name, answer.post, len(wanted.gives))
             yield Out(name, port, made_by(answer, makers.get(name, "")))
         return
     names = known if post == "raw" and known else known[:1] or [""]
+    _check_scaled(post, _outputs(signature)[: len(names)])
     for name in names:
         answer = made_by(Answer(post=post), makers.get(name, ""))
         yield Out(name, _port_of(name, post, len(names)), answer)

@@ -100,7 +100,7 @@ def read_image(answer: Answer, output: "Tensor", seen: Seen) -> "Tensor":
 
     What is no number is 0. Raises AnswerInvalid.
     """
-    planes = _planes(output, axes(answer, output))[-1]
+    planes = _planes(output, axes(answer, output, seen))[-1]
     bgr = backwards(answer, seen, len(planes), output)
     left, top, right, bottom = content(seen.fit, planes.shape[2], planes.shape[1])
     planes = planes[:, top:bottom, left:right]

@@ -238,6 +238,40 @@ def test_a_mask_of_other_numbers(output: NDArray[Any], wanted: list[int]) -> Non
     assert given("mask", output[None, None]).tolist() == [wanted]
 
 
+def test_one_class_of_a_map_of_their_numbers_is_a_mask() -> None:
+    numbers = [[[0, 1, 15]]]
+    assert given("mask", np.array(numbers, np.int64), channel=15).tolist() == [[0, 0, 255]]
+    assert given("mask", np.array(numbers, np.int32), channel=0).tolist() == [[255, 0, 0]]
+    assert given("mask", np.array(numbers, np.uint8), channel=1).tolist() == [[0, 255, 0]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "wanted"),
+    [
+        pytest.param((1, 21, 32, 64), (128, 64), (32, 64), id="channels first"),
+        pytest.param((1, 32, 64, 21), (128, 64), (32, 64), id="channels last"),
+        pytest.param((1, 150, 8, 16), (128, 64), (8, 16), id="more classes than rows"),
+        pytest.param((1, 8, 16, 150), (128, 64), (8, 16), id="more classes than rows, last"),
+        pytest.param((21, 32, 64), (128, 64), (32, 64), id="no batch"),
+        pytest.param((32, 64, 21), (128, 64), (32, 64), id="no batch, channels last"),
+        pytest.param((1, 5, 9, 17), (128, 64), (9, 17), id="another shape"),
+        pytest.param((1, 21, 32, 64), (0, 0), (32, 64), id="nothing known"),
+    ],
+)
+def test_maps_of_classes_lie_as_the_picture_does(
+    shape: tuple[int, ...], size: tuple[int, int], wanted: tuple[int, int]
+) -> None:
+    assert given("mask", np.zeros(shape, np.float32), Seen(size=size)).shape == wanted
+
+
+def test_maps_that_may_lie_either_way_lie_as_the_picture_went_in() -> None:
+    output = np.zeros((1, 8, 8, 8), np.float32)
+    output[..., 1] = 1  # the second class everywhere, if it is the last axis
+    for layout, level in (("nhwc", 255), ("nchw", 0)):
+        seen = Seen(feeding=settle(Feed(layout=layout), None), size=(8, 8))
+        assert (given("mask", output, seen) == level).all()
+
+
 @pytest.mark.parametrize("odd", [NAN, INF, -INF])
 def test_a_map_is_stretched_by_what_is_finite(odd: float) -> None:
     mask = given("mask", [[odd, 2.0, 4.0, 6.0]], normalize=True)
@@ -384,6 +418,14 @@ def test_scores_that_are_no_numbers_do_not_reach_a_record(odd: float, activation
         scores = record(output, activation=activation)["scores"].values()
         assert np.isfinite(list(scores)).all()
     assert record([NAN, 1.0, 2.0], activation=activation)["label"] == "eel"
+
+
+def test_a_model_that_chooses_the_class_itself() -> None:
+    assert given("classes", np.array([[2]], np.int64), Seen(labels=LABELS)) == {
+        "label": "eel",
+        "score": 1.0,
+        "scores": {"eel": 1.0},
+    }
 
 
 def test_no_classes_at_all() -> None:

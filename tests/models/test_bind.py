@@ -574,6 +574,22 @@ def test_an_export_whose_outputs_hold_no_boxes() -> None:
     assert refused(signature, head="yolo8") == ("model", said, hint)
 
 
+@pytest.mark.parametrize(
+    ("outputs", "fields"),
+    [
+        ("y: uint8 1x3", {"post": "classes"}),
+        ("y: int8 1x3", {"gives": {"y": {"post": "embedding"}}}),
+        ("y: uint8 1x84x8400, n: int8 1", {"post": "detections", "head": "yolo8"}),
+    ],
+)
+def test_quantised_numbers_without_their_scale(outputs: str, fields: dict[str, Any]) -> None:
+    first = outputs.partition(",")[0].replace("y: ", "")
+    said = f"the model gives 'y' ({first}), quantised numbers without their scale"
+    hint = "export it with a DequantizeLinear at its end"
+    assert refused(model(PICTURE, outputs), **fields) == ("model", said, hint)
+    assert bound(model(PICTURE, "y: uint8 1x1x64x64"), post="mask").outs[0].port == "mask"
+
+
 def test_an_export_says_how_its_pictures_go_in() -> None:
     fixed, free = "x: float32 1x3x64x64", "x: float32 bx3xhxw"
     said = {"task": "detect", "stride": "32", "names": "['dog']"}

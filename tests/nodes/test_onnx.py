@@ -316,18 +316,20 @@ def test_boxes_are_parts_of_the_picture_whatever_fit_did(
     assert [(each.label, round(each.score, 6)) for each in given] == [("dog", 0.9), ("eel", 0.8)]
 
 
-def exported(rows: list[list[float]], more: str = "", **metadata: str) -> bytes:
+def exported(
+    rows: list[list[float]], more: str = "", dtype: str = "float32", **metadata: str
+) -> bytes:
     """Finds the same in every picture of any size, as Ultralytics exports it: (1, numbers, 84)."""
     numbers = [*rows, *[[0.0] * len(rows[0])] * (84 - len(rows))]
     flat = [each for column in zip(*numbers, strict=True) for each in column]
     said = {"stride": "32", "names": "{0: 'dog', 1: 'cat'}", "author": "Ultralytics", **metadata}
     return network(
-        "images: float32 1x3xHxW",
-        f"output0: float32 1x{len(rows[0])}x84" + more,
+        f"images: {dtype} 1x3xHxW",
+        f"output0: {dtype} 1x{len(rows[0])}x84" + more,
         node("Identity", "kept", "output0"),
         *([node("Identity", "masks", "output1")] if more else []),
         weights={
-            "kept": ("float32", [1, len(rows[0]), 84], flat),
+            "kept": (dtype, [1, len(rows[0]), 84], flat),
             "masks": ("float32", [1, 2, 4, 4], [0.0] * 32),
         },
         metadata=said,
@@ -343,6 +345,13 @@ def test_an_export_needs_no_word_and_its_boxes_lie_in_the_whole_picture(tmp_path
     assert (box.label, box.score) == ("cat", pytest.approx(0.9))
     assert (box.x, box.y) == (pytest.approx(48 / 128), pytest.approx(58 / 100))
     assert (box.width, box.height) == (pytest.approx(32 / 128), pytest.approx(16 / 100))
+
+
+def test_an_export_of_half_the_precision(tmp_path: Path) -> None:
+    data = exported([[64, 80, 32, 16, 0, 0.9]], dtype="float16", task="detect")
+    (box,) = once(tmp_path, data, flat(9, 9, 9, width=128, height=128))
+    assert (box.label, box.score) == ("cat", pytest.approx(0.9, abs=1e-3))
+    assert (box.x, box.width) == (pytest.approx(48 / 128), pytest.approx(32 / 128))
 
 
 def halving(metadata: Mapping[str, str] | None = None) -> bytes:
