@@ -200,6 +200,9 @@ def bind(wanted: Wanted, signature: Signature | None) -> Binding:
         _check_scaled(post, [each for each in _outputs(signature) if len(each.shape or ()) > 2])
         binding = Binding(ins, (), head, wanted.regions, labels, found)
     else:
+        if found is not None and found.task in BOXES and wanted.post not in (None, "raw"):
+            said = f"the file says task: {found.task}, whose outputs are boxes and no {wanted.post}"
+            raise BadSetting(("post",), said, "leave it out, or name one output in `gives`")
         if wanted.head:
             raise BadSetting(("head",), "only `post: detections` has a head")
         binding = Binding(ins, tuple(_outs(wanted, post, signature)), "", wanted.regions, labels)

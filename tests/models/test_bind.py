@@ -567,6 +567,16 @@ def test_every_task_that_finds_boxes_gives_detections(task: str, outputs: str) -
     assert binding.export.classes == 3
 
 
+def test_an_export_that_finds_boxes_gives_no_mask_by_itself() -> None:
+    outputs = "output0: float32 1x39x84, output1: float32 1x32x16x16"
+    signature = model(PICTURE, outputs, task="segment", names="['dog', 'cat', 'cow']")
+    said = "the file says task: segment, whose outputs are boxes and no mask"
+    hint = "leave it out, or name one output in `gives`"
+    assert refused(signature, post="mask") == ("post", said, hint)
+    named = bound(signature, gives={"output1": {"post": "mask", "channel": 3}})
+    assert ports(named)[1] == {"mask": "mask"}
+
+
 def test_an_export_whose_outputs_hold_no_boxes() -> None:
     signature = model(PICTURE, "output0: float32 1x4x4", task="obb", stride="32")
     said = "the file says task: obb, and gives 'output0' (float32 1x4x4): no boxes are in that"
