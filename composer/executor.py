@@ -385,10 +385,12 @@ class Run:
         return Report(nodes, self._edges, ended - self._began, self._media_micros / 1_000_000)
 
     def work(self) -> dict[str, int]:
-        """How many frames each node has taken in front of which some wait."""
+        """How many frames each node has taken in front of which some wait to be worked on."""
         found: dict[str, int] = {}
         for link in self.plan.links:
             edge = self._edges.get(str(link))
+            if link.end_port not in _leading(self.plan.steps[link.end]):
+                continue
             if edge is not None and edge.offered > edge.taken + edge.dropped.total():
                 found[link.end] = found.get(link.end, 0) + edge.taken
         return found
@@ -813,19 +815,28 @@ def _wires(plan: Plan, stage: Stage) -> tuple[str, ...]:
     return tuple(ports)
 
 
+def _leading(step: Step) -> Sequence[str]:
+    """The ports whose frames are work for a step: all, but of a join the first. What comes to the
+    others of a join is kept for the next frame of the first, however late that comes.
+    """
+    cls: type[Node] | None = type(step.settings) if step.settings is not None else None
+    if cls is None or len(step.inputs) < 2 or cls.merges:
+        return list(step.inputs)
+    return [next(port.name for port in cls.inputs if port.name in step.inputs)]
+
+
 def _choice(plan: Plan, name: str) -> Choice:
     """How a stage takes from its inbox: in order, or joined by pts."""
     step = plan.steps[name]
-    ports = list(step.inputs)
-    cls: type[Node] | None = type(step.settings) if step.settings is not None else None
-    if cls is None or len(ports) < 2 or cls.merges:
-        return InOrder(ports)
-    declared = [port for port in cls.inputs if port.name in ports]
+    leading = _leading(step)
+    if len(leading) == len(step.inputs) or step.settings is None:
+        return InOrder(leading)
+    declared = [port for port in type(step.settings).inputs if port.name in step.inputs]
     others = [Joined(port.name, Kind(port.kind), port.optional) for port in declared[1:]]
     within = step.within_ms
     if within is None and plan.mode.value == "live":
         within = LIVE_WITHIN_MS
-    return Join(declared[0].name, others, step.missing, None if within is None else within / 1000)
+    return Join(leading[0], others, step.missing, None if within is None else within / 1000)
 
 
 DRAIN_SECONDS: Final = 5.0

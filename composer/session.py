@@ -24,10 +24,12 @@ from composer.egress import Cut, Egress
 from composer.errors import ChannelEnded, ChannelLost, ComposerError, ParamRejected, SegmentLost
 from composer.events import Events
 from composer.executor import Media, Run
+from composer.formats import Kind
 from composer.freshness import Freshness
 from composer.ingress import Ingress
 from composer.params import Patch
 from composer.plan import Plan
+from composer.supply import Supply
 from composer.trickle.http import Http
 from composer.trickle.publisher import Publisher, Segment, remove
 from composer.trickle.subscriber import Ended, Opened, Subscriber
@@ -125,7 +127,6 @@ class _Seen:
     """When something last happened, in monotonic seconds; 0 for never."""
 
     control: float = 0.0
-    input: float = 0.0
     params: float = 0.0
     error: float = 0.0
     said: str = ""
@@ -169,10 +170,11 @@ class Session:
         self._telling, self._saying = asyncio.Event(), asyncio.Event()
         self._pulse = asyncio.Event()  # set, and replaced, whenever a change of params holds
         self._flushing = asyncio.Event()  # what still waits is sent, and no more
-        takes = any(step.type == "decode" for step in plan.steps.values())
+        self._takes, self._needs = _takes(plan), _needs(plan)
         # What waits for an input that has no channel waits, and ends with the session.
-        self.ingress = Ingress() if channels.subscribe or takes else None
-        self.egress = Egress(wanted=bool(channels.publish))
+        self.ingress = Ingress(now=now) if channels.subscribe or self._takes else None
+        self.egress = Egress(wanted=bool(channels.publish), now=now)
+        self._supply = Supply(timing.quiet, timing.stall / 2)
         self.data = DataLines(self._on_loop(self._saying.set)) if channels.data else None
         self.events = Events(lambda: round(time.time() * 1000), self._telling.set)
         self.lost_segments = 0
@@ -232,6 +234,7 @@ class Session:
         else:
             await asyncio.to_thread(run.swap, plan, change.built)
         self.plan, self.graph_hash = plan, hash_of(plan)
+        self._takes, self._needs = _takes(plan), _needs(plan)
         self.events.put("pipeline_changed", graph=self.graph_hash)
         self.events.update(self.params())
 
@@ -357,7 +360,7 @@ class Session:
                     if first:
                         first = False
                         self.events.put("receive_first_ingest_segment")
-                    ingress.put(item)
+                    self.take_in(ingress, item)
                 elif isinstance(item, Opened) and item.gap:
                     ingress.gap()
                 elif isinstance(item, Ended) and not item.whole:
@@ -366,6 +369,14 @@ class Session:
             self.end(Reason.LOST, str(exc))
         else:
             self.end(Reason.INPUT_CLOSED)
+
+    def take_in(self, ingress: Ingress, data: bytes) -> None:
+        """Bytes of the input, in any pieces."""
+        units = ingress.counts.units
+        before = units[self._needs]
+        ingress.put(data)
+        if units[self._needs] != before:
+            self._supply.came(ingress.last_at, self.egress.last_at)
 
     # what goes out
 
@@ -454,9 +465,7 @@ class Session:
         Where there is no input to miss, a caller that never sent a word is not missed either.
         """
         while self.reason is None:
-            if self._stands():
-                though = ", though input came in" if self.channels.subscribe else ""
-                failure = f"nothing came out for {self._timing.stall:g} s{though}"
+            if failure := self.why_stands():
                 self.events.put("error", error=failure)
                 self.end(Reason.FAILED, failure)
                 return
@@ -469,25 +478,23 @@ class Session:
                 self.end(Reason.IDLE, "no control message and no input")
             await _within(self._ending.wait(), min(left, self._timing.stall / 4))
 
-    def _stands(self) -> bool:
-        """Whether pictures come in, or should be made, and nothing goes out: a node hangs. A
-        gateway waits for 30 s.
+    def why_stands(self) -> str:
+        """Why it should end, "" for nothing: what the output is made of comes in, or should be made
+        here, and nothing goes out, so a node hangs. A gateway waits for 30 s.
+
+        A silence of the input is no stall, and the time begins anew behind it.
         """
         if not self.channels.publish:
-            return False
+            return ""
         now, stall = self._now(), self._timing.stall
-        if self.ingress is None or not self.channels.subscribe:
-            fed, since = bool(self._makes_pictures()), self._opened
+        if self._takes and self.channels.subscribe:
+            fed, since = self._supply.lasts(now), self._supply.since
         else:
-            fed = self.ingress.counts.units["video"] > 0 and now - self.ingress.last_at < stall / 2
-            since = self._fed_since()
-        return fed and now - max(self.egress.last_at, since) > stall
-
-    def _fed_since(self) -> float:
-        """When the first bytes of the input came."""
-        if not self._seen.input and self.ingress is not None and self.ingress.last_at:
-            self._seen.input = self._now()
-        return self._seen.input or self._now()
+            fed, since = bool(self._makes_pictures()), self._opened
+        if not fed or now - max(self.egress.last_at, since) <= stall:
+            return ""
+        though = ", though input came in" if self.channels.subscribe else ""
+        return f"nothing came out for {stall:g} s{though}"
 
     def why_stuck(self) -> str:
         """What of it has had work for too long and has not moved, "" for nothing.
@@ -510,7 +517,7 @@ class Session:
             f"node {name!r} has taken none of the frames that wait": taken
             for name, taken in run.work().items()
         }
-        if self.ingress is not None and self.ingress.waiting:
+        if self.ingress is not None and self._takes and self.ingress.waiting:
             found["nothing has been decoded of the input that waits"] = self.ingress.given_at
         if self.channels.publish:  # else nobody says how often a source should give something
             found |= {
@@ -591,8 +598,9 @@ class Session:
             return State.LOADING
         if seen.error and now - seen.error < self._timing.status * 2:
             return State.DEGRADED_INFERENCE
-        if self.ingress is not None and self.channels.subscribe:
-            heard = max(self.ingress.last_at, self._began)
+        if self.ingress is not None and self._takes and self.channels.subscribe:
+            last = self._supply.last_at if self._needs else self.ingress.last_at
+            heard = max(last, self._began)
             return State.DEGRADED_INPUT if now - heard > self._timing.quiet else State.ONLINE
         return State.ONLINE
 
@@ -659,6 +667,29 @@ class Session:
     def _ms(self, at: float) -> int | None:
         """A moment of the monotonic clock as milliseconds since 1970; None for never."""
         return round((time.time() - (self._now() - at)) * 1000) if at else None
+
+
+def _takes(plan: Plan) -> bool:
+    """Whether a node reads the input of the session."""
+    return any(
+        step.type == "decode" and not getattr(step.settings, "path", "")
+        for step in plan.steps.values()
+    )
+
+
+def _needs(plan: Plan) -> str:
+    """The units of the input that the output of a session cannot be made without: "video", "audio"
+    where it has no pictures, "" where there is no output.
+    """
+    kinds = {
+        taken.kind
+        for step in plan.steps.values()
+        if step.type == "encode" and not getattr(step.settings, "path", "")
+        for taken in step.inputs.values()
+    }
+    if not kinds:
+        return ""
+    return "audio" if kinds == {Kind.AUDIO} else "video"
 
 
 def hash_of(plan: Plan) -> str:

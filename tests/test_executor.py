@@ -1105,6 +1105,45 @@ def test_a_session_keeps_the_old_instance_when_the_new_one_cannot_be_built() -> 
     assert node.closed == [3, 2, 4]  # the one that failed, too
 
 
+def test_what_a_join_keeps_for_the_next_picture_is_no_work_that_waits() -> None:
+    """The input may be silent for long then, and nothing hangs."""
+
+    class Here(Fed):
+        feed: ClassVar["SimpleQueue[int | None]"] = SimpleQueue()
+
+    allowed, seen = threading.Event(), SimpleQueue[int]()
+
+    def late(image: av.VideoFrame) -> av.VideoFrame:
+        reach(allowed)
+        return pixels.copy(image)
+
+    def see(image: av.VideoFrame) -> av.VideoFrame:
+        seen.put(luma(image))
+        return image
+
+    plan = plan_of(
+        "nodes: {fed: {type: fed}, late: {type: late},"
+        " mix: {type: mix_maybe, in: {base: fed, top: late}},"
+        " see: {type: see}, out: {type: collect}}",
+        Mode.LIVE,
+        fed=Here,
+        late=calling(late),
+        see=calling(see),
+        collect=sink(),
+    )
+    run = Run(plan)
+    run.start()
+    Here.feed.put(10)
+    assert seen.get(timeout=stubs.WAIT) == 10  # without the late one
+    allowed.set()
+    (edge,) = [each for name, each in run.report().edges.items() if name.endswith("mix.top")]
+    while not edge.offered:
+        run.done.wait(0.001)
+    assert run.work() == {}
+    Here.feed.put(None)
+    accounted(plan, finished(run))
+
+
 def test_what_is_set_before_the_start_counts_for_setup() -> None:
     node = slow()
     node.allowed.set()

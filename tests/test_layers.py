@@ -20,6 +20,7 @@ LAYERS = (
         "datalines",
         "events",
         "freshness",
+        "supply",
         "health",
         "logs",
         "memory",

@@ -1,0 +1,205 @@
+"""When a session that gives nothing is taken for one that hangs, by a clock of the test."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from composer.media.clip import Piece
+from composer.session import Channels, Session, State, Timing
+from composer.trickle.http import open_http
+from tests import stubs
+from tests.server.streams import PASS, live_plan, pieces, ran
+
+SOUND = "nodes: {source: {type: decode}, out: {type: encode, in: {audio: source.audio}}}"
+"""Gives no pictures."""
+
+MADE = "nodes: {source: {type: test_source, fps: 5, duration: 0}, out: {type: encode}}"
+"""Takes no input."""
+
+CHANNELS = Channels(
+    control="http://127.0.0.1:1/c",
+    events="http://127.0.0.1:1/e",
+    subscribe="http://127.0.0.1:1/in",
+    publish="http://127.0.0.1:1/out",
+)
+
+GOP = 10
+
+
+class Playing:
+    """A session whose input, output and time the test plays; it has no network."""
+
+    def __init__(self, session: Session, clock: list[float]) -> None:
+        self.session, self._clock = session, clock
+
+    def passes(self, seconds: float) -> None:
+        self._clock[0] += seconds
+
+    def comes(self, given: Sequence[Piece] | bytes) -> None:
+        assert self.session.ingress is not None
+        data = given if isinstance(given, bytes) else b"".join(each.data for each in given)
+        self.session.take_in(self.session.ingress, data)
+
+    def torn(self) -> None:
+        assert self.session.ingress is not None
+        self.session.ingress.gap()
+
+    async def answered(self, packets: int) -> None:
+        """Until so many packets have gone out."""
+        egress = self.session.egress
+        while sum(egress.counts.packets.values()) < packets:
+            await egress.read()
+
+    @property
+    def ends(self) -> str:
+        return self.session.why_stands()
+
+
+@asynccontextmanager
+async def playing(text: str = PASS, *, opened: bool = False) -> AsyncIterator[Playing]:
+    """opened: its nodes are at work."""
+    clock = [1000.0]
+    async with open_http() as http:
+        plan = live_plan(text, collect=stubs.sink())
+        session = Session("s", plan, CHANNELS, http, timing=Timing(), now=lambda: clock[0])
+        if opened:
+            await session.open()
+        try:
+            yield Playing(session, clock)
+        finally:
+            assert session.ingress is not None
+            session.ingress.abandon()
+            session.run_of_plan.abort()
+            if opened:
+                await asyncio.to_thread(session.run_of_plan.done.wait)
+
+
+def segments(frames: int) -> list[list[Piece]]:
+    """One list of pieces for each segment of ten pictures."""
+    given = pieces(frames, gop=GOP)
+    starts = [place for place, each in enumerate(given) if each.begins]
+    return [given[a:b] for a, b in pairwise([*starts, len(given)])]
+
+
+def test_a_publisher_who_comes_back_inside_a_gop_has_the_whole_time_again() -> None:
+    async def test() -> None:
+        async with playing(opened=True) as stage:
+            first, second, third = segments(30)
+            stage.comes(first)
+            await stage.answered(GOP - 1)
+            stage.torn()
+            for _ in range(2):
+                stage.passes(26)
+                assert (stage.session.state, stage.ends) == (State.DEGRADED_INPUT, "")
+                stage.comes(second[4:6])  # pictures that nobody can decode
+                assert (stage.session.state, stage.ends) == (State.ONLINE, "")
+            for each in second[6:9]:
+                stage.passes(6)
+                stage.comes([each])
+                assert stage.ends == ""
+            stage.comes(third)
+            await stage.answered(2 * GOP - 2)
+            stage.passes(6)
+            assert stage.ends == ""
+
+    ran(test)
+
+
+def test_an_input_that_nothing_answers_ends_the_session() -> None:
+    async def test() -> None:
+        async with playing(opened=True) as stage:
+            first, second, _ = segments(30)
+            stage.comes(first)
+            await stage.answered(GOP - 1)
+            stage.torn()
+            for each in second[2:6]:
+                stage.passes(5)
+                stage.comes([each])
+            assert stage.ends == ""
+            stage.passes(5.1)
+            stage.comes(second[6:7])
+            assert stage.ends == "nothing came out for 20 s, though input came in"
+
+    ran(test)
+
+
+@cache
+def sound(seconds: float) -> bytes:
+    """A transport stream that holds nothing but sound."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", "mpegts") as out:
+        stream: Any = out.add_stream("aac", rate=48_000)
+        stream.layout = "mono"
+        for start in range(0, round(seconds * 48_000), 1024):
+            block = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            block.sample_rate, block.pts = 48_000, start
+            out.mux(stream.encode(block))
+        out.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def fed(stage: Playing, data: bytes, seconds: float) -> None:
+    """The data comes over so many seconds, some of it in each."""
+    part = len(data) // round(seconds)
+    for second in range(round(seconds)):
+        stage.passes(1)
+        stage.comes(data[second * part : (second + 1) * part])
+
+
+def test_where_no_pictures_go_out_sound_is_what_should_come_and_be_answered() -> None:
+    async def test() -> None:
+        async with playing(SOUND) as stage:
+            fed(stage, sound(4.0), 20)
+            assert (stage.session.state, stage.ends) == (State.ONLINE, "")
+            stage.passes(2.1)
+            assert (stage.session.state, stage.ends) == (
+                State.DEGRADED_INPUT,
+                "nothing came out for 20 s, though input came in",
+            )
+
+    ran(test)
+
+
+def test_sound_ahead_of_late_pictures_is_not_the_input_that_is_waited_for() -> None:
+    async def test() -> None:
+        async with playing() as stage:
+            fed(stage, sound(4.0), 25)
+            assert (stage.session.state, stage.ends) == (State.DEGRADED_INPUT, "")
+            stage.comes(segments(20)[0])
+            assert (stage.session.state, stage.ends) == (State.ONLINE, "")
+
+    ran(test)
+
+
+def test_a_session_that_takes_no_input_is_not_judged_by_it() -> None:
+    async def test() -> None:
+        async with playing(MADE, opened=True) as stage:
+            stage.comes(segments(20)[0])
+            assert stage.session.why_stuck() == ""
+            stage.passes(61)
+            assert stage.session.state is State.ONLINE
+            assert "decoded" not in stage.session.why_stuck()
+
+    ran(test)
+
+
+@pytest.mark.parametrize("out", ["{type: collect}", "{type: encode, path: here.mp4}"])
+def test_a_session_without_an_output_does_not_owe_one(out: str) -> None:
+    text = f"nodes: {{source: {{type: decode}}, out: {out}}}"
+
+    async def test() -> None:
+        async with playing(text) as stage:
+            for given in segments(60):
+                stage.passes(5)
+                stage.comes(given)
+            assert stage.ends == ""
+
+    ran(test)
