@@ -134,11 +134,20 @@ class Missed:
     reason: str
 
 
-class _Opening:
-    """A node that is set up in a thread of its own, because that may take long."""
+NOTHING_ASKED: Final[Mapping[str, Any]] = MappingProxyType({})
 
-    def __init__(self, name: str, node: Node, context: Context) -> None:
+
+class _Opening:
+    """A node that is set up in a thread of its own, because that may take long.
+
+    asked: what it was built anew for, by field; empty for a first one.
+    """
+
+    def __init__(
+        self, name: str, node: Node, context: Context, asked: Mapping[str, Any] = NOTHING_ASKED
+    ) -> None:
         self.name, self.node, self._context = name, node, context
+        self.asked: Final = asked
         self._session = logs.here().session
         self.failure: NodeFailed | None = None
         self.done = threading.Event()
@@ -280,6 +289,23 @@ class Worker:
         log.info("node %r is loading; frames go by it", self.step.name)
         self._notify(Notice(Happened.LOADING, self.step.name))
 
+    def _decide(self, settings: Snapshot) -> None:
+        """What becomes of a node that was set up aside, by what is asked for now.
+
+        Others are told that it is ready when it is what callers asked for last, or the first one.
+        Raises NodeFailed where it has failed and there is no old one.
+        """
+        assert self._opening is not None
+        assert self.node is not None
+        opened, loading = self._opening, self._loading
+        asked = _asked(type(opened.node), settings.fields.get(self.step.name, {}))
+        back = all(self.node.__dict__[name] == value for name, value in asked.items())
+        if opened.asked and opened.failure is None and back:
+            opened.abandon()
+            self._opening = None
+        elif self._adopt() and (loading or asked == opened.asked):
+            self._notify(Notice(Happened.READY, self.step.name))
+
     def _adopt(self) -> bool:
         """Take over the node that was set up aside; False when that failed and the old one stays.
 
@@ -290,7 +316,7 @@ class Worker:
         if opening.failure is not None:
             if self._loading or cuda.lost(opening.failure):
                 raise opening.failure
-            self._refused = self._seen.fields.get(self.step.name)
+            self._refused, self._seen = opening.asked, Snapshot()
             log.warning("%s; it goes on as it was", opening.failure)
             self._notify(Notice(Happened.KEPT, self.step.name, str(opening.failure)))
             return False
@@ -336,8 +362,7 @@ class Worker:
         """Count a frame, and say whether it is let by. Called in the order of the frames."""
         self.count.taken += 1
         if self._opening is not None and self._opening.done.is_set():
-            if self._adopt():
-                self._notify(Notice(Happened.READY, self.step.name))
+            self._decide(frame.settings)
         if self._loading:
             return Missed(self._bypass, "loading")
         reason = self._skipped(frame) if self._gated else ""
@@ -589,21 +614,23 @@ class Worker:
         values = settings.fields.get(self.step.name)
         if values is None or self.node is None:
             return
-        cls = type(self.node)
-        live = {name: value for name, value in values.items() if change_of(cls, name) == "live"}
-        self.node.__dict__.update(live)
-        coming = self._opening.node if self._opening is not None else self.node
-        now = coming.__dict__
-        changed = {n: v for n, v in values.items() if n not in live and now[n] != v}
-        if changed and values != self._refused:
-            self._rebuild(fresh(self.node, {n: v for n, v in values.items() if n not in live}))
+        asked = _asked(type(self.node), values)
+        self.node.__dict__.update((n, value) for n, value in values.items() if n not in asked)
+        now = self.node.__dict__
+        if asked != self._refused and any(now[name] != value for name, value in asked.items()):
+            self._rebuild(asked)
 
-    def _rebuild(self, new: Node) -> None:
-        """A session goes on with the old instance until the new one is there; a file waits."""
+    def _rebuild(self, asked: Mapping[str, Any]) -> None:
+        """A session goes on with the old instance until the new one is there; a file waits.
+
+        One is set up at a time: what is asked for meanwhile is met when that one is there.
+        """
+        assert self.node is not None
+        if self._opening is not None:
+            return
+        new = fresh(self.node, asked)
         if self._context is not None and self._context.live:
-            if self._opening is not None:
-                self._opening.abandon()
-            self._opening = _Opening(self.step.name, new, self._context)
+            self._opening = _Opening(self.step.name, new, self._context, asked)
             return
         self.close()
         self.node = new
@@ -686,6 +713,11 @@ class Worker:
 
 
 _END: Final = object()
+
+
+def _asked(cls: type[Node], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields among those that were changed which a node reads in setup()."""
+    return {name: value for name, value in values.items() if change_of(cls, name) != "live"}
 
 
 def fresh(settings: Node, changed: Mapping[str, Any] = MappingProxyType({})) -> Node:

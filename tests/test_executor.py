@@ -1,4 +1,5 @@
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
@@ -934,14 +935,21 @@ class Slow(Node):
     """Doubles the luma, once its setup() was allowed to end."""
 
     factor: int = 2
+    shade: int = Live(0)
+    tried: ClassVar[list[int]] = []
+    at_once: ClassVar[Counter[str]] = Counter()
     allowed: ClassVar[threading.Event] = threading.Event()
     begun: ClassVar[threading.Event] = threading.Event()
     closed: ClassVar[list[int]] = []
     fails: ClassVar[set[int]] = set()
 
     def setup(self, ctx: Context) -> None:
+        self.tried.append(self.factor)
+        self.at_once["now"] += 1
+        self.at_once["most"] = max(self.at_once["most"], self.at_once["now"])
         self.begun.set()
         reach(self.allowed)
+        self.at_once["now"] -= 1
         if self.factor in self.fails:
             raise RuntimeError("no memory left")
 
@@ -949,6 +957,7 @@ class Slow(Node):
         new = pixels.copy(image)
         for plane in pixels.planes(new)[:1]:
             plane *= self.factor
+            plane += self.shade
         return new
 
     def close(self) -> None:
@@ -961,8 +970,17 @@ def slow() -> type[Slow]:
         begun: ClassVar[threading.Event] = threading.Event()
         closed: ClassVar[list[int]] = []
         fails: ClassVar[set[int]] = set()
+        tried: ClassVar[list[int]] = []
+        at_once: ClassVar[Counter[str]] = Counter()
 
     return Here
+
+
+def open_slow() -> type[Slow]:
+    """One that does not wait, as long as it is not told to."""
+    node = slow()
+    node.allowed.set()
+    return node
 
 
 class Fed(Node):
@@ -991,7 +1009,7 @@ class Session:
             return image
 
         plan = plan_of(
-            "params: {by: slow.factor}\n"
+            "params: {by: slow.factor, shade: slow.shade}\n"
             "nodes: {fed: {type: fed}, slow: {type: slow}, see: {type: see}, out: {type: collect}}",
             Mode.LIVE,
             fed=Here,
@@ -1004,6 +1022,10 @@ class Session:
     def heard(self, notice: Notice) -> None:
         if notice.kind is not Happened.APPLIED:
             self.notices.put((notice.kind.value, notice.node, notice.said))
+
+    def told(self) -> list[str]:
+        """What was told of it and not looked at yet."""
+        return [self.notices.get()[0] for _ in range(self.notices.qsize())]
 
     def frame(self, number: int) -> int:
         self.feed.put(number)
@@ -1103,6 +1125,79 @@ def test_a_session_keeps_the_old_instance_when_the_new_one_cannot_be_built() -> 
     session.until(40)
     session.end()
     assert node.closed == [3, 2, 4]  # the one that failed, too
+
+
+def test_many_changes_are_one_setup_at_a_time_and_then_the_newest() -> None:
+    node = open_slow()
+    session = Session(node)
+    session.run.start()
+    session.until(20)
+    node.allowed.clear()
+    node.begun.clear()
+    for factor in range(3, 23):
+        patch = session.run.params.patch({"by": factor})
+        assert session.frame(10) == 20
+        assert patch.seconds is not None
+    reach(node.begun)
+    assert node.tried == [2, 3]
+    node.allowed.set()
+    session.until(220)
+    session.end()
+    assert (node.tried, node.at_once) == ([2, 3, 22], {"now": 0, "most": 1})
+    assert sorted(node.closed) == [2, 3, 22]
+    assert session.told() == ["ready", "ended"]  # for the newest alone
+
+
+def test_who_asks_for_the_old_value_again_keeps_the_old_instance() -> None:
+    node = open_slow()
+    session = Session(node)
+    session.run.start()
+    session.until(20)
+    node.allowed.clear()
+    node.begun.clear()
+    for factor in (3, 4, 2):
+        session.run.params.patch({"by": factor})
+        assert session.frame(10) == 20
+    reach(node.begun)
+    node.allowed.set()
+    while node.closed != [3]:
+        assert session.frame(10) == 20
+    session.end()
+    assert (node.tried, session.told()) == ([2, 3], ["ended"])
+
+
+def test_a_setup_that_fails_makes_way_for_what_was_asked_since() -> None:
+    node = open_slow()
+    node.fails.add(3)
+    session = Session(node)
+    session.run.start()
+    session.until(20)
+    node.allowed.clear()
+    node.begun.clear()
+    for factor in (3, 4):
+        session.run.params.patch({"by": factor})
+        assert session.frame(10) == 20
+    reach(node.begun)
+    node.allowed.set()
+    session.until(40)
+    session.end()
+    assert (node.tried, session.told()) == ([2, 3, 4], ["kept", "ready", "ended"])
+
+
+def test_what_was_refused_is_not_tried_again_with_each_live_change() -> None:
+    node = open_slow()
+    node.fails.add(3)
+    session = Session(node)
+    session.run.start()
+    session.until(20)
+    session.run.params.patch({"by": 3})
+    while session.notices.empty():
+        assert session.frame(10) == 20
+    for shade in range(5):
+        session.run.params.patch({"shade": shade})
+        assert session.frame(10) == 20 + shade
+    session.end()
+    assert (node.tried, session.told()) == ([2, 3], ["kept", "ended"])
 
 
 def test_what_a_join_keeps_for_the_next_picture_is_no_work_that_waits() -> None:
