@@ -1,7 +1,6 @@
 """The command `byoc`: arguments -> calls. The only file that prints."""
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 import typer
 
 from composer import compile as compiler
-from composer import exits, lazy, report
+from composer import exits, lazy, report, strictjson
 from composer import plan as plans
 from composer.errors import (
     ComposerError,
@@ -93,7 +92,7 @@ def check(
         found += compiled.problems or _unplanned(compiled)
         lines |= compiled.lines
     if form == "json":
-        print(json.dumps(report.as_json(found), indent=2))
+        print(strictjson.text(report.as_json(found), indent=2))
     elif found:
         print(report.text(found, lines))
     else:
@@ -119,7 +118,7 @@ def plan(
     """Show what will run: formats, converters, stages and inboxes."""
     made = _plan(file, plans.Mode.LIVE if live else plans.Mode.FILE)
     if as_json:
-        print(json.dumps(plans.as_data(made), indent=2))
+        print(strictjson.text(plans.as_data(made), indent=2))
     else:
         print(outline.text(made), end="")
 
@@ -170,7 +169,7 @@ def nodes(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a pipeline file, the nodes of this folder included."""
-    print(json.dumps(reference.schema(_registry(), Path.cwd()), indent=2))
+    print(strictjson.text(reference.schema(_registry(), Path.cwd()), indent=2))
 
 
 @app.command()
@@ -230,7 +229,7 @@ def run(
     except ComposerError as exc:
         _failed(exc)
     if as_json:
-        print(json.dumps(progress.as_data(made, account), indent=2))
+        print(strictjson.text(progress.as_data(made, account), indent=2))
     else:
         progress.summary(made, account, progress.terminal())
 
@@ -483,7 +482,7 @@ def _value(text: str) -> Any:
     """Lists and mappings are JSON; the rest is text, which the field reads as what it holds."""
     if text[:1] in "[{":
         try:
-            return json.loads(text)
+            return strictjson.read(text)
         except ValueError:
             return text
     return text

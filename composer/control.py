@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from composer import strictjson
 from composer.errors import ParamRejected, Problem
 
 MOST_PARAMS: Final = 256
@@ -16,19 +17,18 @@ _YES_NO: Final = ("true", "1", "yes", "false", "0", "no")
 
 
 def decoded(body: bytes) -> Any:
-    """What a JSON body holds. Raises ValueError: a sentence for the caller."""
+    """What a JSON body holds; NaN and infinities are refused where a field takes them.
+
+    Raises ValueError: a sentence for the caller.
+    """
     try:
-        return json.loads(body.decode(), parse_constant=_refused)
+        return strictjson.read(body.decode())
     except RecursionError:
         raise ValueError("the body is nested too deeply") from None
     except UnicodeDecodeError:
         raise ValueError("the body is not UTF-8") from None
     except json.JSONDecodeError as exc:
         raise ValueError(f"the body is not JSON: {exc.msg} at character {exc.pos}") from None
-
-
-def _refused(constant: str) -> Any:
-    raise ValueError(f"the body is not JSON: {constant} is no number there")
 
 
 def message(body: bytes) -> Mapping[str, Any] | None:

@@ -6,7 +6,6 @@ moved so that arrows become straight. Until the very end a place is (along, acro
 `Flow` knows whether the flow goes right or down.
 """
 
-import json
 import re
 import unicodedata
 from bisect import bisect_right, insort
@@ -20,6 +19,8 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Final, Literal
 from xml.sax.saxutils import escape, quoteattr
+
+from composer import strictjson
 
 __all__ = ["Arrow", "Box", "mermaid", "svg"]
 
@@ -65,7 +66,7 @@ def mermaid(boxes: Sequence[Box], arrows: Sequence[Arrow], title: str = "") -> s
     several = several_inputs(arrows)
     direction = "LR" if max(ranks(boxes, arrows).values(), default=0) < 7 else "TB"
     lines = (
-        ["---", f"title: {json.dumps(clean(title), ensure_ascii=False)}", "---"]
+        ["---", f"title: {strictjson.text(clean(title), ensure_ascii=False)}", "---"]
         if clean(title)
         else []
     )

@@ -1,10 +1,10 @@
 """Events: what a session tells its gateway, one JSON object at a time, newest kept."""
 
-import json
-import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+
+from composer import strictjson
 
 MOST: Final = 256
 """Most events that wait for the network; the oldest is dropped for the next one."""
@@ -52,16 +52,5 @@ class Events:
         if len(self._waiting) >= MOST:
             self._waiting.popleft()
             self.dropped += 1
-        self._waiting.append(json.dumps(_plain(event), allow_nan=False).encode())
+        self._waiting.append(strictjson.text(event).encode())
         self._wake()
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON has it: no NaN, no tuples, the unknown as its text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

@@ -5,7 +5,6 @@ frame that the node works on. Threads and tasks say where they are with enter();
 anybody logs while it works has all of it without a word of its own.
 """
 
-import json
 import logging
 import sys
 import time
@@ -13,6 +12,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from fractions import Fraction
 from typing import Any, Final
+
+from composer import strictjson
 
 log: Final = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             said["error"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False)
+        return strictjson.text(said, ensure_ascii=False)
 
 
 def configure(form: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from composer import lazy
+from composer import lazy, strictjson
 from composer.compile import Compiled, plan_of
 from composer.errors import ComposerError, MediaError, NodeFailed, ParamRejected, Problem
 from composer.executor import Media, Run
@@ -269,7 +269,7 @@ class Job:
             rows = {
                 name: _rows(folder / f"{number}.jsonl") for number, name in enumerate(self._records)
             }
-            return json.dumps(rows).encode(), (None, None)
+            return strictjson.text(rows).encode(), (None, None)
         if still:
             return stills.from_png(sink, self.format)
         if sink.stat().st_size > self._limits.output_bytes:

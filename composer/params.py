@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
+from composer import strictjson
 from composer.errors import ParamRejected, Problem
 from composer.frames import Snapshot
 from composer.node import Node, change_of
@@ -61,10 +62,13 @@ class Param:
 
     def fitted(self, value: Any) -> Any:
         """The same before the file narrows it."""
+        _held(value, value)
+        given = value
         for target in self.targets:
             value = _checked(_field_type(target), value)
         if not self.targets and self.spec.type is not None:
             value = _checked(_TYPES[self.spec.type], value)
+        _held(value, given)
         return value
 
     def within(self, value: Any) -> None:
@@ -100,6 +104,12 @@ def _checked(annotation: Any, value: Any) -> Any:
         return TypeAdapter(annotation).validate_python(value)
     except ValidationError as exc:
         raise ValueError(said_of(exc)) from exc
+
+
+def _held(value: Any, given: Any) -> None:
+    """Raises ValueError where others could not be told of a value in JSON."""
+    if why := strictjson.why_not(value):
+        raise ValueError(f"{why}, got {shown(given)}")
 
 
 def said_of(exc: ValidationError) -> str:

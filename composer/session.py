@@ -7,7 +7,6 @@ still comes out, the last segment, events and data are sent, and everything is g
 import asyncio
 import contextlib
 import hashlib
-import json
 import logging
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from composer import control
+from composer import control, strictjson
 from composer import plan as plans
 from composer.change import Change
 from composer.datalines import NOTHING, DataLines
@@ -700,7 +699,7 @@ def hash_of(plan: Plan) -> str:
 
 
 def _hash(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, default=str)
+    text = strictjson.text(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

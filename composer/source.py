@@ -717,8 +717,10 @@ def _look_up(reference: re.Match[str], env: Mapping[str, str]) -> str:
         raise _BadReference(f"{_short(name)} is not the name of an environment variable", "")
     value = env.get(name)
     if default:
-        return value or instead
+        value = value or instead
     if value is None:
         hint = f"set it, or write ${{env:{name}:-default}}"
         raise _BadReference(f"the environment has no {name}", hint)
+    if _NO_CHARACTER.search(value):
+        raise _BadReference(f"what the environment has as {name} is not UTF-8", "")
     return value

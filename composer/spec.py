@@ -31,7 +31,7 @@ NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 class Batch(BaseModel):
     """Frames gathered for one call of a node that can batch."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     max: int = Field(8, ge=1, le=256, description="frames in one call at the most")
     delay_ms: float = Field(4, ge=0, le=1000, description="longest time a frame waits for others")
@@ -49,7 +49,9 @@ def _device(name: str) -> str:
 class Options(BaseModel):
     """What every node takes beside its own fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
 
     in_: str | dict[str, str] | None = Field(
         None, alias="in", description="what it takes: node, node.port, or port: node for several"
@@ -94,7 +96,7 @@ def _as_list(value: object) -> object:
 class ParamSpec(BaseModel):
     """One entry of `params`: what a caller may change, and how far."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     to: Annotated[
         tuple[str, ...], BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...])

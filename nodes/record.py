@@ -1,15 +1,13 @@
 """Write records to a file."""
 
-import json
-import math
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from pydantic import Field
 
-from composer import Context, Fixed, Moment, Node
+from composer import Context, Fixed, Moment, Node, strictjson
 from composer.values import Record as Row
 
 STANDARD_OUTPUT: Final = "-"
@@ -78,23 +76,4 @@ def write_all(file: BinaryIO, line: bytes) -> None:
 
 def as_json(row: Row) -> str:
     """One line of JSON. NumPy numbers and arrays become numbers and lists, the unknown its text."""
-    try:
-        return json.dumps(row, default=_plain, allow_nan=False, ensure_ascii=False)
-    except ValueError:  # NaN or infinity somewhere: rare, so only then is everything looked at
-        return json.dumps(_finite(row), allow_nan=False, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _finite(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    if value is None or isinstance(value, str | int):
-        return value
-    return _finite(_plain(value))
+    return strictjson.text(row, ensure_ascii=False)

@@ -99,6 +99,21 @@ def test_a_problem_has_its_place() -> None:
 # sound that nobody named
 
 
+def test_what_is_no_finite_number_is_told_wherever_it_is_written() -> None:
+    """As text, too, which a number may be written as."""
+    text = (
+        "params: {free: {type: float, default: inf}, level: {to: a.level, max: '1e400'}}\n"
+        "nodes: {s: {type: count, level: nan}, a: {type: pass, rate: inf, when: free < 1},"
+        " o: {type: collect}}"
+    )
+    assert messages(text) == [
+        "params.level.max should be a finite number, got '1e400'",
+        "nodes.a.rate should be a finite number, got 'inf'",
+        "nodes.s.level should be a finite number, got 'nan'",
+        "params.free.default should be a finite number, got 'inf'",
+    ]
+
+
 def test_sound_reaches_the_end_by_itself() -> None:
     graph = good_graph("nodes: {s: {type: decode}, a: {type: pass}, o: {type: encode}}")
     assert edges(graph)[-1] == "s.audio -> o.audio"

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 LAYERS = (
+    ("strictjson",),
     (
         "errors",
         "values",
@@ -170,11 +171,38 @@ def test_nodes_do_not_know_each_other() -> None:
 
 def test_nodes_use_nothing_that_a_user_could_not() -> None:
     open_to_all = {"__init__", "media", "formats", "frames", "values", "errors", "paint"}
-    open_to_all |= {"models", "remote", "registry", "lanes", "tensors"}
+    open_to_all |= {"models", "remote", "registry", "lanes", "tensors", "strictjson"}
     bad = [
         f"{path.name}:{line} imports {name}"
         for path in sorted((ROOT / "nodes").rglob("*.py"))
         for line, name in imports(path)
         if (there := inner(name)) and there not in open_to_all
+    ]
+    assert bad == []
+
+
+def test_json_is_written_in_one_place() -> None:
+    """Elsewhere NaN and the like would get out."""
+    bad = []
+    for folder in ("composer", "nodes"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if path.name == "strictjson.py":
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.Attribute):
+                    continue
+                named = ast.unparse(node)
+                if named in ("json.dumps", "json.dump") or node.attr == "model_dump_json":
+                    bad.append(f"{path.relative_to(ROOT)}:{node.lineno} {named}")
+    assert bad == []
+
+
+def test_answers_of_json_name_the_writer() -> None:
+    bad = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted((ROOT / "composer").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("json_response")
+        if "strictjson.text" not in [ast.unparse(each.value) for each in node.keywords]
     ]
     assert bad == []

@@ -1,3 +1,4 @@
+import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from composer import YUV, Live, Node
 from composer.errors import ParamRejected
 from composer.params import PENDING, Param, Params, Ramp
 from composer.spec import ParamSpec
+from tests import stubs
 from tests.stubs import WAIT, good_graph
 
 FILE = """\
@@ -28,8 +30,8 @@ nodes:
 """
 
 
-def params(text: str = FILE, folder: Path = Path("/nowhere")) -> Params:
-    graph = good_graph(text, folder)
+def params(text: str = FILE, folder: Path = Path("/nowhere"), /, **classes: type[Node]) -> Params:
+    graph = good_graph(text, folder, **classes)
     nodes = {name: node.settings for name, node in graph.nodes.items()}
     return Params(graph.params.values(), nodes)
 
@@ -158,6 +160,39 @@ def test_a_patch_is_refused_as_a_whole(values: dict[str, Any], said: list[str]) 
     found = refused(params(), {"high": 20, **values})
     assert [message for _, message in found] == said
     assert [name for name, _ in found] == list(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        pytest.param("free", math.inf, "should be a finite number, got .inf", id="infinity"),
+        pytest.param("free", math.nan, "should be a finite number, got nan", id="not a number"),
+        pytest.param("free", "1e400", "should be a finite number, got '1e400'", id="as text"),
+        pytest.param("free", 10**400, "should be a finite number, got 1000000", id="huge"),
+        pytest.param("level", "nan", "should be a finite number, got 'nan'", id="narrowed"),
+        pytest.param("word", "a\ud800", "holds half of a character", id="half of a character"),
+        pytest.param("list", [1, [math.inf]], "should be a finite number, got a list", id="deep"),
+        pytest.param("list", {"\udcff": 1}, "holds half of a character", id="in a key"),
+        pytest.param("list", 10**400, "should be a finite number", id="whatever it may be"),
+    ],
+)
+def test_what_json_cannot_hold_is_refused_with_its_name(name: str, value: Any, said: str) -> None:
+    class Wide(stubs.Pass):
+        number: float = Live(0.0)
+        text: str = Live("")
+        anything: Any = Live(None)
+
+    here = params(
+        "params: {free: {type: float, default: 0.0}, word: w.text, list: w.anything,"
+        " level: {to: w.number, max: 9}}\n"
+        "nodes: {s: {type: count}, w: {type: wide, when: free < 9}, o: {type: collect}}",
+        wide=Wide,
+    )
+    ((at, message),) = refused(here, {name: value})
+    assert at == name
+    assert message.startswith(name)
+    assert said in message
+    message.encode()
 
 
 def test_too_many_that_wait_are_refused_and_change_nothing() -> None:

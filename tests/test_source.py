@@ -493,7 +493,14 @@ def test_what_is_not_wrong_stays_usable() -> None:
     assert ("a", "b") not in document.keys
 
 
-ENV = {"W": "640", "EMPTY": "", "ZERO": "010", "TOKEN": "s3cret: {x}", "LONG": "v" * 10_000}
+ENV = {
+    "W": "640",
+    "EMPTY": "",
+    "ZERO": "010",
+    "TOKEN": "s3cret: {x}",
+    "LONG": "v" * 10_000,
+    "BYTES": "\udcff",
+}
 
 
 @pytest.mark.parametrize(
@@ -540,6 +547,13 @@ def test_values_from_the_environment_are_marked() -> None:
             "  a: x ${env:NO}\n"
             "       ^^^^^^^^^ set it, or write ${env:NO:-default}",
             id="not set",
+        ),
+        pytest.param(
+            "a: ${env:BYTES}\n",
+            "p.yaml:1:4: bad-env: what the environment has as BYTES is not UTF-8\n"
+            "  a: ${env:BYTES}\n"
+            "     ^^^^^^^^^^^^",
+            id="not text",
         ),
         pytest.param(
             'a: "\\t ${env:W} ${env:A-B}"\n',

@@ -1,6 +1,5 @@
 """What the page shows, as plain data: the plan, live numbers, params, problems, reloads."""
 
-import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -198,14 +197,3 @@ def session(ongoing: Ongoing) -> dict[str, Any]:
         "errors": status["errors"],
         "loading": status["loading"],
     }
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON has it: no NaN, and the unknown as its text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)

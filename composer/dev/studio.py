@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from composer import control, draw, outline
+from composer import control, draw, outline, strictjson
 from composer.dev import state
 from composer.dev.gate import Gate, add_headers
 from composer.dev.ongoing import Ongoing
@@ -19,7 +18,7 @@ from composer.dev.relay import Relay
 from composer.errors import MediaError, ParamRejected
 from composer.media import newest
 from composer.server.reload import Reloaded, Reloader
-from composer.server.routes import refusal, said_as_json, updated
+from composer.server.routes import as_json, refusal, said_as_json, updated
 
 TICK_SECONDS: Final = 0.5
 """How often what is shown is looked at."""
@@ -129,11 +128,10 @@ class Studio:
             "reloads": self.reloads.as_data(),
             "files": self._files,
         }
-        plain: dict[str, Any] = state.plain(made)
-        return plain
+        return made
 
     def _told_now(self) -> bytes:
-        return json.dumps(self.state(), allow_nan=False).encode()
+        return strictjson.text(self.state()).encode()
 
     def _listed(self) -> list[str]:
         """The files that are watched; looked for when something was saved, not at each tick."""
@@ -176,7 +174,7 @@ class Studio:
         return web.Response(text=made, content_type="image/svg+xml")
 
     async def _state(self, request: web.Request) -> web.Response:
-        return web.json_response(self.state())
+        return as_json(self.state())
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         async with self._counted("events"):
@@ -229,7 +227,7 @@ class Studio:
 
     async def _rebuild(self, request: web.Request) -> web.Response:
         await self.rebuild()
-        return web.json_response(state.plain(self.reloads.as_data()[0]))
+        return as_json(self.reloads.as_data()[0])
 
     async def _pause(self, request: web.Request) -> web.Response:
         """{"paused": true or false}; without it, the other way round."""
@@ -240,7 +238,7 @@ class Studio:
         paused = asked.get("paused") if isinstance(asked, dict) else None
         self._ongoing.pause(paused=not self._ongoing.paused if paused is None else bool(paused))
         self.look()
-        return web.json_response({"paused": self._ongoing.paused})
+        return as_json({"paused": self._ongoing.paused})
 
     async def _snapshot(self, request: web.Request) -> web.Response:
         try:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from composer import registry, source, spec
+from composer import registry, source, spec, strictjson
 from composer.compile import Compiled
 from composer.graph import Graph, GraphNode
 from composer.models import onnxfile, weights
@@ -67,7 +67,7 @@ class Contents:
             "packs": self.packs,
             "needs": self.needs,
         }
-        return json.dumps(data, indent=2)
+        return strictjson.text(data, indent=2)
 
     @classmethod
     def from_json(cls, text: str, folder: Path) -> "Contents":

@@ -9,7 +9,6 @@ fetched/              the weights that go in
 contents.json         what was found
 """
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import composer
+from composer import strictjson
 from composer.image import contents, gather, install, wheel
 from composer.image.contents import ENGINE, Contents
 from composer.models import weights
@@ -73,7 +73,7 @@ def arguments(
         "VERSION": composer.__version__,
         "CAPABILITY": str(manifest["capability"]),
         "DESCRIPTION": str(manifest["description"]),
-        "MANIFEST": json.dumps(manifest, ensure_ascii=False, separators=(",", ":")),
+        "MANIFEST": strictjson.text(manifest, ensure_ascii=False, separators=(",", ":")),
     }
     indexes = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
     made |= {name: os.environ[name] for name in indexes if os.environ.get(name)}

@@ -1,17 +1,17 @@
 """Inside an image: what it holds, as JSON on one line."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
+from composer import strictjson
 from composer.models import weights
 
 
 def main() -> None:
-    print(json.dumps(held(Path.cwd(), weights.cache())))  # noqa: T201 - the image's word to its builder
+    print(strictjson.text(held(Path.cwd(), weights.cache())))  # noqa: T201 - the image's word to its builder
 
 
 def held(app: Path, cache: Path) -> dict[str, list[dict[str, Any]]]:

@@ -49,7 +49,7 @@ class AnswerInvalid(ValueError):
 class Answer(BaseModel):
     """What one output means."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
 
     post: Post = Field("raw", description="image, mask, classes, embedding, text or raw")
     port: str = Field("", pattern=PORT, description="name of the port")

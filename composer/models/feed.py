@@ -79,7 +79,7 @@ _MULTIPLE: Final = "sizes that the model leaves open are rounded to a multiple o
 class Feed(BaseModel):
     """How a picture becomes an input. What is not said follows from the model's own shapes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
 
     size: Size | None = Field(
         None, description="640x480, 640 for a square; 640x or x480 keep the picture's shape"

@@ -14,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from composer import strictjson
+
 DTYPES: Final[Mapping[str, str]] = {
     "BOOL": "bool",
     "UINT8": "uint8",
@@ -106,7 +108,7 @@ def in_binary(inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> tup
     # Triton 2.51 and KServe 0.21 follow binary_data_output only where no output is named
     named = [{"name": name, "parameters": {"binary_data": True}} for name in outputs]
     asked = _request(described, named) | {"parameters": {"binary_data_output": True}}
-    head = json.dumps(asked).encode()
+    head = strictjson.text(asked).encode()
     return b"".join([head, *parts]), len(head)
 
 
@@ -119,7 +121,7 @@ def in_json(inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> bytes
     described = [
         _described(name, array) | {"data": _as_list(name, array)} for name, array in inputs.items()
     ]
-    return json.dumps(_request(described, [{"name": name} for name in outputs])).encode()
+    return strictjson.text(_request(described, [{"name": name} for name in outputs])).encode()
 
 
 def as_bytes(name: str, array: NDArray[Any]) -> memoryview:

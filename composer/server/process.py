@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aiohttp import BodyPartReader, web
 
+from composer import strictjson
 from composer.compile import Compiled
 from composer.errors import (
     ComposerError,
@@ -168,7 +169,7 @@ async def _read(chunks: AsyncIterator[bytes] | Any, limit: int) -> bytes:
 
 def _object(text: str | bytes, what: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = strictjson.read(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as exc:
         raise _Refused(400, f"{what} is not JSON") from exc
     if not isinstance(found, dict):
@@ -248,7 +249,9 @@ async def _streamed(
     answer = web.StreamResponse(headers={"Content-Type": STREAM, "Cache-Control": "no-cache"})
     await answer.prepare(request)
     while not done:
-        await answer.write(_event("progress", json.dumps({"media_seconds": job.media_seconds})))
+        await answer.write(
+            _event("progress", strictjson.text({"media_seconds": job.media_seconds}))
+        )
         done, _ = await asyncio.wait([work], timeout=beat)
     try:
         await _send(answer, work.result())
@@ -276,14 +279,14 @@ def _event(name: str, data: str) -> bytes:
 
 def _safe(data: Any) -> str:
     """JSON on one line that cannot be taken for the end of the stream."""
-    return json.dumps(data).replace("[DONE]", "\\u005bDONE]")
+    return strictjson.text(data).replace("[DONE]", "\\u005bDONE]")
 
 
 def _metadata(result: Result) -> str:
-    said = json.dumps(dict(result.metadata), default=str)
+    said = strictjson.text(result.metadata)
     if len(said) <= METADATA_LIMIT:
         return said
-    return json.dumps({**result.metadata, "params": None})
+    return strictjson.text({**result.metadata, "params": None})
 
 
 # what went wrong

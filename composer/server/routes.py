@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import hmac
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -12,7 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from composer import control
+from composer import control, strictjson
 from composer.errors import NodeFailed, ParamRejected, Problem
 from composer.params import Patch
 from composer.server import bodies
@@ -38,10 +37,17 @@ RETRY_SECONDS: Final = 5
 """What a caller is told to wait when there is no room."""
 
 
+def as_json(
+    value: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """An answer of JSON."""
+    return web.json_response(value, status=status, headers=headers, dumps=strictjson.text)
+
+
 def answer(
     body: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    return web.json_response(text=body.model_dump_json(), status=status, headers=headers)
+    return as_json(body.model_dump(), status, headers)
 
 
 def refusal(
@@ -146,7 +152,7 @@ class Streams:
 
     async def status(self, request: web.Request) -> web.Response:
         """The shape of contract 2.6, for people and tools, with every stream by its id."""
-        return web.json_response(self.state(), dumps=_dumps)
+        return as_json(self.state())
 
     def state(self) -> dict[str, Any]:
         streams = self._capability.status()
@@ -249,10 +255,6 @@ def _unreadable(exc: ValidationError) -> web.Response:
         said = f"{at}{sentence(error)}, got {shown(error['input'])}" if at else "it is no object"
         problems.append(Problem("bad-body", said, at))
     return refusal(400, "; ".join(each.message for each in problems), problems)
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, default=str)
 
 
 # around every handler

@@ -29,6 +29,7 @@ from composer.server.routes import (
     Handler,
     Streams,
     answer,
+    as_json,
     guarded,
     kept,
     lenient,
@@ -275,7 +276,7 @@ class Worker:
             app.router.add_post(lenient(offer.path + "/reload"), asked)
 
         async def capability(request: web.Request) -> web.Response:
-            return web.json_response(self.capabilities[offer.name].manifest)
+            return as_json(self.capabilities[offer.name].manifest)
 
         async def version(request: web.Request) -> web.Response:
             return answer(
@@ -332,7 +333,7 @@ class Worker:
 
     async def _capabilities(self, request: web.Request) -> web.Response:
         manifests = [each.manifest for each in self.capabilities.values()]
-        return web.json_response({"capabilities": manifests})
+        return as_json({"capabilities": manifests})
 
     async def _ready(self, request: web.Request) -> web.Response:
         """Whether streams may start."""
@@ -357,10 +358,10 @@ class Worker:
         return answer(bodies.AppVersion(version=VERSION))
 
     async def _hardware_info(self, request: web.Request) -> web.Response:
-        return web.json_response(self._named() | {"gpu_info": hardware.info()})
+        return as_json(self._named() | {"gpu_info": hardware.info()})
 
     async def _hardware_stats(self, request: web.Request) -> web.Response:
-        return web.json_response(self._named() | {"gpu_stats": hardware.stats()})
+        return as_json(self._named() | {"gpu_stats": hardware.stats()})
 
     def _named(self) -> dict[str, Any]:
         return {"pipeline": self._pipeline, "model_id": ",".join(self.capabilities)}
@@ -370,7 +371,7 @@ class Worker:
             (each.name, each.path, self.capabilities[each.name].manifest["params"])
             for each in self.offers
         ]
-        return web.json_response(
+        return as_json(
             openapi.document(offers, VERSION, token=bool(self._tokens), reloads=self._reloads)
         )
 

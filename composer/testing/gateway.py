@@ -24,6 +24,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
+from composer import strictjson
 from composer.testing.orchestrator import Orchestrator, Stream, event_of
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -96,7 +97,7 @@ class Gateway:
         if stream.status >= 400:
             self._orchestrator.streams.pop(name, None)
             return _passed(stream.status, stream.answer)
-        return web.json_response(self._addresses(stream))
+        return web.json_response(self._addresses(stream), dumps=strictjson.text)
 
     def _addresses(self, stream: Stream) -> dict[str, str]:
         here = f"{self._orchestrator.url}/process/stream/{stream.name}"
@@ -120,7 +121,7 @@ class Gateway:
         found = next((each for each in reversed(events) if each["type"] == "status"), None)
         if found is None:
             return web.Response(status=404, text="no status yet\n")
-        return web.json_response(found)
+        return web.json_response(found, dumps=strictjson.text)
 
     async def _stop(self, request: web.Request) -> web.Response:
         stream = self._stream(request)
@@ -193,7 +194,7 @@ def _wanted(body: bytes) -> dict[str, Any]:
 def _passed(status: int, answer: Any) -> web.Response:
     if isinstance(answer, str):
         return web.Response(status=status, text=answer)
-    return web.json_response(answer, status=status)
+    return web.json_response(answer, status=status, dumps=strictjson.text)
 
 
 async def serve(chosen: argparse.Namespace) -> None:

@@ -23,6 +23,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
+from composer import strictjson
 from composer.media.clip import Piece
 from composer.trickle.http import Http, open_http
 from composer.trickle.publisher import Publisher, Segment, remove
@@ -246,7 +247,7 @@ class Stream:
         }
         try:
             self.status, self.answer = await self._call(
-                "start", json.dumps(body).encode(), json_=True
+                "start", strictjson.text(body).encode(), json_=True
             )
         except aiohttp.ClientError:
             await self.close()
@@ -299,7 +300,7 @@ class Stream:
 
     async def params(self, body: Any) -> tuple[int, Any]:
         """POST /stream/params, byte for byte what a client sent."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        data = body if isinstance(body, bytes) else strictjson.text(body).encode()
         return await self._call("params", data, json_=True)
 
     async def stop(self) -> tuple[int, Any]:

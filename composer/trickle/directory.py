@@ -1,11 +1,11 @@
 """The channels of a server by name: who may come in, who is idle, who is told. State only."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from composer import strictjson
 from composer.trickle import wire
 from composer.trickle.channel import Budget, Channel, Full
 
@@ -83,7 +83,7 @@ class Directory:
             return
         feed.began(segment.seq, self._clock())
         try:
-            segment.append(json.dumps({change: [name]}, separators=(",", ":")).encode())
+            segment.append(strictjson.text({change: [name]}, separators=(",", ":")).encode())
         except Full:
             return  # the reader sees a segment without a change and asks for the next
         segment.close()

@@ -5,6 +5,8 @@ from typing import Final
 
 import aiohttp
 
+from composer import strictjson
+
 Http = aiohttp.ClientSession
 
 CONNECT_SECONDS: Final = 10.0
@@ -25,6 +27,7 @@ def open_http(*, verify_tls: bool = True, ca_file: str = "") -> Http:
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
+        json_serialize=strictjson.text,
     )
 
 
