@@ -126,7 +126,7 @@ class Registration:
         try:
             async with asyncio.timeout(BYE_SECONDS):
                 await self._call("unregister", data=self._offered.name)
-        except (TimeoutError, aiohttp.ClientError, OSError) as exc:
+        except _UNASKED as exc:
             log.warning("%s was not told of the end: %s", self._url, _why(exc))
 
     async def _register(self) -> Answer:
@@ -143,7 +143,7 @@ class Registration:
             if isinstance(exc, aiohttp.ClientConnectorError):
                 return self._failed(_why(exc), exc)
             return self._hung_up(exc)
-        except (TimeoutError, aiohttp.ClientError, OSError) as exc:
+        except _UNASKED as exc:
             return self._failed(_why(exc), exc)
         if status == 200:
             if not self.registered:
@@ -184,5 +184,11 @@ class Registration:
         self.registered, self.error = False, said
 
 
+_UNASKED: Final = (TimeoutError, aiohttp.ClientError, OSError, ValueError)
+"""Why a request comes to nothing; ValueError where it cannot even be written."""
+
+
 def _why(exc: BaseException) -> str:
+    if isinstance(exc, ValueError) and not isinstance(exc, aiohttp.ClientError):
+        return f"it cannot be asked ({type(exc).__name__})"  # with the secret, perhaps
     return "it does not answer" if isinstance(exc, TimeoutError) else type(exc).__name__

@@ -4,17 +4,23 @@ Names in the environment are those of the ecosystem where there is one (contract
 """
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from yarl import URL
 
 from composer.errors import SettingsInvalid
 from composer.params import said_of
+from composer.trickle.host import Host
 
 _KEPT_SECRET: Final = ("ORCH_SECRET", "CAPABILITY_TOKEN")
 """Taken out of the environment once they are read: nodes and what they start need not see them."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+"""What no HTTP header can have (RFC 9110, 5.5)."""
 
 
 class Settings(BaseSettings):
@@ -78,7 +84,8 @@ class Settings(BaseSettings):
     trickle_hosts: str = Field(
         "",
         alias="BYOC_TRICKLE_HOSTS",
-        description="hosts where channels may be, with commas between them; empty for anywhere",
+        description="hosts where channels may be, each perhaps with a port (host:443,"
+        " [::1]:3389) or a scheme, with commas between them; empty for anywhere",
     )
     loading_s: float = Field(
         20.0,
@@ -99,12 +106,41 @@ class Settings(BaseSettings):
         "text", alias="BYOC_LOG", description="how the log is written: text or json"
     )
 
-    @field_validator("url")
+    @field_validator("*", mode="before")
     @classmethod
-    def _address(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("should begin with http:// or https://")
+    def _written(cls, value: Any) -> Any:
+        """Files and shells leave a newline at the end of what they hold."""
+        if not isinstance(value, str):
+            return value
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("should be UTF-8") from None
+        return value.strip()
+
+    @field_validator("token", "orch_secret")
+    @classmethod
+    def _sendable(cls, value: SecretStr) -> SecretStr:
+        if found := _CONTROL.search(value.get_secret_value()):
+            raise ValueError(f"holds U+{ord(found[0]):04X}, which no HTTP header can have")
+        return value
+
+    @field_validator("url", "orchestrators")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for each in _listed(value):
+            _check_address(each)
         return value.rstrip("/")
+
+    @field_validator("trickle_hosts")
+    @classmethod
+    def _hosts(cls, value: str) -> str:
+        for each in _listed(value):
+            try:
+                Host.parse(each)
+            except ValueError as exc:
+                raise ValueError(f"has {each!r}, which {exc}") from None
+        return value
 
     @model_validator(mode="after")
     def _guarded(self) -> "Settings":
@@ -144,6 +180,20 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part for each in text.split(",") if (part := each.strip()))
 
 
+def _check_address(written: str) -> None:
+    """Raises ValueError for an address that others cannot be reached at, with a path behind it."""
+    if not written.startswith(("http://", "https://")):
+        raise ValueError("should begin with http:// or https://")
+    try:
+        url = URL(written)
+    except ValueError:
+        raise ValueError("should be an address") from None
+    if not url.raw_host:
+        raise ValueError("should name a host")
+    if url.user or url.password or url.query_string or url.fragment:
+        raise ValueError("should hold no user, no ? and no #")
+
+
 def load(flags: Mapping[str, Any]) -> Settings:
     """The settings of this process. flags: field -> value, None for one that was not given.
 
@@ -168,7 +218,9 @@ def _said(exc: ValidationError) -> str:
     if not name:
         return str(error["msg"]).removeprefix("Value error, ")
     if alias in _KEPT_SECRET:
-        return f"{flag(name)} ({alias}) cannot be used"
+        said = str(error["msg"]).removeprefix("Value error, ")
+        said = said if error["type"] == "value_error" else "cannot be used"
+        return f"{flag(name)} ({alias}) {said}"  # never what it is
     return f"{flag(name)} ({alias}){said_of(exc)}"
 
 

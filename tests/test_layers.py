@@ -60,6 +60,7 @@ FENCES = {
     "typer": {"cli", "flags"},
     "PIL": {"media"},
     "watchfiles": {"server"},
+    "yarl": {"trickle", "server", "settings"},
     "aiohttp": {"trickle", "server", "dev", "registration", "testing"},
     "prometheus_client": {"server"},
     "torch": {"models", "lanes", "tensors"},

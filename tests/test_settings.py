@@ -65,6 +65,23 @@ def test_secrets_are_taken_out_of_the_environment_and_never_shown(
     assert "ORCH_SECRET" not in os.environ
 
 
+def test_a_newline_at_the_end_is_not_part_of_what_a_file_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ORCH_SECRET", " s\u00e9cret\r\n")
+    monkeypatch.setenv("CAPABILITY_TOKEN", "one,two\n")
+    monkeypatch.setenv("ORCH_URL", "https://a:1/\n")
+    monkeypatch.setenv("CAPABILITY_URL", "http://worker:8000/\n")
+    monkeypatch.setenv("BYOC_PORT", "9000\n")
+    made = load({})
+    assert made.orch_secret.get_secret_value() == "s\u00e9cret"
+    assert (made.tokens, made.orchestrator_urls) == (("one", "two"), ("https://a:1",))
+    assert (made.url, made.port) == ("http://worker:8000", 9000)
+    monkeypatch.setenv("ORCH_SECRET", "\n")
+    with pytest.raises(SettingsInvalid, match=r"--orch-secret \(ORCH_SECRET\) is needed"):
+        load({})
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -75,6 +92,24 @@ def test_secrets_are_taken_out_of_the_environment_and_never_shown(
         (
             {"orchestrators": "http://o", "url": "http://w"},
             "to register at an orchestrator, --orch-secret (ORCH_SECRET) is needed, too",
+        ),
+        (
+            {"orchestrators": "127.0.0.1:8935", "url": "http://w", "orch_secret": "s"},
+            "(ORCH_URL) should begin with http:// or https://, got '127.0.0.1:8935'",
+        ),
+        ({"orchestrators": "http://a, http://"}, "--orchestrators (ORCH_URL) should name a host"),
+        ({"orchestrators": "http://me:pw@o"}, "(ORCH_URL) should hold no user, no ? and no #"),
+        ({"url": "http://w:99999"}, "--url (CAPABILITY_URL) should be an address"),
+        (
+            {"orch_secret": "one\ntwo"},
+            "--orch-secret (ORCH_SECRET) holds U+000A, which no HTTP header can have",
+        ),
+        ({"token": "a,b\x00c"}, "--token (CAPABILITY_TOKEN) holds U+0000, which no HTTP header"),
+        ({"orch_secret": "\udcff"}, "--orch-secret (ORCH_SECRET) should be UTF-8"),
+        ({"name": "\udcff"}, r"--name (CAPABILITY_NAME) should be UTF-8, got '\udcff'"),
+        (
+            {"trickle_hosts": "a, orch/live"},
+            "--trickle-hosts (BYOC_TRICKLE_HOSTS) has 'orch/live', which should hold a host",
         ),
         (
             {"orchestrators": "http://o"},

@@ -6,10 +6,10 @@ import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
+from yarl import URL
 
 from composer import control, strictjson
 from composer.errors import NodeFailed, ParamRejected, Problem
@@ -19,6 +19,7 @@ from composer.server.capability import Capability, Full, Taken
 from composer.server.reload import Outcome, Reloader
 from composer.session import Channels, Reason, Session
 from composer.spec import sentence, shown
+from composer.trickle.host import Host
 
 log: Final = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ class Streams:
         hosts: Sequence[str] = (),
     ) -> None:
         self._capability, self._ready, self._closing = capability, ready, closing
-        self._loading_seconds, self._hosts = loading_seconds, frozenset(hosts)
+        self._loading_seconds = loading_seconds
+        self._hosts = tuple(Host.parse(each) for each in hosts)
 
     async def start(self, request: web.Request) -> web.Response:
         try:
@@ -225,18 +227,17 @@ async def _body(request: web.Request) -> bytes:
         raise web.HTTPRequestTimeout from None
 
 
-def _wrong_with(url: str, hosts: frozenset[str]) -> str:
+def _wrong_with(url: str, hosts: Sequence[Host]) -> str:
     """Why a channel may not be there; "" when it may. The address itself is not repeated."""
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
+        parts = URL(url)
     except ValueError:
         return "is not an address"
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme not in ("http", "https") or not parts.raw_host:
         return "should be an http or https address"
-    if parts.username or parts.password or parts.fragment:
+    if parts.user or parts.password or parts.fragment:
         return "should hold no user and no fragment"
-    if hosts and host not in hosts and f"{host}:{port}" not in hosts:
+    if hosts and not any(each.holds(Host.of(parts)) for each in hosts):
         return "is not on a host that this worker may talk to (setting trickle_hosts)"
     return ""
 
