@@ -483,7 +483,7 @@ def _value(text: str) -> Any:
     if text[:1] in "[{":
         try:
             return strictjson.read(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text
 
