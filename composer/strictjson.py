@@ -38,6 +38,19 @@ def read(written: str) -> Any:
     return json.loads(written, parse_int=_whole)
 
 
+def is_strict(written: str) -> bool:
+    """Whether something that was read is JSON to the letter, without Python's constants."""
+
+    def refused(constant: str) -> Any:
+        raise ValueError(constant)
+
+    try:
+        json.loads(written, parse_int=_whole, parse_constant=refused)
+    except ValueError:
+        return False
+    return True
+
+
 def why_not(value: Any) -> str:
     """Why JSON cannot hold a value, to be put behind its name; "" where it can."""
     waiting = [(value, 0)]

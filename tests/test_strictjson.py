@@ -91,6 +91,12 @@ def test_what_can_be_held(value: Any) -> None:
     assert strictjson.why_not(value) == ""
 
 
+def test_what_is_json_to_the_letter() -> None:
+    assert strictjson.is_strict('{"a": [1e400, ' + "9" * 5000 + "]}")
+    assert not strictjson.is_strict('{"a": [NaN]}')
+    assert not strictjson.is_strict("-Infinity")
+
+
 def test_numbers_without_end_are_read_as_what_they_are() -> None:
     found = strictjson.read(f"[NaN, 1e400, -Infinity, {'9' * 5000}, {'9' * 400}]")
     assert [strictjson.why_not(each) for each in found] == [" should be a finite number"] * 5

@@ -81,8 +81,9 @@ class Streams:
         self._hosts = tuple(Host.parse(each) for each in hosts)
 
     async def start(self, request: web.Request) -> web.Response:
+        body = await _body(request)
         try:
-            asked = bodies.Start.model_validate(control.decoded(await _body(request)))
+            asked = bodies.Start.model_validate(control.decoded(body))
         except ValidationError as exc:
             return _unreadable(exc)
         except ValueError as exc:
@@ -107,7 +108,7 @@ class Streams:
         except Taken:
             return refusal(409, f"stream {name!r} runs already, with other channels or params")
         except ParamRejected as exc:
-            return refusal(422, str(exc), exc.problems)
+            return refusal(_status(body), str(exc), exc.problems)
         except NodeFailed as exc:
             return refusal(500, str(exc))
         return answer(
@@ -120,15 +121,16 @@ class Streams:
         session = self._session(request)
         if isinstance(session, web.Response):
             return session
+        body = await _body(request) or b"{}"
         try:
-            asked = control.decoded(await _body(request) or b"{}")
+            asked = control.decoded(body)
         except ValueError as exc:
             return refusal(400, str(exc))
         try:
             patch = session.change(asked)
         except ParamRejected as exc:
             malformed = any(each.code == "bad-params" for each in exc.problems)
-            return refusal(400 if malformed else 422, str(exc), exc.problems)
+            return refusal(400 if malformed else _status(body), str(exc), exc.problems)
         return await updated(session, patch)
 
     async def stop(self, request: web.Request) -> web.Response:
@@ -225,6 +227,11 @@ async def _body(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
+
+
+def _status(body: bytes) -> int:
+    """Of the refusal of what a body holds: NaN and the like are no JSON, a wrong value is."""
+    return 422 if strictjson.is_strict(body.decode()) else 400
 
 
 def _wrong_with(url: str, hosts: Sequence[Host]) -> str:
