@@ -7,6 +7,7 @@ from composer.anchor import Position, PositionX, PositionY, place
 from composer.formats import (
     RGB,
     YUV,
+    YUVA,
     Array,
     Audio,
     Chosen,
@@ -14,6 +15,7 @@ from composer.formats import (
     Mask,
     Own,
     OwnYUV,
+    OwnYUVA,
     Picture,
     Sound,
     Tensor,
@@ -37,6 +39,7 @@ __version__ = "0.1.0"
 __all__ = [
     "RGB",
     "YUV",
+    "YUVA",
     "Array",
     "Audio",
     "BadSetting",
@@ -54,6 +57,7 @@ __all__ = [
     "Node",
     "Own",
     "OwnYUV",
+    "OwnYUVA",
     "Paint",
     "Picture",
     "Position",

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from composer import lazy
-from composer.formats import YUV_LAYOUTS, Carrier, Format, Kind
+from composer.formats import ALPHA_YUV, Carrier, Format, Kind, has_alpha, is_yuv
 from composer.frames import Frame
 
 with lazy.deferred():
@@ -65,7 +65,10 @@ def _rounded(found: dict[str, Any]) -> dict[str, Any]:
 def _picture_to_tensor(frame: Frame[Any], wanted: Format) -> Any:
     if wanted.device == "cpu":  # swscale does on one core what takes torch several
         return tensors.hosted(pixels.to_rgb(frame.value))
-    return tensors.upload(frame.value, wanted.device, lanes.pinned(wanted.device))
+    image = frame.value
+    if image.format.name == ALPHA_YUV:  # what goes up has none
+        image = pixels.convert(image, "yuv444p")
+    return tensors.upload(image, wanted.device, lanes.pinned(wanted.device))
 
 
 def _array_to_tensor(frame: Frame[Any], wanted: Format) -> Any:
@@ -90,6 +93,9 @@ def _down(frame: Frame[Any], layout: str) -> Any:
     device = str(frame.value.device)
     if device == "cpu":
         return pixels.from_rgb(tensors.as_rgb(frame.value), layout, frame.color)
+    if layout == ALPHA_YUV:
+        opaque = tensors.download(frame.value, "yuv444p", frame.color, lanes.pinned(device))
+        return pixels.convert(opaque, layout)
     return tensors.download(frame.value, layout, frame.color, lanes.pinned(device))
 
 
@@ -98,6 +104,10 @@ def _tensor_to_tensor(frame: Frame[Any], wanted: Format) -> Any:
     if wanted.device == "cpu":
         lanes.mark(str(frame.value.device)).wait()  # the host would read what has not come yet
     return there
+
+
+LOST: Final = 50.0
+"""What it costs to lose colour, alpha or fine colour: more than any detour."""
 
 
 def _to_device(start: Format, end: Format) -> float:
@@ -113,7 +123,7 @@ def _between_devices(start: Format, end: Format) -> float:
 def _from_device(start: Format, end: Format) -> float:
     """A copy down, for which the host waits."""
     if end.layout == "gray" and end.kind == Kind.PICTURE:
-        return 50.0
+        return LOST
     return 9.0 if start.device == "cpu" else 2.0 + (0.5 if end.carrier is Carrier.ARRAY else 0.0)
 
 
@@ -121,9 +131,11 @@ def _swscale(start: Format, end: Format) -> float:
     """Rough figures; only their order matters. What loses colour or alpha is never worth it."""
     if start.layout == end.layout:
         return 0.0
-    if (end.layout == "gray" and end.kind == Kind.PICTURE) or start.layout == "rgba":
-        return 50.0
-    from_yuv, to_yuv = start.layout in YUV_LAYOUTS, end.layout in YUV_LAYOUTS
+    if end.layout == "gray" and end.kind == Kind.PICTURE:
+        return LOST
+    if has_alpha(start.layout) and not has_alpha(end.layout):
+        return LOST
+    from_yuv, to_yuv = is_yuv(start.layout), is_yuv(end.layout)
     if from_yuv and to_yuv:
         return 0.6
     if to_yuv:
@@ -177,6 +189,22 @@ def conversion(start: Format, end: Format) -> Conversion | None:
 
 def convertible(start: Format, end: Format) -> bool:
     return same(start, end) or conversion(start, end) is not None
+
+
+def loses_alpha(start: Format, end: Format) -> bool:
+    pictured = start.kind == end.kind == Kind.PICTURE
+    return pictured and has_alpha(start.layout) and not has_alpha(end.layout)
+
+
+def loses_chroma(start: Format, end: Format) -> bool:
+    """Whether colours are coarser afterwards: several pixels share one, as in 4:2:0."""
+    whole, coarse = _coarseness(start), _coarseness(end)
+    return start.kind == end.kind == Kind.PICTURE and coarse > whole
+
+
+def _coarseness(form: Format) -> int:
+    """Pixels that share a colour; a grey picture has no colour to lose."""
+    return {"yuv420p": 4, "yuv422p": 2, "gray": 4}.get(form.layout, 1)
 
 
 def cost(start: Format, end: Format) -> float:

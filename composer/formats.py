@@ -36,7 +36,34 @@ YUV_LAYOUTS: Final = ("yuv420p", "yuv422p", "yuv444p")
 """Planar 8-bit YUV, limited range. Every YUV layout between nodes is one of these."""
 
 LAYOUTS: Final = (*YUV_LAYOUTS, "rgb24", "rgba", "gray")
-"""Every pixel layout that a picture may have between two nodes (libavutil's names)."""
+"""Every pixel layout that any node must be ready for (libavutil's names)."""
+
+ALPHA_YUV: Final = "yuva444p"
+"""Planar YUV with alpha: a fourth plane, 0..255, straight (colours are not multiplied by it).
+
+It is the only one, so that in such a picture all four planes have one size.
+"""
+
+EVERY_LAYOUT: Final = (*LAYOUTS, ALPHA_YUV)
+"""Every pixel layout that a picture may have between two nodes. The last one only comes up where a
+source is known to have alpha."""
+
+CODED_LAYOUTS: Final = ("yuv420p", "rgb24", "gray")
+"""What a codec takes that holds no alpha and no colour of each pixel; it codes the first one."""
+
+
+def is_yuv(layout: str) -> bool:
+    return layout.startswith("yuv")
+
+
+def has_alpha(layout: str) -> bool:
+    """Whether a layout, of ours or of libavutil, has a sample of alpha for each pixel."""
+    return layout.startswith(("yuva", "ya", "gbrap")) or layout[:4] in (
+        "rgba",
+        "bgra",
+        "argb",
+        "abgr",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +91,7 @@ class Format:
             return ""
         if self.carrier is Carrier.TENSOR:
             return "unit"
-        return "limited" if self.layout in YUV_LAYOUTS else "full"
+        return "limited" if is_yuv(self.layout) else "full"
 
     def sized(self, width: int, height: int) -> "Format":
         return replace(self, width=width, height=height)
@@ -145,6 +172,12 @@ YUV = Annotated[Picture, Layouts(*YUV_LAYOUTS)]
 OwnYUV = Annotated[Picture, Layouts(*YUV_LAYOUTS), Own()]
 """A planar YUV picture that the node may write into and hand on."""
 
+YUVA = Annotated[Picture, Layouts(*YUV_LAYOUTS, ALPHA_YUV)]
+"""YUV, with a fourth plane of alpha where the source has one: `yuva444p`."""
+
+OwnYUVA = Annotated[Picture, Layouts(*YUV_LAYOUTS, ALPHA_YUV), Own()]
+"""The same, and the node may write into it and hand it on."""
+
 Chosen = Annotated[Picture, Layouts(*LAYOUTS), Own()]
 """A new Picture in whichever layout the plan chose for the node: `ctx.outputs[port].layout`."""
 
@@ -176,8 +209,9 @@ def formats_of(annotation: Any, marks: tuple[Any, ...] = ()) -> tuple[Format, ..
         return ()
     names = next((mark.names for mark in marks if isinstance(mark, Layouts)), LAYOUTS)
     for name in names:
-        if name not in LAYOUTS:
-            raise ValueError(f"{name!r} is not a pixel layout; there are {', '.join(LAYOUTS)}")
+        if name not in EVERY_LAYOUT:
+            known = ", ".join(EVERY_LAYOUT)
+            raise ValueError(f"{name!r} is not a pixel layout; there are {known}")
     pictures = tuple(Format(Kind.PICTURE, name, Carrier.FRAME) for name in names)
     there = any(isinstance(mark, OrTensor) for mark in marks)
     return (*pictures, _ONE[Tensor]) if there else pictures

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from composer import YUV, Live, Mask, Node, OwnYUV
+from composer import YUVA, Live, Mask, Node, OwnYUVA
+from composer.formats import has_alpha
 from composer.media import mixing
 
 
@@ -14,6 +15,9 @@ class Blend(Node):
     base: planar YUV of any size, written in place. top: planar YUV; another size, layout or colour
     matrix is brought to that of base (bilinear). mask: (height, width) 0..255, how much of top is
     seen at each pixel, scaled to base (bilinear); everywhere when it is not connected. Gives base.
+
+    Where top has alpha, base is seen through it; where base has alpha, too, it gets that of both
+    together. Alpha is straight: colours are not multiplied by it.
 
     `normal` stays in YUV, where a weighted sum is the same as in RGB (weights are 256ths: within
     one level). The other modes are defined on RGB channels that are cut off at 0 and 255, for which
@@ -32,16 +36,17 @@ class Blend(Node):
         "normal", description="how the two pictures meet; all but normal cost a way through RGB"
     )
 
-    def process(self, base: OwnYUV, top: YUV, mask: Mask | None = None) -> OwnYUV:
+    def process(self, base: OwnYUVA, top: YUVA, mask: Mask | None = None) -> OwnYUVA:
         if self.opacity == 0:
             return base
+        seen = mixing.seen(top, mask, base.width, base.height)
         top = mixing.like(top, base)
         if self.mode != "normal":
             top = mixing.blend(base, top, self.mode)
-        if mask is not None:
-            mixing.mix_through(
-                base, top, mixing.scaled(mask, base.width, base.height), self.opacity
-            )
+        if has_alpha(base.format.name):
+            mixing.over(base, top, seen, self.opacity)
+        elif seen is not None:
+            mixing.mix_through(base, top, seen, self.opacity)
         else:
             mixing.mix(base, top, mixing.weight_of(self.opacity))
         return base

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from composer import YUV, Context, Live, Node
+from composer import YUVA, Context, Live, Node
 from composer.media import chain, gaussian
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Blur(Node):
     def setup(self, ctx: Context) -> None:
         self._chain = chain.Chain()
 
-    def process(self, image: YUV) -> YUV:
+    def process(self, image: YUVA) -> YUVA:
         if self.radius == 0:
             return image
         return gaussian.blur(self._chain, image, self.radius / 2)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import PrivateAttr
 
-from composer import Context, Detections, Live, Node, OwnYUV
+from composer import Context, Detections, Live, Node, OwnYUVA
 from composer.media import boxes, chain, gaussian
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class BlurRegions(Node):
     def setup(self, ctx: Context) -> None:
         self._chain = chain.Chain()
 
-    def process(self, image: OwnYUV, regions: Detections) -> OwnYUV:
+    def process(self, image: OwnYUVA, regions: Detections) -> OwnYUVA:
         if self.strength == 0:
             return image
         found = boxes.found(image, regions, margin=self.margin, min_score=self.min_score)

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from composer import YUV, Live, Node
+from composer import YUVA, Live, Node
 from composer.media import gains, tables
 
 
@@ -35,7 +35,7 @@ class Color(Node):
     green: float = Live(1, ge=0, le=4, description="gain of green, 1 neutral")
     blue: float = Live(1, ge=0, le=4, description="gain of blue, 1 neutral")
 
-    def process(self, image: YUV) -> YUV:
+    def process(self, image: YUVA) -> YUVA:
         gain = self.green
         if not self.red == self.green == self.blue:
             image = gains.with_gains(image, (self.red, self.green, self.blue))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field, PrivateAttr
 
-from composer import YUV, Context, Live, Node, OwnYUV, PositionX, PositionY, place
+from composer import YUVA, Context, Live, Node, OwnYUVA, PositionX, PositionY, place
 from composer.media import boxes, pixels
 
 
 class Crop(Node):
     """Cut out a part of the picture.
 
-    image: planar YUV of any size. Gives a new picture of the same layout. x and y are rounded down
-    to whole chroma samples (even pixels in yuv420p; x alone in yuv422p).
+    image: planar YUV of any size. Gives a new picture of the same layout, alpha included. x and y
+    are rounded down to whole chroma samples (even pixels in yuv420p; x alone in yuv422p).
 
     The size is settled when the run begins: what of width x height at x, y is inside the picture,
     at least 1 pixel. When x or y change later the window moves and keeps its size; it stops at the
@@ -37,7 +37,7 @@ class Crop(Node):
         if taken.width and taken.height:
             self._planned = {(taken.width, taken.height): (given.width, given.height)}
 
-    def process(self, image: YUV) -> OwnYUV:
+    def process(self, image: YUVA) -> OwnYUVA:
         room = image.width, image.height
         width, height = self._planned.get(room) or self.picture_size(*room)
         self._planned = {room: (width, height)}

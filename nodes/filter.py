@@ -12,14 +12,14 @@ import av
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from composer import Context, Fixed, Layouts, Live, Moment, Node, Picture
-from composer.formats import LAYOUTS, YUV_LAYOUTS
+from composer.formats import EVERY_LAYOUT, is_yuv
 from composer.frames import UNTAGGED
 from composer.media import chain, pixels
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
     from composer.media.chain import Chain
 
-Filtered: TypeAlias = Annotated[Picture, Layouts(*LAYOUTS)]
+Filtered: TypeAlias = Annotated[Picture, Layouts(*EVERY_LAYOUT)]
 
 NAME: Final = re.compile(r"(?P<filter>\w+)(@(?P<label>\w+))?", re.ASCII)
 
@@ -121,7 +121,7 @@ class Filter(Node):
         check(self._steps)
         self._references = chain.Chain()
 
-    def process(self, image: Picture, at: Moment) -> Iterator[Filtered]:
+    def process(self, image: Filtered, at: Moment) -> Iterator[Filtered]:
         size = (image.width, image.height, image.format.name)
         kind = (*size, image.colorspace, image.color_range, at.time_base, at.color.matrix)
         if self._running is None or kind != self._kind:
@@ -351,7 +351,7 @@ def added(graph: av.filter.Graph, step: Step) -> av.filter.context.FilterContext
 def last_format(steps: Sequence[Step], layout: str, image: av.VideoFrame, at: Moment) -> str:
     """Options of the `format` filter that gives the planned layout, range and matrix."""
     wanted = f"pix_fmts={layout}"
-    if layout not in YUV_LAYOUTS:
+    if not is_yuv(layout):
         return wanted
     wanted += ":color_ranges=tv"
     tagged = pixels.tags(image).matrix

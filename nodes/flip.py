@@ -4,14 +4,15 @@ from typing import Literal
 
 import numpy as np
 
-from composer import YUV, Live, Node, OwnYUV
+from composer import YUVA, Live, Node, OwnYUVA
 from composer.media import pixels
 
 
 class Flip(Node):
     """Mirror the picture left to right, top to bottom, or both.
 
-    image: planar YUV of any size. Gives a new picture of the same layout and size.
+    image: planar YUV of any size. Gives a new picture of the same layout and size, alpha
+    included.
     """
 
     stateless = True
@@ -20,7 +21,7 @@ class Flip(Node):
         "horizontal", description="horizontal swaps left and right, vertical top and bottom"
     )
 
-    def process(self, image: YUV) -> OwnYUV:
+    def process(self, image: YUVA) -> OwnYUVA:
         new = pixels.blank(image)
         step_y = -1 if self.direction != "horizontal" else 1
         step_x = -1 if self.direction != "vertical" else 1

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import PrivateAttr
 
-from composer import YUV, Context, Live, Node, ReadFile
-from composer.media import boxes, chain, mixing, pixels
+from composer import YUVA, Context, Live, Node, ReadFile
+from composer.media import alpha, boxes, chain, mixing, pixels
 
 if TYPE_CHECKING:
     import av
@@ -62,7 +62,7 @@ class Lut3d(Node):
         self._file.write_text(text)
         self._chain = chain.Chain()
 
-    def process(self, image: YUV) -> YUV:
+    def process(self, image: YUVA) -> YUVA:
         if self.strength == 0:
             return image
         new = self._graded(image)
@@ -83,7 +83,8 @@ class Lut3d(Node):
         layout = "gbrp" if self.interp == "nearest" else "gbrpf32le"
         exact = pixels.convert(image, layout)
         graded = self._chain.run(exact, ("lut3d", {"file": str(self._file), "interp": self.interp}))
-        return pixels.convert(graded, image.format.name, color=pixels.tags(image))
+        new = pixels.convert(graded, image.format.name, color=pixels.tags(image))
+        return alpha.taken(new, image)
 
 
 def plain_cube(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BeforeValidator, PrivateAttr
 
-from composer import Context, Detection, Detections, Live, Node, OwnYUV, ReadFile, rgba
+from composer import Context, Detection, Detections, Live, Node, OwnYUVA, ReadFile, rgba
 from composer.media import pixels, sprite
 from composer.media import text as letters
 
@@ -110,7 +110,7 @@ class OverlayBoxes(Node):
         self._lay = lru_cache(maxsize=512)(letters.lay)
         self._shelf = sprite.Shelf(most=256)
 
-    def process(self, image: OwnYUV, boxes: Detections) -> OwnYUV:
+    def process(self, image: OwnYUVA, boxes: Detections) -> OwnYUVA:
         if not self.opacity:
             return image
         self._face = self._face.sized(self.text_size)

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 from pydantic import PrivateAttr
 
-from composer import Context, Live, Node, OwnYUV, PositionX, PositionY, ReadFile, place
+from composer import Context, Live, Node, OwnYUVA, PositionX, PositionY, ReadFile, place
 from composer.media import sprite
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class OverlayImage(Node):
         self._still = sprite.read(ctx.path(self.path)).convert("RGBa")
         self._shelf = sprite.Shelf()
 
-    def process(self, image: OwnYUV) -> OwnYUV:
+    def process(self, image: OwnYUVA) -> OwnYUVA:
         still = self._still
         assert still is not None  # setup() read it
         width, height = self._measure(still)

@@ -15,7 +15,7 @@ from composer import (
     Live,
     Moment,
     Node,
-    OwnYUV,
+    OwnYUVA,
     Paint,
     PositionX,
     PositionY,
@@ -87,7 +87,7 @@ class OverlayText(Node):
         self._lay = lru_cache(maxsize=32)(letters.lay)
         self._shelf = sprite.Shelf()
 
-    def process(self, image: OwnYUV, at: Moment) -> OwnYUV:
+    def process(self, image: OwnYUVA, at: Moment) -> OwnYUVA:
         words = self._filled(at)
         self._face = face = self._face.sized(self.size)
         block, look = self._lay(words, face, self.align, self.spacing, self.edges), self._look()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from composer import Detections, Live, Node, OwnYUV
+from composer import Detections, Live, Node, OwnYUVA
 from composer.media import boxes, mosaic
 
 
@@ -39,7 +39,7 @@ class PixelateRegions(Node):
         description="change everything but the regions; a part is then one of the picture",
     )
 
-    def process(self, image: OwnYUV, regions: Detections) -> OwnYUV:
+    def process(self, image: OwnYUVA, regions: Detections) -> OwnYUVA:
         found = boxes.found(image, regions, margin=self.margin, min_score=self.min_score)
         kept = [(box, boxes.cut(image, box)) for box in found]
         if self.invert:

@@ -8,13 +8,13 @@ import av
 from pydantic import Field
 
 from composer import Context, Layouts, Live, Moment, Node, Paint, Picture, rgba
-from composer.formats import LAYOUTS
+from composer.formats import EVERY_LAYOUT
 from composer.media import areas, chain, pixels
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
     from composer.media.chain import Chain
 
-Scaled: TypeAlias = Annotated[Picture, Layouts(*LAYOUTS)]
+Scaled: TypeAlias = Annotated[Picture, Layouts(*EVERY_LAYOUT)]
 
 LARGEST: Final = 8192
 
@@ -53,7 +53,9 @@ class Resize(Node):
         description="how samples are mixed; bicubic as in FFmpeg, bilinear is a quarter faster,"
         " lanczos the sharpest, area the calmest when it gets smaller",
     )
-    color: Paint = Live("black", description="colour of the bars")
+    color: Paint = Live(
+        "black", description="colour of the bars; #00000000 is clear where there is alpha"
+    )
 
     _layout: str
     _chain: Chain
@@ -67,7 +69,7 @@ class Resize(Node):
         self._layout = ctx.outputs["image"].layout
         self._chain = chain.Chain()
 
-    def process(self, image: Picture, at: Moment) -> Scaled:
+    def process(self, image: Scaled, at: Moment) -> Scaled:
         width, height = _goal(self, image.width, image.height)
         if self.fit == "crop":
             image = self._without_overhang(image, width, height)
@@ -98,7 +100,7 @@ class Resize(Node):
         areas.fill(new, color, (0, top, left, bottom))
         areas.fill(new, color, (right, top, width, bottom))
         across, down = pixels.CHROMA_SHIFT.get(scaled.format.name, (0, 0))
-        shifts = ((0, 0), (across, down), (across, down))
+        shifts = ((0, 0), (across, down), (across, down), (0, 0))
         for target, source, (x, y) in zip(
             pixels.planes(new), pixels.planes(scaled), shifts, strict=False
         ):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, PrivateAttr
 
-from composer import Context, Live, Moment, Node, OwnYUV, Record
+from composer import Context, Live, Moment, Node, OwnYUVA, Record
 from composer.media import areas, chain, gaussian, mosaic
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Veil(Node):
     def setup(self, ctx: Context) -> None:
         self._chain = chain.Chain()
 
-    def process(self, image: OwnYUV, at: Moment, facts: Record | None = None) -> OwnYUV:
+    def process(self, image: OwnYUVA, at: Moment, facts: Record | None = None) -> OwnYUVA:
         if facts is not None:
             self._came = True
             if not number_of(facts, self.key) <= self.above:  # what is no number hides, too

@@ -5,8 +5,16 @@ import numpy as np
 import pytest
 
 from composer import Detection, Detections
-from composer.conversions import CONVERSIONS, conversion, convertible, cost, same
-from composer.formats import LAYOUTS, PACKETS, Carrier, Format, Kind
+from composer.conversions import (
+    CONVERSIONS,
+    conversion,
+    convertible,
+    cost,
+    loses_alpha,
+    loses_chroma,
+    same,
+)
+from composer.formats import EVERY_LAYOUT, PACKETS, Carrier, Format, Kind
 from composer.frames import Frame
 from composer.media import pixels
 from tests.stubs import TICK, picture
@@ -27,7 +35,7 @@ def converted(value: object, start: Format, end: Format) -> object:
     return found
 
 
-@pytest.mark.parametrize(("start", "end"), list(itertools.permutations(LAYOUTS, 2)))
+@pytest.mark.parametrize(("start", "end"), list(itertools.permutations(EVERY_LAYOUT, 2)))
 def test_every_layout_becomes_every_other(start: str, end: str) -> None:
     given = pixels.convert(picture(120, "yuv420p", 4, 4), start)
     found = converted(given, image(start), image(end))
@@ -76,6 +84,31 @@ def test_sizes_do_not_count() -> None:
 def test_where_there_is_no_way(start: Format, end: Format) -> None:
     assert not convertible(start, end)
     assert cost(start, end) == math.inf
+
+
+def test_alpha_lives_through_every_layout_that_has_it() -> None:
+    given = pixels.convert(picture(120, "yuv420p", 4, 4), "rgba")
+    pixels.planes(given)[0][..., 3] = 77
+    there = converted(given, image("rgba"), image("yuva444p"))
+    back = converted(there, image("yuva444p"), image("rgba"))
+    assert np.abs(pixels.planes(back)[0][..., 3].astype(int) - 77).max() <= 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "alpha", "chroma"),
+    [
+        pytest.param("rgba", "rgb24", True, False, id="alpha"),
+        pytest.param("yuva444p", "yuv420p", True, True, id="both"),
+        pytest.param("yuva444p", "rgba", False, False, id="neither"),
+        pytest.param("rgb24", "yuv422p", False, True, id="half of the colours"),
+        pytest.param("yuv422p", "yuv420p", False, True, id="half of that"),
+        pytest.param("yuv420p", "rgb24", False, False, id="nothing is left to lose"),
+        pytest.param("gray", "yuv420p", False, False, id="no colour"),
+    ],
+)
+def test_what_a_way_loses(start: str, end: str, alpha: bool, chroma: bool) -> None:  # noqa: FBT001
+    assert loses_alpha(image(start), image(end)) is alpha
+    assert loses_chroma(image(start), image(end)) is chroma
 
 
 def test_no_two_rows_are_for_the_same_way() -> None:

@@ -172,7 +172,7 @@ def not_imported(self: Any, image: "Tensor") -> RGB:  # type: ignore[name-define
         pytest.param(
             bad_layout,
             "process(): 'rgb32' is not a pixel layout; there are yuv420p, yuv422p, yuv444p, rgb24,"
-            " rgba, gray",
+            " rgba, gray, yuva444p",
             id="layout",
         ),
         pytest.param(

@@ -4,14 +4,14 @@ from typing import TypeAlias
 
 import av
 
-from composer.formats import YUV_LAYOUTS
+from composer.formats import has_alpha, is_yuv
 from composer.media import pixels
 
 Box: TypeAlias = tuple[int, int, int, int]
 """(left, top, right, bottom); right and bottom are the first pixels outside."""
 
 Color: TypeAlias = tuple[int, int, int, int]
-"""Red, green, blue and how opaque, 0..255. Only rgba keeps the last one."""
+"""Red, green, blue and how opaque, 0..255. Only rgba and yuva444p keep the last one."""
 
 
 def fill(image: av.VideoFrame, color: Color, box: Box) -> None:
@@ -26,7 +26,7 @@ def fill(image: av.VideoFrame, color: Color, box: Box) -> None:
         return
     layout = image.format.name
     first, *chroma = pixels.planes(image)
-    if layout not in YUV_LAYOUTS:
+    if not is_yuv(layout):
         first[top:bottom, left:right] = sample(image, color)
         return
     across, down = pixels.CHROMA_SHIFT[layout]
@@ -39,11 +39,12 @@ def fill(image: av.VideoFrame, color: Color, box: Box) -> None:
 
 
 def sample(image: av.VideoFrame, color: Color) -> tuple[int, ...]:
-    """What one pixel of that colour holds in this picture: (Y, Cb, Cr), (R, G, B), (R, G, B, A) or
-    (grey,)."""
+    """What one pixel of that colour holds in this picture: (Y, Cb, Cr), (Y, Cb, Cr, A), (R, G, B),
+    (R, G, B, A) or (grey,)."""
     layout = image.format.name
-    if layout in YUV_LAYOUTS:
-        return pixels.yuv_of(color, image.colorspace)
+    if is_yuv(layout):
+        yuv = pixels.yuv_of(color, image.colorspace)
+        return (*yuv, color[3]) if has_alpha(layout) else yuv
     if layout == "gray":
         red, green, blue, _ = color
         return (round(0.299 * red + 0.587 * green + 0.114 * blue),)

@@ -6,7 +6,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.media import means, pixels
+from composer.media import alpha, means, pixels
 from composer.media.pixels import Plane
 
 _ROWS = 64
@@ -32,10 +32,10 @@ def with_gains(image: av.VideoFrame, gains: tuple[float, float, float]) -> av.Vi
     matrix = matrix_of(gains, int(image.colorspace)).astype(np.float32)
     shift = pixels.CHROMA_SHIFT[image.format.name]
     new = pixels.blank(image)
-    targets = _bands(pixels.planes(new), shift)
-    for target, source in zip(targets, _bands(pixels.planes(image), shift), strict=True):
+    targets = _bands(pixels.planes(new)[:3], shift)
+    for target, source in zip(targets, _bands(pixels.planes(image)[:3], shift), strict=True):
         _apply(matrix, target, source, shift)
-    return new
+    return alpha.taken(new, image)
 
 
 def _bands(planes: list[Plane], shift: tuple[int, int]) -> Iterator[list[Plane]]:

@@ -32,7 +32,10 @@ def blur(chain: Chain, image: av.VideoFrame, sigma: float) -> av.VideoFrame:
     shift_x, shift_y = pixels.CHROMA_SHIFT[image.format.name]
     filters: list[Filter] = [
         ("gblur", _options(small, small, planes=1)),
-        ("gblur", _options(small / (1 << shift_x), small / (1 << shift_y), planes=6)),
+        (
+            "gblur",
+            _options(small / (1 << shift_x), small / (1 << shift_y), planes=14),
+        ),  # alpha, too
     ]
     if part > 1:
         down = _scale(-(-image.width // part), -(-image.height // part), "area")

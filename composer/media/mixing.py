@@ -1,17 +1,18 @@
 """Two pictures into one: weighted sums of planes, and blend modes of RGB samples."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from typing import Final
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.media import means, pixels
+from composer.formats import has_alpha
+from composer.media import alpha, means, pixels
+from composer.media.alpha import Weights
 from composer.media.pixels import Plane
-
-Weights: TypeAlias = NDArray[np.uint16]
-"""(height, width) uint16, 0..256: how much of the upper picture there is."""
 
 WHOLE: Final = 256
 
@@ -39,7 +40,7 @@ def mix_through(base: av.VideoFrame, top: av.VideoFrame, mask: Plane, opacity: f
 
     Chroma takes the mean of the mask over its pixels.
     """
-    table = np.rint(np.arange(256) * (opacity * WHOLE / 255)).astype(np.uint16)
+    table = _weights(opacity)
     shift = pixels.CHROMA_SHIFT[base.format.name]
     coarse = np.rint(means.over_chroma(mask, shift)).astype(np.uint8) if any(shift) else mask
     masks = (mask, coarse, coarse)
@@ -47,6 +48,38 @@ def mix_through(base: av.VideoFrame, top: av.VideoFrame, mask: Plane, opacity: f
         for rows in _bands(below):
             if seen[rows].any():
                 _mix(below[rows], above[rows], np.take(table, seen[rows]))
+
+
+def over(base: av.VideoFrame, top: av.VideoFrame, mask: Plane | None, opacity: float) -> None:
+    """Lay `top` over `base`, a picture with alpha (yuva444p), in place.
+
+    top: the same layout and size; not its alpha counts, but `mask`, 0..255, times `opacity`.
+    """
+    *planes, clear = pixels.planes(base)
+    table, even = _weights(opacity), np.uint16(weight_of(opacity))
+    for rows in _bands(clear):
+        weights = even if mask is None else np.take(table, mask[rows])
+        share, total = alpha.over(clear[rows], weights)
+        for below, above in zip(planes, pixels.planes(top)[:3], strict=True):
+            _mix(below[rows], above[rows], share)
+        clear[rows] = total
+
+
+def seen(top: av.VideoFrame, mask: Plane | None, width: int, height: int) -> Plane | None:
+    """How much of `top` is seen at each pixel of that size, 0..255, by its alpha and by a mask;
+    None where that is all of it.
+    """
+    mask = None if mask is None else scaled(mask, width, height)
+    if not has_alpha(top.format.name):
+        return mask
+    own = scaled(alpha.plane(top), width, height)
+    return own if mask is None else _product(own, mask)
+
+
+def _weights(opacity: float) -> Weights:
+    """(256,): the weight, 0..256, for each level of a mask."""
+    table: Weights = np.rint(np.arange(256) * (opacity * WHOLE / 255)).astype(np.uint16)
+    return table
 
 
 def _mix(below: Plane, above: Plane, weight: Weights | np.uint16) -> None:
@@ -89,7 +122,10 @@ def blend(base: av.VideoFrame, top: av.VideoFrame, mode: str) -> av.VideoFrame:
     for below, other in zip(pixels.planes(result), pixels.planes(above), strict=True):
         for rows in _bands(below):
             below[rows] = work(below[rows], other[rows])
-    return pixels.convert(result, base.format.name, color=pixels.tags(base))
+    mixed = pixels.convert(result, base.format.name, color=pixels.tags(base))
+    if has_alpha(base.format.name):  # where nothing is below, there is nothing to mix with
+        over(mixed, top, ~alpha.plane(base), 1)
+    return mixed
 
 
 def _product(one: Plane, other: Plane) -> Plane:

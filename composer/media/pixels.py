@@ -12,7 +12,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from composer import lazy
-from composer.formats import YUV_LAYOUTS
+from composer.formats import ALPHA_YUV, is_yuv
 from composer.frames import UNTAGGED, Color
 
 with lazy.deferred():  # passing frames on needs no NumPy, and loading it takes 0.1 s
@@ -32,7 +32,7 @@ LIMITED: Final = 1
 FULL: Final = 2
 """AVCOL_RANGE_JPEG: 0..255 (libavutil/pixfmt.h)."""
 
-CHROMA_SHIFT: Final = {"yuv420p": (1, 1), "yuv422p": (1, 0), "yuv444p": (0, 0)}
+CHROMA_SHIFT: Final = {"yuv420p": (1, 1), "yuv422p": (1, 0), "yuv444p": (0, 0), ALPHA_YUV: (0, 0)}
 """How often the chroma planes are halved: (horizontally, vertically)."""
 
 CHANNELS: Final = {"rgb24": 3, "rgba": 4}
@@ -45,7 +45,8 @@ SWS_BT601: Final = 5
 
 def planes(image: av.VideoFrame) -> list[Plane]:
     """Views of the planes: (height, width) uint8 for planar layouts and gray, (height, width, 3 or
-    4) for rgb24 and rgba. Chroma planes have their own size. Writing to them changes the picture.
+    4) for rgb24 and rgba. Chroma planes have their own size; a fourth plane is alpha. Writing to
+    them changes the picture.
     """
     channels = CHANNELS.get(image.format.name, 0)
     return [_plane(plane, channels) for plane in image.planes]
@@ -100,9 +101,30 @@ def sws_matrix(matrix: int) -> int:
     return _SWS_COLORSPACE.get(matrix, SWS_BT601)
 
 
+def nearest(stored: av.VideoFormat) -> str:
+    """The layout between two nodes into which pictures of a layout of libavutil lose least."""
+    channels = [each.is_alpha for each in stored.components]
+    if stored.has_palette or (any(channels) and (stored.is_rgb or len(channels) == 2)):
+        return "rgba"
+    if any(channels):
+        return ALPHA_YUV
+    if stored.is_rgb:
+        return "rgb24"
+    if len(channels) == 1:
+        return "gray"
+    wide, high = stored.chroma_width(8), stored.chroma_height(8)
+    if wide == 8:
+        return "yuv444p"
+    return "yuv422p" if high == 8 else "yuv420p"
+
+
+_FULL: Final = ("yuvj", "rgb", "bgr", "gbr", "argb", "abgr", "gray", "ya8", "ya16", "pal8")
+"""How the names of layouts begin that have no limited range."""
+
+
 def is_full_range(image: av.VideoFrame) -> bool:
     name = image.format.name
-    return image.color_range == FULL or name.startswith(("yuvj", "rgb", "bgr", "gbr", "gray"))
+    return image.color_range == FULL or name.startswith(_FULL)
 
 
 def convert(
@@ -120,7 +142,7 @@ def convert(
     """
     width, height = width or image.width, height or image.height
     full = is_full_range(image)
-    to_yuv = layout in YUV_LAYOUTS
+    to_yuv = is_yuv(layout)
     same_range = to_yuv is not full
     if image.format.name == layout and same_range and (width, height) == _size(image):
         return image
@@ -181,9 +203,12 @@ def _frozen(array: Plane) -> Plane:
 
 
 def from_rgb(array: Plane, layout: str = "rgb24", color: Color | None = None) -> av.VideoFrame:
-    """A picture in `layout` from (height, width, 3) uint8 RGB. `color`: the tags of its YUV."""
+    """A picture in `layout` from (height, width, 3) uint8 RGB, or 4 with alpha. `color`: the tags
+    of its YUV.
+    """
+    packed = "rgba" if array.shape[2] == 4 else "rgb24"
     return convert(
-        av.VideoFrame.from_ndarray(np.ascontiguousarray(array), "rgb24"), layout, color=color
+        av.VideoFrame.from_ndarray(np.ascontiguousarray(array), packed), layout, color=color
     )
 
 

@@ -7,7 +7,7 @@ Alpha counts to 256 there: below * (256 - alpha) + value * alpha never passes 65
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -18,13 +18,17 @@ import PIL.Image
 import PIL.ImageOps
 from numpy.typing import NDArray
 
-from composer.media import pixels
+from composer.formats import has_alpha
+from composer.media import alpha, pixels
 from composer.media.pixels import Plane
 
 Words: TypeAlias = NDArray[np.uint16]
 
 Box: TypeAlias = tuple[int, int, int, int]
 """(left, top, right, bottom); right and bottom are the first pixels outside."""
+
+Window: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a plane."""
 
 WHOLE: Final = 256
 """Alpha of what hides everything below."""
@@ -128,9 +132,9 @@ def _weights(matrix: int) -> NDArray[np.float32]:
 def _premultiplied(rgba: Plane) -> NDArray[np.float32]:
     """(4, height, width): red, green and blue times alpha, and alpha; alpha is 0..256."""
     scaled = np.empty((4, *rgba.shape[:2]), np.float32)
-    alpha = np.multiply(rgba[..., 3], np.float32(WHOLE / 255), out=scaled[3])
+    opaque = np.multiply(rgba[..., 3], np.float32(WHOLE / 255), out=scaled[3])
     for channel in range(3):
-        np.multiply(rgba[..., channel], alpha, out=scaled[channel])
+        np.multiply(rgba[..., channel], opaque, out=scaled[channel])
     return scaled
 
 
@@ -234,6 +238,9 @@ def blend(image: av.VideoFrame, sprite: Sprite, x: int, y: int) -> None:
     shift_x, shift_y = pixels.CHROMA_SHIFT[image.format.name]
     assert image.format.name == sprite.ground.layout
     assert (bool(x & shift_x), bool(y & shift_y)) == (sprite.ground.odd_x, sprite.ground.odd_y)
+    if has_alpha(sprite.ground.layout):
+        _lay_over(pixels.planes(image), sprite, x, y)
+        return
     luma, *chroma = pixels.planes(image)
     _lay(luma, sprite.layers[0], x, y)
     for plane, layer in zip(chroma, sprite.layers[1:], strict=True):
@@ -241,22 +248,39 @@ def blend(image: av.VideoFrame, sprite: Sprite, x: int, y: int) -> None:
 
 
 def _lay(plane: Plane, layer: Layer, x: int, y: int) -> None:
+    for here, there, solid in _inside(plane, layer, x, y):
+        below, add = plane[here], layer.add[there]
+        if solid:
+            np.right_shift(add, 8, out=below, casting="unsafe")
+            continue
+        mixed = below.astype(np.uint16)
+        mixed *= layer.keep[there]
+        mixed += add
+        mixed >>= 8
+        below[...] = mixed
+
+
+def _inside(plane: Plane, layer: Layer, x: int, y: int) -> Iterator[tuple[Window, Window, bool]]:
+    """The parts of a layer that are inside of the plane: where there, where in the layer, solid."""
     height, width = plane.shape
     for part in layer.parts:
         left, right = max(part.left, -x), min(part.right, width - x)
         top, bottom = max(part.top, -y), min(part.bottom, height - y)
-        if left >= right or top >= bottom:
-            continue
-        below = plane[y + top : y + bottom, x + left : x + right]
-        add = layer.add[top:bottom, left:right]
-        if part.solid:
-            np.right_shift(add, 8, out=below, casting="unsafe")
-            continue
-        mixed = below.astype(np.uint16)
-        mixed *= layer.keep[top:bottom, left:right]
-        mixed += add
-        mixed >>= 8
-        below[...] = mixed
+        if left < right and top < bottom:
+            here = slice(y + top, y + bottom), slice(x + left, x + right)
+            yield here, (slice(top, bottom), slice(left, right)), part.solid
+
+
+def _lay_over(planes: list[Plane], sprite: Sprite, x: int, y: int) -> None:
+    """The same on a picture with alpha, whose planes all have one size: Y, Cb, Cr, alpha."""
+    *colours, clear = planes
+    for here, there, _ in _inside(clear, sprite.layers[0], x, y):
+        weights = WHOLE - sprite.layers[0].keep[there]
+        share, clear[here] = alpha.over(clear[here], weights)
+        part = share / np.float32(WHOLE)
+        for plane, layer in zip(colours, sprite.layers, strict=True):
+            value = (layer.add[there] - np.float32(HALF)) / np.maximum(weights, 1)
+            plane[here] = np.rint(plane[here] * (1 - part) + value * part)
 
 
 def fill(
@@ -269,17 +293,24 @@ def fill(
     level = round(opacity * WHOLE)
     shift_x, shift_y = pixels.CHROMA_SHIFT[image.format.name]
     luma, *chroma = pixels.planes(image)
+    clear = chroma.pop() if has_alpha(image.format.name) else None
     height, width = luma.shape
     for left, top, right, bottom in boxes:
         left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
         if left >= right or top >= bottom or not level:
             continue
+        if clear is not None:
+            here = slice(top, bottom), slice(left, right)
+            share, clear[here] = alpha.over(clear[here], np.uint16(level))
+            for plane, value in zip((luma, *chroma), color, strict=True):
+                _paint(plane[here], value, share)
+            continue
         _paint(luma[top:bottom, left:right], color[0], level)
         columns, across = _cover(left, right, shift_x, width)
         rows, down = _cover(top, bottom, shift_y, height)
-        alpha = _alpha(across, down, level)
+        covered = _alpha(across, down, level)
         for plane, value in zip(chroma, color[1:], strict=True):
-            _paint(plane[rows, columns], value, alpha)
+            _paint(plane[rows, columns], value, covered)
 
 
 def _cover(start: int, end: int, shift: int, extent: int) -> tuple[slice, Words | None]:
@@ -310,17 +341,17 @@ def _scaled(product: NDArray[np.uint32], bits: int) -> Words:
     return ((product + (1 << (bits - 1))) >> bits).astype(np.uint16)
 
 
-def _paint(below: Plane, value: int, alpha: Words | int) -> None:
-    if isinstance(alpha, int):
-        if alpha == WHOLE:
+def _paint(below: Plane, value: int, opaque: Words | int) -> None:
+    if isinstance(opaque, int):
+        if opaque == WHOLE:
             below[...] = value
             return
-        add: Words | np.uint16 = np.uint16(alpha * value + HALF)
+        add: Words | np.uint16 = np.uint16(opaque * value + HALF)
     else:
-        add = alpha * np.uint16(value)
+        add = opaque * np.uint16(value)
         add += np.uint16(HALF)
     mixed = below.astype(np.uint16)
-    mixed *= WHOLE - alpha
+    mixed *= WHOLE - opaque
     mixed += add
     mixed >>= 8
     below[...] = mixed

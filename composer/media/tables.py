@@ -3,6 +3,7 @@
 libavfilter's lutyuv is as fast, but evaluates a new formula 65536 times: too slow for a slider.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,10 +20,12 @@ BAND_BYTES: Final = 256 * 1024
 def applied(image: av.VideoFrame, tables: Sequence[bytes | None]) -> av.VideoFrame:
     """A new picture in which every plane went through its table; None copies it.
 
-    image: planar, 8 bit. tables: one for each plane.
+    image: planar, 8 bit. tables: one for each plane; alpha may be without and is copied.
     """
     new = pixels.blank(image)
-    for target, source, table in zip(pixels.planes(new), pixels.planes(image), tables, strict=True):
+    for target, source, table in itertools.zip_longest(
+        pixels.planes(new), pixels.planes(image), tables
+    ):
         if table is None:
             target[...] = source
         else:

@@ -58,7 +58,9 @@ def bars(width: int, height: int) -> NDArray[np.uint8]:
 def picture(
     rgb: NDArray[np.uint8], layout: str = "yuv420p", *, seconds: float = 0
 ) -> av.VideoFrame:
-    """A Picture in `layout` of (height, width, 3) uint8 RGB, untagged (so BT.601 when YUV)."""
+    """A Picture in `layout` of (height, width, 3) uint8 RGB, or 4 with alpha, untagged (so BT.601
+    when YUV).
+    """
     image = pixels.from_rgb(rgb, layout)
     image.time_base = Fraction(1, 90_000)
     image.pts = round(seconds * 90_000)

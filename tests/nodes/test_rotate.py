@@ -42,7 +42,7 @@ def test_sizes_change_places_but_not_at_180() -> None:
 
 def test_yuv422p_is_neither_taken_nor_given() -> None:
     for port in Rotate.inputs + Rotate.outputs:
-        assert [found.layout for found in port.formats] == ["yuv420p", "yuv444p"]
+        assert [found.layout for found in port.formats] == ["yuv420p", "yuv444p", "yuva444p"]
 
 
 def test_the_picture_is_the_nodes_own() -> None:
