@@ -14,12 +14,14 @@ import typer
 from composer import compile as compiler
 from composer import exits, lazy, report, strictjson
 from composer import plan as plans
+from composer.ends import Ends
 from composer.errors import (
     ComposerError,
     NodeFailed,
     ParamRejected,
     PipelineInvalid,
 )
+from composer.node import type_name
 from composer.plan import Plan
 from composer.registry import NotFound, Registry
 
@@ -45,6 +47,7 @@ with lazy.deferred():
     from composer.trickle import server as trickle_server
 
 if TYPE_CHECKING:
+    from composer.graph import Graph
     from composer.models.weights import Weights
 
 app = typer.Typer(
@@ -59,6 +62,14 @@ PROBLEMS: Final = 1
 CANNOT_LOOK: Final = 2
 
 Pipeline = Annotated[Path, typer.Argument(help="pipeline file", metavar="FILE")]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option("--input", "-i", help="file, URL or %03d pattern; node=... for one of several"),
+]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option("--output", "-o", help="mp4, mkv, mov, ts, webm or a png pattern"),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -112,11 +123,16 @@ def _unplanned(compiled: compiler.Compiled) -> Sequence[Any]:
 @app.command()
 def plan(
     file: Pipeline,
+    inputs: Inputs = None,
+    outputs: Outputs = None,
     as_json: Json = False,  # noqa: FBT002 - typer's way to declare a switch
     live: Annotated[bool, typer.Option("--live", help="as a session, not a file")] = False,  # noqa: FBT002
 ) -> None:
-    """Show what will run: formats, converters, stages and inboxes."""
-    made = _plan(file, plans.Mode.LIVE if live else plans.Mode.FILE)
+    """Show what will run: formats, converters, stages and inboxes. With --input and --output: for
+    these files.
+    """
+    mode = plans.Mode.LIVE if live else plans.Mode.FILE
+    made, _ = _plan(file, mode, inputs=inputs, outputs=outputs)
     if as_json:
         print(strictjson.text(plans.as_data(made), indent=2))
     else:
@@ -129,7 +145,7 @@ def graph(
     output: Annotated[Path | None, typer.Option("-o", "--output", help=".svg or .mmd")] = None,
 ) -> None:
     """Draw a pipeline, with the format on each edge: SVG to a file, or Mermaid text."""
-    made = _plan(file)
+    made, _ = _plan(file)
     boxes, arrows = outline.boxes(made), outline.arrows(made)
     title = made.graph.capability or file.stem
     if output is None:
@@ -199,16 +215,8 @@ def new(folder: Annotated[Path, typer.Argument(help="a folder to make", metavar=
 @app.command()
 def run(
     file: Pipeline,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input", "-i", help="file, URL or %03d pattern; node=... for one of several"
-        ),
-    ] = None,
-    outputs: Annotated[
-        list[str] | None,
-        typer.Option("--output", "-o", help="mp4, mkv, mov, ts, webm or a png pattern"),
-    ] = None,
+    inputs: Inputs = None,
+    outputs: Outputs = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="a param: name=value")] = None,
     params: Annotated[
         Path | None, typer.Option("--params", help="a YAML file of changes at given times")
@@ -216,8 +224,8 @@ def run(
     as_json: Json = False,  # noqa: FBT002 - typer's way to declare a switch
 ) -> None:
     """Run a pipeline on a file. Ctrl-C ends it properly: what was made is playable."""
-    made = _plan(file, whole=True)
-    media = executor.Media(_ends(inputs, made), _outputs(outputs, made))
+    made, ends = _plan(file, whole=True, inputs=inputs, outputs=outputs)
+    media = executor.Media(ends.sources, ends.sinks)
     started = executor.Run(made, media)
     _set_params(started, settings or [], params)
     try:
@@ -428,25 +436,25 @@ def trickle(
         _cannot(f"{host}:{port}: {exc.strerror or exc}")
 
 
-def _ends(given: Sequence[str] | None, made: Plan) -> dict[str, str]:
+def _ends(given: Sequence[str] | None, graph: "Graph") -> dict[str, str]:
     """`path` for every end, or `node=path` for one."""
     ends: dict[str, str] = {}
     for each in given or []:
         node, equals, path = each.partition("=")
-        if equals and node in made.steps:
+        if equals and node in graph.nodes:
             ends[node] = path
         else:
             ends[""] = each
     return ends
 
 
-def _outputs(given: Sequence[str] | None, made: Plan) -> dict[str, str]:
+def _outputs(given: Sequence[str] | None, graph: "Graph") -> dict[str, str]:
     """The same for what is written: an output without a node goes to the one that has no path."""
-    ends = _ends(given, made)
+    ends = _ends(given, graph)
     if "" not in ends:
         return ends
-    writers = [name for name, step in made.steps.items() if step.type == "encode"]
-    free = [name for name in writers if not getattr(made.steps[name].settings, "path", "")]
+    writers = [name for name, node in graph.nodes.items() if type_name(node.cls) == "encode"]
+    free = [name for name in writers if not getattr(graph.nodes[name].settings, "path", "")]
     free = [name for name in free or writers if name not in ends]
     if len(free) != 1:
         known = ", ".join(writers) or "none"
@@ -506,13 +514,23 @@ def _ended_by_signals(started: "executor.Run") -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _plan(file: Path, mode: plans.Mode = plans.Mode.FILE, *, whole: bool = False) -> Plan:
+def _plan(
+    file: Path,
+    mode: plans.Mode = plans.Mode.FILE,
+    *,
+    whole: bool = False,
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> tuple[Plan, Ends]:
     """whole: with all its weights on this machine, as a plan that will run must be."""
     compiled = _compiled(file)
+    graph = compiled.graph
+    assert graph is not None  # a problem has ended the command
+    ends = Ends(_ends(inputs, graph), _outputs(outputs, graph))
     try:
         if whole:
             compiler.ready(compiled)
-        return compiler.plan_of(compiled, mode)
+        return compiler.plan_of(compiled, mode, ends), ends
     except PipelineInvalid as exc:
         _show(exc, compiled.lines)
 

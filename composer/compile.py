@@ -1,4 +1,4 @@
-"""A pipeline file -> Graph -> Plan, with every Problem on the way. Opens no media or model."""
+"""A pipeline file -> Graph -> Plan, with every Problem on the way. Runs no media and no model."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import Final
 from composer import graph as graphs
 from composer import plan as plans
 from composer import source, spec
+from composer.ends import NO_ENDS, Ends, fitted
 from composer.errors import PipelineInvalid, Problem
 from composer.graph import Graph
 from composer.plan import Mode, Plan
@@ -61,11 +62,12 @@ def ready(compiled: Compiled) -> None:
         raise PipelineInvalid(tuple(dict.fromkeys(compiled.graph.absent)))
 
 
-def plan_of(compiled: Compiled, mode: Mode = Mode.FILE) -> Plan:
-    """The plan of what was compiled. Raises PipelineInvalid."""
+def plan_of(compiled: Compiled, mode: Mode = Mode.FILE, ends: Ends = NO_ENDS) -> Plan:
+    """The plan of what was compiled, for these ends of a run. Raises PipelineInvalid."""
     if compiled.graph is None:
         raise PipelineInvalid(compiled.problems)
-    plan, problems = plans.make(compiled.graph, mode)
+    graph = fitted(compiled.graph, ends, live=mode is Mode.LIVE)
+    plan, problems = plans.make(graph, mode)
     if plan is None:
         raise PipelineInvalid(problems)
     return plan

@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from composer import cuda, lazy, logs
+from composer.ends import Ends
 from composer.errors import DeviceMissing, NodeFailed, ParamRejected, Stalled
 from composer.formats import Kind
 from composer.frames import Bound, Frame, Item, Snapshot
@@ -55,27 +56,19 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Media:
-    """What a run reads and writes: by node name, "" for every end that names nothing itself.
+class Media(Ends):
+    """What a run reads and writes, and how.
 
     ingress, egress, data, sessions: of a session (see node.Context). seconds: where every source
     ends at the latest, 0 for nowhere. session: its name, for the log.
     """
 
-    sources: Mapping[str, str] = field(default_factory=dict)
-    sinks: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     ingress: "Ingress | None" = None
     egress: "Egress | None" = None
     data: Callable[[str], None] | None = None
     sessions: int = 1
     session: str = ""
-
-    def source(self, node: str) -> str:
-        return self.sources.get(node, self.sources.get("", ""))
-
-    def sink(self, node: str) -> str:
-        return self.sinks.get(node, self.sinks.get("", ""))
 
 
 def load(plans: Sequence[Plan]) -> None:

@@ -84,6 +84,8 @@ class GraphNode:
 
     when: the condition, its params by their full names. folder: where its files are found.
     layouts: port -> the pixel layouts that a run leaves to it, where it knows more than the node.
+    stored: that in which a source's pictures are stored, "" where it is not known or does not
+    matter (see ends.fitted).
     """
 
     name: str
@@ -95,6 +97,7 @@ class GraphNode:
     when: Condition | None = None
     scope: str = ""
     layouts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stored: str = ""
 
 
 @dataclass(frozen=True)

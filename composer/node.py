@@ -216,6 +216,20 @@ class Node(BaseModel):
         """The pixel layouts that these settings leave to a port, preferred first; () for all."""
         return ()
 
+    def stored_layout(self, source: str, folder: Path) -> str:
+        """The pixel layout nearest to how a source's pictures are stored, "" where it is not known.
+
+        source: what the run reads. Asked before the plan is made: nothing is decoded for it.
+        """
+        return ""
+
+    def held_layouts(self, sink: str, *, live: bool) -> tuple[str, ...]:
+        """The pixel layouts that what a sink writes can hold, preferred first; () for not known.
+
+        sink: what the run writes, "" for nothing. live: in a session.
+        """
+        return ()
+
     def media_seconds(self, source: str, folder: Path) -> float | None:
         """Seconds of media that a source will give, None where it does not know."""
         return None

@@ -50,6 +50,8 @@ def _step(step: Step) -> list[str]:
     arrow = " -> ".join(part for part in (taken, given) if part)
     lines = [f"  {step.name} ({step.type}): {arrow}"]
     lines += [f"      copies {port} before it writes" for port in sorted(step.copies)]
+    if step.loses_alpha:
+        lines.append("      alpha is lost here")
     if words := _model(step):
         lines.append(f"      {', '.join(words)}")
     return lines

@@ -8,9 +8,18 @@ from typing import Any, Final
 
 from composer import cuda
 from composer.condition import Condition
-from composer.conversions import Conversion, conversion, cost, same
+from composer.conversions import (
+    LOST,
+    Conversion,
+    conversion,
+    cost,
+    loses_alpha,
+    loses_chroma,
+    same,
+)
+from composer.ends import keeps_chroma
 from composer.errors import Problem
-from composer.formats import Carrier, Format, Kind
+from composer.formats import ALPHA_YUV, Carrier, Format, Kind, has_alpha
 from composer.graph import Edge, Graph, GraphNode, can_pass
 from composer.node import ALONE, Batching, Node, Port, type_name
 from composer.params import Param
@@ -66,7 +75,8 @@ class Step:
     """One node, or one converter, as it will run.
 
     copies: inputs that are copied first, because the node writes and somebody else may hold them.
-    fallback: what comes out of a frame it does not run on.
+    fallback: what comes out of a frame it does not run on. stored: the pixel layout in which a
+    source's pictures are stored, "" where that is not known or does not matter.
     """
 
     name: str
@@ -74,6 +84,7 @@ class Step:
     inputs: Mapping[str, Format]
     outputs: Mapping[str, Format]
     folder: Path = Path()
+    stored: str = ""
     convert: Conversion | None = None
     when: Condition | None = None
     every: int = 1
@@ -89,6 +100,12 @@ class Step:
     @property
     def type(self) -> str:
         return type_name(type(self.settings)) if self.settings is not None else "convert"
+
+    @property
+    def loses_alpha(self) -> bool:
+        """Whether its pictures have alpha before it and none after it."""
+        main = next(iter(self.inputs.values()), Format(Kind.PICTURE, self.stored, Carrier.FRAME))
+        return any(loses_alpha(main, each) for each in self.outputs.values())
 
 
 @dataclass(frozen=True)
@@ -144,7 +161,7 @@ def make(graph: Graph, mode: Mode = Mode.FILE) -> tuple[Plan | None, list[Proble
     """The plan of a graph, or None and a Problem for each edge that no conversion can serve."""
     sizes = _sizes(graph)
     try:
-        formats = _Formats(graph, sizes, mode).solve()
+        formats = _Formats(graph, sizes, mode, *_kept(graph)).solve()
     except TooTangled as exc:
         problem = Problem("too-tangled", f"formats cannot be chosen: {exc}", file=graph.file)
         return None, [problem]
@@ -183,6 +200,13 @@ def _sizes(graph: Graph) -> dict[_End, tuple[int, int]]:
     return sizes
 
 
+def _kept(graph: Graph) -> tuple[bool, bool]:
+    """Whether alpha, and whether whole colours are worth keeping."""
+    nodes = graph.nodes.values()
+    alpha = any(has_alpha(node.stored) for node in nodes)
+    return alpha, any(keeps_chroma(node.layouts) for node in nodes)
+
+
 @dataclass
 class _Formats:
     """The choice of one Format for each connected end, as variables for solve.cheapest()."""
@@ -190,6 +214,10 @@ class _Formats:
     graph: Graph
     sizes: Mapping[_End, tuple[int, int]]
     mode: Mode
+    alpha: bool
+    """Whether a source is known to have alpha. Else no layout is tried that only alpha needs."""
+    chroma: bool
+    """Whether an end keeps whole colours, so that pixels must not share them on the way."""
     domains: dict[str, tuple[Format, ...]] = field(default_factory=dict)
     variable: dict[_End, str] = field(default_factory=dict)
 
@@ -219,32 +247,47 @@ class _Formats:
         taken = {edge.end_port for edge in self.graph.into(node.name)}
         for port in node.cls.inputs:
             if port.name in taken:
-                self._variable(
-                    (node.name, port.name, "in"), _narrowed(node, port, self.mode), unary
-                )
+                self._variable((node.name, port.name, "in"), self._open_to(node, port), unary)
         main = next((port for port in node.cls.inputs if port.name in taken), None)
+        if self.chroma:
+            self._keep_colours(node, taken, pairs)
         for port in node.cls.outputs:
             end = (node.name, port.name, "out")
             tied = port.tied if port.tied in taken else ""
             if not tied and main is not None and _passes(node) and can_pass(node):
                 # What has no Format in common is converted when a frame passes.
-                both = (_narrowed(node, each, self.mode) for each in (main, port))
+                both = (self._open_to(node, each) for each in (main, port))
                 tied = main.name if _meet(*both) else ""
             if tied:
                 self._tie(end, (node.name, tied, "in"), port, unary)
                 continue
-            self._variable(end, _narrowed(node, port, self.mode), unary)
+            self._variable(end, self._open_to(node, port), unary)
             if main is not None and main.kind == port.kind == "picture":
                 one, other = self.variable[node.name, main.name, "in"], self.variable[end]
                 rows = self._costs(one, other, self._weight(end))
                 _join(pairs, one, other, [[0.5 * each for each in row] for row in rows])
             elif main is None and port.kind == "picture" and len(port.formats) > 1:
-                native = Format(Kind.PICTURE, "yuv420p", Carrier.FRAME)
+                native = Format(Kind.PICTURE, node.stored or "yuv420p", Carrier.FRAME)
                 asked = self.mode is Mode.LIVE and node.options.device.startswith("cuda")
                 for index, each in enumerate(self.domains[self.variable[end]]):
                     # A stream can be decoded there; what is in a file goes up from here.
                     there = asked and each.device != "cpu"
-                    unary[self.variable[end]][index] += 0.0 if there else cost(native, each)
+                    unary[self.variable[end]][index] += 0.0 if there else self._cost(native, each)
+
+    def _keep_colours(
+        self, node: GraphNode, taken: set[str], pairs: dict[tuple[str, str], list[list[float]]]
+    ) -> None:
+        """What a node lays over its first picture has its colours in the layout of that one."""
+        pictured = [
+            self.variable[node.name, port.name, "in"]
+            for port in node.cls.inputs
+            if port.name in taken and port.kind == "picture"
+        ]
+        for other in pictured[1:]:
+            mine, main = self.domains[other], self.domains[pictured[0]]
+            _join(
+                pairs, other, pictured[0], [[loses_chroma(a, b) * LOST for b in main] for a in mine]
+            )
 
     def _variable(
         self, end: _End, formats: tuple[Format, ...], unary: dict[str, list[float]]
@@ -269,7 +312,19 @@ class _Formats:
             unary[name] = [price for _, price in both]
 
     def _costs(self, one: str, other: str, weight: float) -> list[list[float]]:
-        return [[cost(a, b) * weight for b in self.domains[other]] for a in self.domains[one]]
+        mine, theirs = self.domains[one], self.domains[other]
+        return [[self._cost(a, b, weight) for b in theirs] for a in mine]
+
+    def _cost(self, start: Format, end: Format, weight: float = 1.0) -> float:
+        """What the way costs by the size of the picture, and what is lost on it, by no size."""
+        lost = (self.alpha and loses_alpha(start, end)) + (self.chroma and loses_chroma(start, end))
+        return cost(start, end) * weight + lost * LOST
+
+    def _open_to(self, node: GraphNode, port: Port) -> tuple[Format, ...]:
+        formats = _narrowed(node, port, self.mode)
+        if self.alpha:
+            return formats
+        return tuple(each for each in formats if each.layout != ALPHA_YUV)
 
     def _weight(self, end: _End) -> float:
         """Size of the picture in 720p pictures; one where it is not known."""
@@ -426,6 +481,7 @@ def _step(graph: Graph, node: GraphNode, formats: Mapping[_End, Format], mode: M
             for edge in graph.out_of(node.name)
         },
         folder=node.folder,
+        stored=node.stored,
         when=node.when,
         every=options.every,
         rate=options.rate,
@@ -610,6 +666,7 @@ def as_data(plan: Plan) -> dict[str, Any]:
                 "outputs": {port: str(each) for port, each in step.outputs.items()},
                 "copies": sorted(step.copies),
                 "device": step.device,
+                **({"loses": ["alpha"]} if step.loses_alpha else {}),
                 **({"batch": asdict(step.batch)} if step.batch.most > 1 else {}),
                 **_size_of(step),
             }

@@ -1,13 +1,14 @@
 """Read pictures and sound from a file or a stream."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import av
 
 from composer import Context, Fixed, Frame, Layouts, Node, Picture, ReadFile, Sound, lanes, tensors
 from composer.errors import MediaError
-from composer.formats import LAYOUTS, Carrier, OrTensor
+from composer.formats import EVERY_LAYOUT, Carrier, OrTensor
 from composer.media import cores, live, pixels, reader
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
 
 
 # Not Own: the decoder may still look at the pictures it gave.
-Decoded: TypeAlias = Annotated[Picture, Layouts(*LAYOUTS), OrTensor()]
+Decoded: TypeAlias = Annotated[Picture, Layouts(*EVERY_LAYOUT), OrTensor()]
 
 
 class Tracks(NamedTuple):
@@ -38,6 +39,10 @@ class Decode(Node):
     time is left out, and a jump of the source's clock is taken out for all tracks. Pictures are
     turned upright as their rotation says; interlaced ones stay as they are. Damaged parts are left
     out. A row of pictures is written `frames/%03d.png`; it runs at 25 pictures per second.
+
+    Alpha stays where the nodes after it and the file that is written can hold it (PNG, ProRes 4444,
+    QuickTime Animation, VP8 and VP9 in WebM, WebP, GIF, FFV1); it is straight. Else it is left out,
+    which `byoc plan` shows where the file is known, and a run says once. 16 bits a sample become 8.
 
     A session reads what its caller sends: times are those of the stream, sound is always samples,
     and nothing comes before the first key picture. With `device: cuda` a session's pictures are
@@ -76,6 +81,16 @@ class Decode(Node):
         """Packets that could not be read or decoded so far, and pictures decoded in part."""
         return self._reader.damaged if self._reader is not None else 0
 
+    def stored_layout(self, source: str, folder: Path) -> str:
+        named = self._named(source, folder)
+        return reader.stored_layout(named) if named else ""
+
+    def _named(self, source: str, folder: Path) -> str:
+        """What is read: its own path, or the input of the run."""
+        if not self.path:
+            return source
+        return self.path if "://" in self.path else str(folder / self.path)
+
     def setup(self, ctx: Context) -> None:
         image, audio = ctx.outputs.get("image"), ctx.outputs.get("audio")
         layout = image.layout if image is not None else ""
@@ -92,9 +107,7 @@ class Decode(Node):
                 device=self._device if self._device != "cpu" else "",
             )
             return
-        source = ctx.source
-        if self.path:
-            source = self.path if "://" in self.path else str(ctx.path(self.path))
+        source = self._named(ctx.source, ctx.folder)
         if not source:
             raise MediaError("there is nothing to read: give --input FILE")
         self._reader = reader.Reader(

@@ -9,6 +9,7 @@ from pydantic import field_validator, model_validator
 
 from composer import Context, Fixed, Layouts, Moment, Node, Picture, Sound
 from composer.errors import MediaError
+from composer.formats import ALPHA_YUV, CODED_LAYOUTS, EVERY_LAYOUT
 from composer.media import cast, nvenc, writer
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
@@ -41,6 +42,10 @@ class Encode(Node):
     first one's, on black. audio: packets are copied where the file can hold them; otherwise sound
     is encoded, gaps of more than 20 ms become silence, and overlaps are cut.
 
+    Alpha is kept by png, by vp9 in webm and mkv, and in mov by prores (4444 then, 422 without),
+    qtrle (QuickTime Animation) and png. png and jpg keep the colour of each pixel, as qtrle does:
+    between such a file and a picture that is read there is no 4:2:0.
+
     Endings: mp4 (and m4v, m4a), mkv, mov, ts, webm; png and jpg for single pictures, one file each
     with a number in the name: `out/%03d.png`. A track that comes 10 seconds late is left out.
 
@@ -54,7 +59,7 @@ class Encode(Node):
     merges = adapts = True
     devices = ("cpu", "cuda")
 
-    codec: Literal["auto", "h264", "hevc", "vp9", "av1", "mjpeg", "png"] = Fixed(
+    codec: Literal["auto", "h264", "hevc", "vp9", "av1", "mjpeg", "png", "prores", "qtrle"] = Fixed(
         "auto",
         description="how pictures are coded; auto: h264 in mp4, mkv, mov and ts, vp9 in webm",
     )
@@ -114,6 +119,17 @@ class Encode(Node):
         if self.crf is not None and self.bitrate is not None:
             raise ValueError("crf and bitrate exclude each other; leave one of them away")
         return self
+
+    def port_layouts(self, port: str) -> tuple[str, ...]:
+        return ("yuv420p", "rgb24", "rgba", "gray", ALPHA_YUV) if port == "image" else ()
+
+    def held_layouts(self, sink: str, *, live: bool) -> tuple[str, ...]:
+        streams = live and not self.path
+        if streams or self.codec in ("h264", "hevc", "av1"):
+            return CODED_LAYOUTS
+        if self.codec == "auto" and not sink and not self.path:
+            return ()
+        return writer.held_layouts(sink or self.path, self.codec)
 
     def setup(self, ctx: Context) -> None:
         self._card = self._card_of(ctx.device)
@@ -175,7 +191,7 @@ class Encode(Node):
 
     def process(
         self,
-        image: Annotated[Picture, Layouts("yuv420p", "rgb24", "rgba", "gray")] | None = None,
+        image: Annotated[Picture, Layouts(*EVERY_LAYOUT)] | None = None,
         audio: Sound | None = None,
         *,
         at: Moment,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import av
+import PIL.Image
 import pytest
 
 from tests import networks
@@ -76,6 +77,18 @@ def test_a_checked_file_loads_nothing_that_only_a_run_needs(tmp_path: Path) -> N
     file = pipeline(tmp_path)
     done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
+
+
+def test_a_plan_is_for_the_files_that_are_named(tmp_path: Path) -> None:
+    source = tmp_path / "a.png"
+    PIL.Image.new("RGBA", (16, 16)).save(source)
+    file = pipeline(tmp_path)
+    kept = byoc("plan", file, "--input", source, "--output", tmp_path / "o.png").stdout
+    lost = byoc("plan", file, "--input", source, "--output", tmp_path / "o.mp4").stdout
+    assert "source (decode): rgba" in kept
+    assert "alpha is lost here" not in kept
+    assert "source (decode): yuv420p, coded packet\n      alpha is lost here" in lost
+    assert "alpha" not in byoc("plan", file).stdout
 
 
 def test_run_accounts_for_every_frame(tmp_path: Path) -> None:

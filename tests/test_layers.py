@@ -35,6 +35,7 @@ LAYERS = (
     ("remote",),
     ("models",),
     ("graph", "settings"),
+    ("ends",),
     ("plan",),
     ("outline", "reference", "codes", "inbox", "change"),
     ("join", "worker"),

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 from composer import Node, Record, outline
@@ -94,3 +95,10 @@ def test_a_model_says_where_it_runs_and_how_large_it_is(tmp_path: Path) -> None:
         keep=Keep,
     )
     assert "      on cpu, up to 4 at once, 2 ms\n" in outline.text(plan)
+
+
+def test_it_says_where_alpha_is_lost() -> None:
+    lost = replace(PLAN.steps["s"], stored="rgba")
+    plan = replace(PLAN, steps={**PLAN.steps, "s": lost})
+    assert "      alpha is lost here\n" not in outline.text(PLAN)
+    assert "(count): yuv420p\n      alpha is lost here\n" in outline.text(plan)

@@ -5,6 +5,7 @@ Times begin near 0 (the earliest track that is used begins there), never repeat 
 
 import logging
 import math
+import os
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,11 +16,13 @@ import av
 
 from composer import lazy
 from composer.errors import MediaError
-from composer.formats import Carrier
+from composer.formats import ALPHA_YUV, Carrier, has_alpha
 from composer.media import chain, pixels
 
-with lazy.deferred():  # only pictures that are turned need NumPy
+with lazy.deferred():  # only pictures that are turned or have alpha need NumPy
     import numpy as np
+
+    from composer.media import alpha
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +80,8 @@ class Reader:
             self._image.thread_type = "AUTO"
             self._image.codec_context.thread_count = threads
             self._image.codec_context.options = self._limits
+        self._decoder = self._opened_for_alpha(threads) if has_alpha(layout) else None
+        self._seen, self._told_of_alpha = "", False
 
     def read(self) -> Iterator[Given]:
         """Pictures, and sound samples or packets. Raises MediaError when there is not one."""
@@ -144,6 +149,15 @@ class Reader:
         ]
         return Fraction(min(starts, default=0))
 
+    def _opened_for_alpha(self, threads: int) -> Any:
+        """A decoder that gives alpha, where the usual one of the pictures does not."""
+        name = _decoder_of_alpha(self._image)
+        if not name:
+            return None
+        decoder = av.CodecContext.create(name, "r")
+        decoder.options, decoder.thread_count = dict(self._limits), threads
+        return decoder
+
     def _packets(self) -> Iterator[Any]:
         """Every packet of the used tracks, then an empty one each, which drains the decoder."""
         failed = 0
@@ -166,6 +180,8 @@ class Reader:
 
     def _decode(self, packet: Any) -> list[Any]:
         try:
+            if self._decoder is not None and packet.stream is self._image:
+                return list(self._decoder.decode(packet))
             return list(packet.decode())
         except av.FFmpegError as exc:
             if not isinstance(exc, EOFError):  # the decoder was drained already
@@ -181,6 +197,9 @@ class Reader:
         for image in self._decode(packet):
             if image.is_corrupt:
                 self._count_damaged()
+            if image.format.name != self._seen:
+                self._seen = image.format.name
+                self._tell_of_alpha(image)
             pts = track.place(image.pts, image.dts, image.duration)
             if pts is None:
                 continue
@@ -207,6 +226,30 @@ class Reader:
             found = plain.side_data.get("DISPLAYMATRIX")
             self._matrices[angle] = found and struct.unpack("9i", bytes(found))
         return self._matrices[angle]
+
+    @property
+    def stored(self) -> str:
+        """The pixel layout between two nodes that is nearest to how the pictures are stored; "" for
+        no pictures.
+        """
+        if self._image is None or self._image.codec_context.format is None:
+            return ""
+        if _decoder_of_alpha(self._image):
+            return ALPHA_YUV
+        context = self._image.codec_context
+        nearest = pixels.nearest(context.format)
+        if not has_alpha(nearest) or not (context.format.has_palette or context.name in _ROOMY):
+            return nearest
+        first = next((image for image in self.read() if isinstance(image, av.VideoFrame)), None)
+        return nearest if first is not None and alpha.is_used(first) else "rgb24"
+
+    def _tell_of_alpha(self, image: av.VideoFrame) -> None:
+        """Say once that the plan has no room for the alpha of the pictures."""
+        if self._told_of_alpha or has_alpha(self._layout):
+            return
+        if _decoder_of_alpha(self._image) or alpha.is_used(image):
+            self._told_of_alpha = True
+            log.warning("%s: its pictures have alpha, which is left out", self._name)
 
     def _samples(self, packet: Any, track: "Track") -> Iterator[av.AudioFrame]:
         for block in self._decode(packet):
@@ -246,6 +289,40 @@ def _open(source: str, name: str, limits: dict[str, str]) -> Any:
             f"{name} is not a media file that can be read, or it is damaged,"
             " or its pictures are too large"
         ) from exc
+
+
+def stored_layout(source: str) -> str:
+    """The pixel layout between two nodes that is nearest to how a file, or a row of picture files,
+    holds its pictures. "" for what cannot be read, and for what is no file here: a pipe or an
+    address would have to be read twice.
+    """
+    if not os.path.isfile(source) and ("%" not in source or "://" in source):
+        return ""
+    try:
+        reader = Reader(source, layout="rgba")
+    except MediaError:  # said when it is really to be read
+        return ""
+    try:
+        return reader.stored
+    except MediaError:
+        return ""
+    finally:
+        reader.close()
+
+
+_ROOMY: Final = ("webp", "mjpeg")
+"""Codecs whose pictures have room for alpha in libavcodec, used or not."""
+
+
+def _decoder_of_alpha(stream: Any) -> str:
+    """The decoder that gives the alpha of a WebM, "" where the usual one does, or there is none.
+
+    Alpha lies beside the pictures there (WebM, BlockAdditional), and libavcodec's own decoders of
+    VP8 and VP9 leave it out.
+    """
+    if stream.metadata.get("alpha_mode") != "1":
+        return ""
+    return {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name, "")
 
 
 def _describe(stream: Any) -> str:

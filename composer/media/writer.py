@@ -16,12 +16,16 @@ from typing import Any, Final, Protocol
 
 import av
 
+from composer import lazy
 from composer.errors import MediaError
-from composer.formats import YUV_LAYOUTS
+from composer.formats import ALPHA_YUV, CODED_LAYOUTS, YUV_LAYOUTS, has_alpha, is_yuv
 from composer.frames import UNTAGGED, Moment
 from composer.media import nvenc, pixels
 from composer.media.chain import Chain
 from composer.media.packets import packet_of
+
+with lazy.deferred():  # only pictures with alpha need NumPy
+    from composer.media import alpha
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,7 @@ _AV1_SPEEDS: Final = (12, 11, 10, 9, 8, 7, 6, 5, 4)
 @dataclass(frozen=True, slots=True)
 class Coder:
     """How pictures are coded. name: libavcodec's. layouts: what it takes, the usual one first.
+    takes: of the layouts between nodes those that it holds, the preferred one first.
 
     speeds: its own numbers for SPEEDS, empty where it takes the names. even: its pictures have
     even sides in 4:2:0.
@@ -56,6 +61,7 @@ class Coder:
 
     name: str
     layouts: tuple[str, ...] = YUV_LAYOUTS
+    takes: tuple[str, ...] = CODED_LAYOUTS
     preset: str = ""
     crf: int | None = None
     speeds: tuple[int | str, ...] = ()
@@ -67,29 +73,66 @@ class Coder:
 CODERS: Final[dict[str, Coder]] = {
     "h264": Coder("libx264", preset="superfast", crf=23, even=True),
     "hevc": Coder("libx265", preset="superfast", crf=28, even=True),
-    "vp9": Coder("libvpx-vp9", preset="veryfast", crf=33, speeds=_VP9_SPEEDS),
+    "vp9": Coder(
+        "libvpx-vp9",
+        (*YUV_LAYOUTS, "yuva420p"),
+        ("yuv420p", ALPHA_YUV, "rgb24", "gray"),
+        preset="veryfast",
+        crf=33,
+        speeds=_VP9_SPEEDS,
+    ),
     "av1": Coder("libsvtav1", ("yuv420p",), preset="veryfast", crf=35, speeds=_AV1_SPEEDS),
-    "mjpeg": Coder("mjpeg", crf=3, intra=True, full_range=True),
-    "png": Coder("png", ("rgb24", "rgba", "gray"), intra=True),
+    "mjpeg": Coder(
+        "mjpeg",
+        takes=("yuv444p", "yuv422p", "yuv420p", "rgb24", "gray"),
+        crf=3,
+        intra=True,
+        full_range=True,
+    ),
+    "png": Coder("png", ("rgb24", "rgba", "gray"), ("rgb24", "rgba", "gray"), intra=True),
+    "prores": Coder(
+        "prores_ks",
+        ("yuv422p10le", "yuv444p10le", "yuva444p10le"),
+        ("yuv422p", "yuv444p", ALPHA_YUV),
+        intra=True,
+    ),
+    "qtrle": Coder("qtrle", ("rgb24", "argb"), ("rgb24", "rgba"), intra=True),
 }
 """By the name that `codec` takes."""
 
 ON_CARD: Final[dict[str, Coder]] = {
-    "h264": Coder("h264_nvenc", ("yuv420p", "yuv444p"), "superfast", 23, nvenc.PRESETS, even=True),
-    "hevc": Coder("hevc_nvenc", ("yuv420p", "yuv444p"), "superfast", 28, nvenc.PRESETS, even=True),
+    codec: Coder(
+        f"{codec}_nvenc",
+        ("yuv420p", "yuv444p"),
+        preset="superfast",
+        crf=crf,
+        speeds=nvenc.PRESETS,
+        even=True,
+    )
+    for codec, crf in (("h264", 23), ("hevc", 28))
 }
 """The same where a card of NVIDIA codes them."""
+
+BETWEEN: Final = {
+    "yuva420p": ALPHA_YUV,
+    "yuv422p10le": "yuv422p",
+    "yuv444p10le": "yuv444p",
+    "yuva444p10le": ALPHA_YUV,
+    "argb": "rgba",
+}
+"""The layout between nodes that is nearest to one that only encoders take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
     """What one kind of file holds. format: libavformat's name. pictures, sound: what is written
-    unless asked otherwise, the first, and what else may be.
+    unless asked otherwise, the first, and what else may be. alpha: which of them with alpha.
     """
 
     format: str
     pictures: tuple[str, ...]
     sound: tuple[str, ...]
+    alpha: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -98,7 +141,7 @@ _MP4: Final = Container(
     "mp4",
     ("h264", "hevc", "vp9", "av1", "mjpeg"),
     ("aac", "opus", "ac3", "eac3", "mp3", "alac", "flac"),
-    _FAST_START,
+    options=_FAST_START,
 )
 CONTAINERS: Final[dict[str, Container]] = {
     "mp4": _MP4,
@@ -106,8 +149,9 @@ CONTAINERS: Final[dict[str, Container]] = {
     "m4a": _MP4,
     "mov": Container(
         "mov",
-        ("h264", "hevc", "mjpeg", "png"),
+        ("h264", "hevc", "mjpeg", "png", "prores", "qtrle"),
         ("aac", "ac3", "eac3", "mp3", "alac", "pcm_s16le", "pcm_s24le"),
+        ("png", "prores", "qtrle"),
         _FAST_START,
     ),
     "mkv": Container(
@@ -117,9 +161,10 @@ CONTAINERS: Final[dict[str, Container]] = {
             *("aac", "opus", "ac3", "eac3", "mp3", "mp2", "vorbis", "flac", "alac", "dts"),
             *("truehd", "pcm_s16le", "pcm_s24le", "pcm_f32le"),
         ),
+        ("vp9",),
     ),
     "ts": Container("mpegts", ("h264", "hevc"), ("aac", "opus", "ac3", "eac3", "mp3", "mp2")),
-    "webm": Container("webm", ("vp9", "av1"), ("opus", "vorbis")),
+    "webm": Container("webm", ("vp9", "av1"), ("opus", "vorbis"), ("vp9",)),
 }
 """By the ending of the file's name."""
 
@@ -127,11 +172,30 @@ STILLS: Final = {"png": "png", "jpg": "mjpeg", "jpeg": "mjpeg"}
 """Endings of files that hold one picture each, and how it is coded."""
 
 
+def held_layouts(path: str, codec: str) -> tuple[str, ...]:
+    """The layouts between nodes that a file of this name holds, the preferred one first; () where
+    that is not known: without a name only a codec says it. codec: a key of CODERS, or "auto".
+    """
+    ending = _ending(path)
+    container = CONTAINERS.get(ending)
+    if codec == "auto":
+        codec = container.pictures[0] if container else STILLS.get(ending, "")
+    if codec not in CODERS:
+        return ()
+    takes = CODERS[codec].takes
+    clear = container is None or codec in container.alpha
+    return tuple(each for each in takes if clear or not has_alpha(each))
+
+
+def _ending(path: str) -> str:
+    return Path(path).suffix.lower().removeprefix(".")
+
+
 @dataclass(frozen=True, slots=True)
 class PictureSettings:
     """How pictures are to be coded. codec: a key of CODERS, or "auto" for what the file's ending
     says. bitrate: bits per second, 0 for constant quality (crf). keyframe_s: seconds. card: the
-    CUDA device whose NVENC codes them, "" for the CPU.
+    CUDA device whose NVENC codes them, "" for the CPU. alpha: whether the file can hold it.
     """
 
     codec: str = "auto"
@@ -143,6 +207,7 @@ class PictureSettings:
     threads: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     card: str = ""
+    alpha: bool = True
 
     @property
     def coder(self) -> Coder:
@@ -246,7 +311,9 @@ class PictureEncoder:
 
     def _decide(self, image: av.VideoFrame, at: Moment) -> None:
         coder, name = self._coder, image.format.name
-        self._layout = name if name in coder.layouts else coder.layouts[0]
+        self._layout = self._coded_as(name)
+        if has_alpha(name) and not has_alpha(self._layout) and alpha.is_used(image):
+            log.warning("%s: the pictures have alpha, which is left out", self._settings.codec)
         if coder.full_range and name not in YUV_LAYOUTS:
             self._layout = "yuv444p"
         self._size, self._time_base = (image.width, image.height), at.time_base
@@ -265,12 +332,21 @@ class PictureEncoder:
         context = self.context
         tags = pixels.tags(image)
         tags = at.color if tags == UNTAGGED else tags
-        if self._layout in YUV_LAYOUTS:
+        if is_yuv(self._layout):
             context.colorspace = JFIF_MATRIX if coder.full_range else tags.matrix
             context.color_primaries, context.color_trc = tags.primaries, tags.transfer
             said = image.color_range if name == self._layout else pixels.LIMITED
             context.color_range = pixels.FULL if coder.full_range else min(said, pixels.LIMITED)
         context.sample_aspect_ratio = pixel_aspect(image, at.time_base)
+
+    def _coded_as(self, name: str) -> str:
+        """The encoder's layout for pictures of a layout between nodes: the same, or one that is as
+        clear or as opaque, or its usual one.
+        """
+        held = [each for each in self._coder.layouts if self._settings.alpha or not has_alpha(each)]
+        same = [each for each in held if BETWEEN.get(each, each) == name]
+        alike = [each for each in held if has_alpha(each) == has_alpha(name)]
+        return (same or alike or held)[0]
 
     def _open(self) -> None:
         """Open the encoder. The time between two pictures tells its rate control the rate."""
@@ -305,19 +381,22 @@ class PictureEncoder:
     def _fitted(self, image: av.VideoFrame, at: Moment) -> av.VideoFrame:
         """The picture in the encoder's layout and size."""
         if (image.width, image.height) == self._size:
-            picture = self._converted(image, at)
+            picture = self._converted(image, at, self._layout)
             return picture if self._cut == self._size else _cut(picture, *self._cut)
         if not self._resized:
             self._resized = True
             log.warning("the size of the pictures changes; they are fitted into %dx%d", *self._cut)
-        return self._boxed(image, at)
+        boxed = self._boxed(image, at)
+        if self._layout in BETWEEN:
+            boxed = pixels.convert(boxed, self._layout)
+        return boxed
 
     def _converted(
-        self, image: av.VideoFrame, at: Moment, width: int = 0, height: int = 0
+        self, image: av.VideoFrame, at: Moment, layout: str, width: int = 0, height: int = 0
     ) -> av.VideoFrame:
         if self._coder.full_range:
-            return _full_range(image, self._layout, at, width, height)
-        return pixels.convert(image, self._layout, width, height, color=at.color)
+            return _full_range(image, layout, at, width, height)
+        return pixels.convert(image, layout, width, height, color=at.color)
 
     def _boxed(self, image: av.VideoFrame, at: Moment) -> av.VideoFrame:
         """The whole picture in the middle of the encoder's size, on black."""
@@ -328,18 +407,21 @@ class PictureEncoder:
             max(round(image.width * scale) >> right, 1) << right,
             max(round(image.height * scale) >> down, 1) << down,
         )
-        small = self._converted(image, at, *inner)
+        layout = BETWEEN.get(self._layout, self._layout)
+        small = self._converted(image, at, layout, *inner)
         new = pixels.blank(small, width, height)
         new.duration = image.duration
         left = (width - inner[0]) // 2 >> right << right
         top = (height - inner[1]) // 2 >> down << down
-        luma = 16 if self._layout in YUV_LAYOUTS and not self._coder.full_range else 0
+        levels = (
+            (16, 128, 128, 255) if is_yuv(layout) and not self._coder.full_range else (0, 128, 128)
+        )
         for index, (target, source) in enumerate(
             zip(pixels.planes(new), pixels.planes(small), strict=True)
         ):
             chroma = index > 0
-            target[...] = 128 if chroma else luma
-            if self._layout == "rgba":
+            target[...] = levels[index]
+            if layout == "rgba":
                 target[..., 3] = 255
             x, y = (left >> right, top >> down) if chroma else (left, top)
             target[y : y + source.shape[0], x : x + source.shape[1]] = source
@@ -769,7 +851,7 @@ class Writer:
         live: bool = False,
     ) -> None:
         self._path, self._live = path, live
-        self._ending = Path(path).suffix.lower().removeprefix(".")
+        self._ending = _ending(path)
         self._container = CONTAINERS.get(self._ending)
         self._settings = self._resolved(pictures)
         self._sound_settings = self._checked(sound)
@@ -851,7 +933,9 @@ class Writer:
                 f".{self._ending} files cannot hold {codec} pictures;"
                 f" use codec: {held[0]}, or a name that ends in .{other}"
             )
-        settings = dataclasses.replace(settings, codec=held[0] if codec == "auto" else codec)
+        codec = held[0] if codec == "auto" else codec
+        clear = self._container is None or codec in self._container.alpha
+        settings = dataclasses.replace(settings, codec=codec, alpha=clear)
         coder_options(settings)
         return settings
 

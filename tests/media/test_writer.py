@@ -259,6 +259,29 @@ def test_a_picture_of_another_size_is_fitted_on_black(
     assert pixels.to_rgb(film.images[7])[:30].max() <= 3
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "decoder"),
+    [("a.mov", "prores", ""), ("a.mov", "qtrle", ""), ("a.webm", "vp9", "libvpx-vp9")],
+)
+@pytest.mark.parametrize("layout", ["rgba", "yuva444p"])
+def test_a_clear_picture_of_another_size_is_fitted_on_black(
+    tmp_path: Path, name: str, codec: str, decoder: str, layout: str
+) -> None:
+    images = []
+    for index, size in enumerate(((64, 64), (64, 32))):
+        rgba = np.full((size[1], size[0], 4), (220, 30, 40, 100), np.uint8)
+        images.append(picture(rgba, layout, seconds=index / 25))
+    write(tmp_path / name, images, pictures=PictureSettings(codec))
+
+    with av.open(str(tmp_path / name)) as file:
+        context: Any = file.streams.video[0].codec_context
+        context = av.CodecContext.create(decoder, "r") if decoder else context
+        boxed = [image for packet in file.demux(video=0) for image in context.decode(packet)][1]
+    given = pixels.planes(boxed.reformat(format="rgba"))[0].astype(int)
+    assert np.abs(given[32, 32] - (220, 30, 40, 100)).max() <= 6
+    assert np.abs(given[4, 32] - (0, 0, 0, 255)).max() <= 6
+
+
 @pytest.mark.parametrize("layout", ["yuv420p", "rgb24"])
 def test_colour_tags_are_written(tmp_path: Path, layout: str) -> None:
     image = picture(bars(256, 64), "rgb24")
