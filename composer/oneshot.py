@@ -156,9 +156,8 @@ class Job:
         still = self.format in _STILL
         sink = folder / f"out.{'png' if still else _ending(self.format)}"
         compiled = replace(self._compiled, graph=self._recorded(folder))
-        run = Run(
-            plan_of(compiled), Media({"": source}, {"": str(sink)}, seconds=self._length(still))
-        )
+        media = Media({"": source}, {"": str(sink)}, seconds=self._length(still))
+        run = Run(plan_of(compiled, ends=media), media)
         run.params.patch(self._order.params)
         with self._lock:
             if self._aborted:
@@ -211,15 +210,14 @@ class Job:
         return asked or self._kind or "mp4"
 
     def _still(self, graph: Graph) -> Graph:
-        """In RGB as far as pictures are: what is read and written is PNG, others come from it."""
+        """With encode nodes that write PNG where a picture is wanted: others are made of that."""
+        if self.format not in _STILL:
+            return graph
         nodes = dict(graph.nodes)
-        rgb = {"image": ("rgb24",)}
-        if self._kind in _STILL:
-            nodes |= {name: replace(node, layouts=rgb) for name, node in self._decodes.items()}
-        if self.format in _STILL:
-            for name, node in self._encodes.items():
-                settings = node.cls.model_validate({"codec": "png"})
-                nodes[name] = replace(node, settings=settings, layouts=rgb)
+        layouts = {"image": ("rgb24", "rgba") if self.format in stills.CLEAR else ("rgb24",)}
+        for name, node in self._encodes.items():
+            settings = node.cls.model_validate({"codec": "png"})
+            nodes[name] = replace(node, settings=settings, layouts=layouts)
         return replace(graph, nodes=nodes)
 
     def _recorded(self, folder: Path) -> Graph:

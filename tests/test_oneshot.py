@@ -89,6 +89,53 @@ def test_pictures_come_back_as_their_own_kind_or_the_one_asked_for(
     assert np.array_equal(shown(png.body), shown(data))
 
 
+def clear() -> NDArray[np.uint8]:
+    """RGBA: red and blue by turns, one pixel each; the upper half is clear to a part."""
+    rgba = np.full((48, 64, 4), (255, 0, 0, 255), np.uint8)
+    rgba[:, 1::2] = (0, 0, 255, 255)
+    rgba[:24, :, 3] = 100
+    return rgba
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "mode"),
+    [
+        ("PNG", "", "RGBA"),
+        ("PNG", "webp", "RGBA"),
+        ("WEBP", "png", "RGBA"),
+        ("PNG", "jpeg", "RGB"),
+    ],
+)
+@pytest.mark.parametrize("node", ["", "t: {type: overlay_text, text: '', size: 9}, "])
+def test_alpha_and_the_colour_of_each_pixel_come_back(
+    tmp_path: Path, kind: str, asked: str, mode: str, node: str
+) -> None:
+    graph = compiled(tmp_path, f"nodes: {{s: {{type: decode}}, {node}o: {{type: encode}}}}\n")
+    data = io.BytesIO()
+    PIL.Image.fromarray(clear()).save(data, kind, lossless=True)
+    result = Job(graph, Order(data.getvalue(), format=asked)).run()
+    given = PIL.Image.open(io.BytesIO(result.body))
+    assert given.mode == mode
+    wanted = PIL.Image.fromarray(clear()).convert(mode)
+    off = np.abs(np.asarray(given).astype(int) - np.asarray(wanted))
+    assert off.max() <= (60 if mode == "RGB" else 3)  # JPEG itself loses some at each edge
+
+
+def test_a_palette_with_a_clear_colour_comes_back_clear(tmp_path: Path) -> None:
+    image = PIL.Image.new("P", (16, 16))
+    image.putpalette([220, 30, 40, 0, 255, 0])
+    image.info["transparency"] = 0
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    result = Job(compiled(tmp_path, COPY), Order(data.getvalue())).run()
+    assert PIL.Image.open(io.BytesIO(result.body)).getpixel((3, 3)) == (220, 30, 40, 0)
+
+
+def test_packed_rgb_has_no_alpha(tmp_path: Path) -> None:
+    result = Job(compiled(tmp_path, COPY), Order(picture(clear()), format="rgb")).run()
+    assert result.body == clear()[..., :3].tobytes()
+
+
 def test_a_clip_becomes_a_clip(tmp_path: Path) -> None:
     film = films.write_film(tmp_path / "a.mp4", films.numbered(12))
     result = Job(compiled(tmp_path, COPY), Order(film.read_bytes(), format="mkv")).run()

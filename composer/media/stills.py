@@ -20,6 +20,10 @@ _QUALITY: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+CLEAR: Final = ("png", "webp")
+"""The kinds that have alpha."""
+
+
 def kind_of(data: bytes) -> str:
     """png, jpeg or webp by the first bytes; "" for anything else."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -35,13 +39,16 @@ def size_of(data: bytes) -> tuple[int, int]:
 
 
 def write_png(data: bytes, path: Path) -> None:
-    """A picture of any kind as RGB in a PNG, upright and without alpha. Raises MediaError."""
+    """A picture of any kind as RGB, or as RGBA where it has alpha, in a PNG; upright. Raises
+    MediaError.
+    """
     image = _opened(data)
     try:
         image.load()
         if image.mode.startswith("I"):  # 16 bits: Pillow would cut the values off at 255
             image = PIL.Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        upright = PIL.ImageOps.exif_transpose(image).convert("RGB")
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+        upright = PIL.ImageOps.exif_transpose(image).convert(mode)
     except (OSError, ValueError, SyntaxError) as exc:
         raise MediaError("the picture is damaged") from exc
     upright.save(path, "PNG", compress_level=0)
@@ -53,9 +60,12 @@ def write_raw_png(data: bytes, size: tuple[int, int], path: Path) -> None:
 
 
 def from_png(path: Path, kind: str) -> tuple[bytes, tuple[int, int]]:
-    """A PNG as a picture of this kind, or as packed RGB24 (kind "rgb"), and its size."""
+    """A PNG as a picture of this kind, or as packed RGB24 (kind "rgb"), and its size. Only those in
+    CLEAR have alpha.
+    """
     with PIL.Image.open(path, formats=("PNG",)) as image:
-        picture = image.convert("RGB")
+        clear = image.mode == "RGBA" and kind in CLEAR
+        picture = image.convert("RGBA" if clear else "RGB")
     if kind == "rgb":
         return picture.tobytes(), picture.size
     made = io.BytesIO()
