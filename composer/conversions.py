@@ -38,7 +38,7 @@ def _picture_to_array(frame: Frame[Any], wanted: Format) -> Any:
 
 
 def _array_to_picture(frame: Frame[Any], wanted: Format) -> Any:
-    return pixels.from_rgb(frame.value, wanted.layout, frame.color)
+    return pixels.from_rgb(frame.value, wanted.layout, frame.color, frame.origin)
 
 
 def _picture_to_mask(frame: Frame[Any], wanted: Format) -> Any:
@@ -50,7 +50,7 @@ def _array_to_mask(frame: Frame[Any], wanted: Format) -> Any:
 
 
 def _mask_to_picture(frame: Frame[Any], wanted: Format) -> Any:
-    return pixels.from_mask(frame.value, wanted.layout)
+    return pixels.from_mask(frame.value, wanted.layout, frame.color, frame.origin)
 
 
 def _detections_to_record(frame: Frame[Any], wanted: Format) -> Any:
@@ -92,11 +92,10 @@ def _tensor_to_mask(frame: Frame[Any], wanted: Format) -> Any:
 def _down(frame: Frame[Any], layout: str) -> Any:
     device = str(frame.value.device)
     if device == "cpu":
-        return pixels.from_rgb(tensors.as_rgb(frame.value), layout, frame.color)
-    if layout == ALPHA_YUV:
-        opaque = tensors.download(frame.value, "yuv444p", frame.color, lanes.pinned(device))
-        return pixels.convert(opaque, layout)
-    return tensors.download(frame.value, layout, frame.color, lanes.pinned(device))
+        return pixels.from_rgb(tensors.as_rgb(frame.value), layout, frame.color, frame.origin)
+    pool, given = lanes.pinned(device), "yuv444p" if layout == ALPHA_YUV else layout
+    came = tensors.download(frame.value, given, frame.color, pool)
+    return pixels.inheriting(pixels.convert(came, layout), frame.origin)
 
 
 def _tensor_to_tensor(frame: Frame[Any], wanted: Format) -> Any:

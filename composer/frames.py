@@ -43,7 +43,9 @@ class Frame(Generic[Value]):
     """One value at one time. `pts` counts in `time_base` seconds, as the source wrote it.
 
     born: monotonic seconds at which it entered this process; a source that says nothing of it gets
-    the moment at which it gave the frame. settings: what held at that moment.
+    the moment at which it gave the frame. settings: what held at that moment. origin: the picture
+    that an array or a tensor was made from, which says what they cannot (shape of pixels, fields,
+    duration, side data).
     """
 
     value: Value
@@ -52,6 +54,7 @@ class Frame(Generic[Value]):
     color: Color = UNTAGGED
     born: float = 0.0
     settings: Snapshot = START
+    origin: Any = field(default=None, compare=False, repr=False)
 
     @property
     def seconds(self) -> float:
@@ -64,11 +67,18 @@ class Frame(Generic[Value]):
 
     def carry(self, value: Any) -> "Frame[Any]":
         """The same moment with another value."""
-        return Frame(value, self.pts, self.time_base, self.color, self.born, self.settings)
+        return self._with(value, self.born, self.settings, self.origin)
+
+    def derived(self, value: Any, origin: Any) -> "Frame[Any]":
+        """The same moment with a value that says less than the picture `origin` did."""
+        return self._with(value, self.born, self.settings, origin)
 
     def held(self, born: float, settings: Snapshot) -> "Frame[Any]":
         """The same frame, with when it came and what holds for it."""
-        return Frame(self.value, self.pts, self.time_base, self.color, born, settings)
+        return self._with(self.value, born, settings, self.origin)
+
+    def _with(self, value: Any, born: float, settings: Snapshot, origin: Any) -> "Frame[Any]":
+        return Frame(value, self.pts, self.time_base, self.color, born, settings, origin)
 
 
 @dataclass(frozen=True, slots=True)

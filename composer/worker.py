@@ -451,7 +451,7 @@ class Worker:
             raise NodeFailed(self.step.name, "conversion", exc, frame.seconds) from exc
         self.count.seconds += time.perf_counter() - started
         self.count.given += 1
-        return [("out", frame.carry(value))]
+        return [("out", _derived(value, frame))]
 
     def _process(self, taken: Taken) -> Out:
         assert self.node is not None
@@ -494,11 +494,13 @@ class Worker:
     def _envelope(self, value: Any, frame: Frame[Any]) -> Frame[Any]:
         assert self._cls is not None
         if isinstance(value, Frame):
-            return replace(value, born=frame.born, settings=frame.settings, color=frame.color)
+            made = _derived(_inheriting(value.value, frame), frame)
+            return replace(made, pts=value.pts, time_base=value.time_base)
         pts = getattr(value, "pts", None)
         if pts is None:
+            value = _inheriting(value, frame)
             _stamp(value, frame)
-            return frame.carry(value)
+            return _derived(value, frame)
         if self._cls.many and value.time_base is not None:
             return Frame(value, pts, value.time_base, frame.color, frame.born, frame.settings)
         if pts != frame.pts:
@@ -582,7 +584,7 @@ class Worker:
                     value = way.run(frame, self.step.outputs[port])
                 except Exception as exc:  # swscale says what it cannot do
                     raise NodeFailed(self.step.name, "conversion", exc, frame.seconds) from exc
-            out.append((port, frame.carry(value)))
+            out.append((port, _derived(value, frame)))
         return out
 
     def _held(self, frame: Frame[Any]) -> Out:
@@ -696,7 +698,7 @@ class Worker:
         if way is None:
             return None
         with self._lane or nullcontext():
-            return frame.carry(way.run(frame, wanted))
+            return _derived(way.run(frame, wanted), frame)
 
     def _meet_source(self, settings: Snapshot) -> None:
         self._seen = settings
@@ -739,6 +741,23 @@ def _ways(step: Step) -> dict[str, Conversion | None]:
     }
 
 
+def _picture(frame: Frame[Any]) -> Any:
+    """The picture that a frame is, or was made from; None for what never was one."""
+    return frame.value if hasattr(frame.value, "colorspace") else frame.origin
+
+
+def _derived(value: Any, frame: Frame[Any]) -> Frame[Any]:
+    """The envelope of what was made from a frame: arrays and tensors remember their picture."""
+    return frame.derived(value, _picture(frame) if hasattr(value, "shape") else None)
+
+
+def _inheriting(value: Any, frame: Frame[Any]) -> Any:
+    """The value; a picture that was made from nothing says then what its frame's picture says."""
+    if not hasattr(value, "colorspace") or value.pts is not None:
+        return value
+    return pixels.inheriting(value, _picture(frame))
+
+
 def _at_its_time(value: Any, frame: Frame[Any]) -> Any:
     """A picture that says the time of its frame, for nodes that give pictures of their own time.
 
@@ -763,8 +782,11 @@ def _enveloped(value: Any) -> Frame[Any]:
 
 def _stamp(value: Any, frame: Frame[Any]) -> None:
     """Give a picture or a block of sound that a node made the time of its frame."""
-    if hasattr(value, "pts") and hasattr(value, "time_base"):
-        value.pts, value.time_base = frame.pts, frame.time_base
+    if not hasattr(value, "pts") or not hasattr(value, "time_base"):
+        return
+    if value.time_base != frame.time_base:
+        value.duration = round(value.duration * (value.time_base or 0) / frame.time_base)
+    value.pts, value.time_base = frame.pts, frame.time_base
 
 
 def _check_of(wanted: Format) -> Callable[[Any], None]:

@@ -1,11 +1,16 @@
 """Mirror the picture."""
 
-from typing import Literal
+from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
-from composer import YUVA, Live, Node, OwnYUVA
-from composer.media import pixels
+from pydantic import PrivateAttr
+
+from composer import YUVA, Context, Live, Node, OwnYUVA
+from composer.media import chain
+
+if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
+    from composer.media.chain import Chain
 
 
 class Flip(Node):
@@ -21,10 +26,11 @@ class Flip(Node):
         "horizontal", description="horizontal swaps left and right, vertical top and bottom"
     )
 
+    _chain: Chain = PrivateAttr()
+
+    def setup(self, ctx: Context) -> None:
+        self._chain = chain.Chain()
+
     def process(self, image: YUVA) -> OwnYUVA:
-        new = pixels.blank(image)
-        step_y = -1 if self.direction != "horizontal" else 1
-        step_x = -1 if self.direction != "vertical" else 1
-        for target, source in zip(pixels.planes(new), pixels.planes(image), strict=True):
-            np.copyto(target, source[::step_y, ::step_x])
-        return new
+        across, down = self.direction != "vertical", self.direction != "horizontal"
+        return self._chain.run(image, *chain.MIRRORS[across, down])

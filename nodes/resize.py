@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import av
@@ -31,14 +32,18 @@ INTERPOLATION: Final = {
 class Resize(Node):
     """Scale the picture to a size, and change its layout on the way.
 
-    image: any layout and size; pixels are taken as square. Gives a picture of `width` x `height` in
-    the layout that the next node takes, with the tags and the time of the input; the input itself
-    where there is nothing to do. Scaling and layout are one swscale call.
+    image: any layout and size. Gives a picture of `width` x `height` in the layout that the next
+    node takes, with the tags and the time of the input; the input itself where there is nothing to
+    do. Scaling and layout are one swscale call.
 
     `width` or `height` 0: as the other one and the shape of the picture say, in even numbers. Both
     0: the size stays. `fit` says what happens when the shape differs: `pad` shows the whole
     picture between bars of `color`, `crop` fills the size and cuts off what hangs over on both
     sides, `stretch` distorts. `pad` is the default because it loses nothing.
+
+    Shapes are counted in pixels, whatever shape a pixel has, and the pixels keep theirs. Where they
+    are not square `stretch` gives them the shape that shows the picture as before, as FFmpeg's
+    scale does: 720x576 at 64:45 becomes 1280x720 at 1:1.
     """
 
     stateless = True
@@ -79,6 +84,8 @@ class Resize(Node):
         scaled = pixels.convert(
             image, self._layout, *inner, color=at.color, interpolation=INTERPOLATION[self.quality]
         )
+        if self.fit == "stretch":
+            return _shown_as(image, scaled)
         return scaled if inner == (width, height) else self._with_bars(scaled, width, height)
 
     def _without_overhang(self, image: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
@@ -118,6 +125,13 @@ def _goal(node: Resize, width: int, height: int) -> tuple[int, int]:
     if node.height:
         return _near(width * node.height / height, 2, LARGEST), node.height
     return width, height
+
+
+def _shown_as(image: av.VideoFrame, scaled: av.VideoFrame) -> av.VideoFrame:
+    """The scaled picture; its pixels get another shape where those of `image` were not square."""
+    wider = Fraction(image.width * scaled.height, image.height * scaled.width)
+    aspect = Fraction(1) if wider == 1 else pixels.aspect(image)
+    return scaled if aspect == 1 else pixels.shaped(scaled, aspect * wider)
 
 
 def fitted(width: int, height: int, room_x: int, room_y: int, grid: int = 2) -> tuple[int, int]:

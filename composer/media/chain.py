@@ -5,12 +5,18 @@ from typing import Any, Final, TypeAlias
 
 import av
 
-from composer.media import pixels
-
 Filter: TypeAlias = tuple[str, Mapping[str, str]]
 """Name of a filter and its options. They are handed over one by one, so nothing is escaped."""
 
-_KEPT: Final = 8
+MIRRORS: Final[Mapping[tuple[bool, bool], tuple[Filter, ...]]] = {
+    (False, False): (),
+    (True, False): (("hflip", {}),),
+    (False, True): (("vflip", {}), ("copy", {})),  # vflip alone gives a view that counts backwards
+    (True, True): (("hflip", {}), ("vflip", {})),
+}
+"""(left to right?, top to bottom?) -> a new picture mirrored like that."""
+
+_KEPT: Final = 16
 """Graphs that wait for the next picture of their kind; an idle one holds no picture."""
 
 
@@ -25,7 +31,8 @@ class Chain:
         self._idle: dict[Any, _Graph] = {}
 
     def run(self, image: av.VideoFrame, *filters: Filter) -> av.VideoFrame:
-        """A picture with the tags and the time of `image`, which is not changed.
+        """A picture that says of itself what `image` does, which is not changed: time, tags, shape
+        of pixels, fields, duration, side data.
 
         It is a new one, unless all filters only look elsewhere (crop, vflip): then it is a view of
         the same pixels and nobody's own.
@@ -37,7 +44,10 @@ class Chain:
         if len(self._idle) >= _KEPT:
             self._idle.clear()
         self._idle[key] = graph
-        return pixels.with_time(given, image)
+        given.pts = image.pts
+        if image.time_base is not None:
+            given.time_base = image.time_base
+        return given
 
 
 def _kind(image: av.VideoFrame) -> tuple[str, int, int, int, int]:

@@ -6,6 +6,7 @@ does; a tagged one by its tag (ISO/IEC 23091-2).
 
 import threading
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import av
@@ -14,6 +15,7 @@ from av.video.reformatter import VideoReformatter
 from composer import lazy
 from composer.formats import ALPHA_YUV, is_yuv
 from composer.frames import UNTAGGED, Color
+from composer.media.chain import Chain, Filter
 
 with lazy.deferred():  # passing frames on needs no NumPy, and loading it takes 0.1 s
     import numpy as np
@@ -60,18 +62,103 @@ def _plane(plane: Any, channels: int) -> Plane:
     return rows[:, : plane.width]
 
 
-def blank(image: av.VideoFrame, width: int = 0, height: int = 0) -> av.VideoFrame:
-    """A new picture of the same layout, tags and time; its pixels are whatever was there before."""
-    new = av.VideoFrame(width or image.width, height or image.height, image.format.name)
-    return with_time(with_tags(new, tags(image), image.color_range), image)
+_VIEWS: Final = Chain()
+
+
+def blank(image: av.VideoFrame, width: int = 0, height: int = 0, layout: str = "") -> av.VideoFrame:
+    """A new picture that says of itself what another one does: time, tags, shape of pixels, fields,
+    duration, side data. Its pixels are whatever was there before.
+
+    Size and layout are those of the other one, too, unless they are given. PyAV sets few of these
+    by itself, so the new picture is always one that FFmpeg made from the old.
+    """
+    width, height = width or image.width, height or image.height
+    kept = min(width, image.width), min(height, image.height)
+    if layout and layout != image.format.name:
+        image = convert(cut(image, 0, 0, *(min(side, _SMALL) for side in kept)), layout)
+        kept = image.width, image.height
+    if kept == (width, height):
+        return cut(image, 0, 0, width, height)
+    even = {"w": str(width + width % 2), "h": str(height + height % 2)}  # pad cuts off odd sides
+    return _VIEWS.run(image, _window(0, 0, *kept), ("pad", even), _window(0, 0, width, height))
+
+
+_SMALL: Final = 16
+"""Sides of a picture that is converted for what it says."""
 
 
 def copy(image: av.VideoFrame) -> av.VideoFrame:
     """A picture of the same pixels that nobody else holds."""
-    new = blank(image)
-    for target, source in zip(planes(new), planes(image), strict=True):
-        target[...] = source
+    new = _VIEWS.run(image)
+    new.make_writable()
     return new
+
+
+def cut(image: av.VideoFrame, left: int, top: int, width: int, height: int) -> av.VideoFrame:
+    """A part as a new picture. left and top must be on the chroma grid."""
+    if (width, height) == _size(image):
+        return copy(image)
+    new = _VIEWS.run(image, _window(left, top, width, height))
+    new.make_writable()
+    return new
+
+
+def _window(left: int, top: int, width: int, height: int) -> Filter:
+    """A view of a part."""
+    part = {"x": left, "y": top, "w": width, "h": height, "exact": 1}
+    return "crop", {name: str(part[name]) for name in part}
+
+
+def inheriting(image: av.VideoFrame, origin: av.VideoFrame | None) -> av.VideoFrame:
+    """The pixels and the colours of a picture, in one that says the rest as `origin` does.
+
+    The same object without one.
+    """
+    if origin is None:
+        return image
+    new = blank(origin, image.width, image.height, image.format.name)
+    for target, given in zip(planes(new), planes(image), strict=True):
+        target[...] = given
+    said = tags(image)
+    return with_tags(new, tags(origin) if said == UNTAGGED else said, image.color_range)
+
+
+def aspect(image: av.VideoFrame) -> Fraction:
+    """Width of one pixel in parts of its height; 1 when the picture does not say.
+
+    PyAV does not show AVFrame.sample_aspect_ratio, but the scale filter counts with it: its high
+    digits become the width of a small picture, its low ones the height.
+    """
+    measured = _VIEWS.run(image, ("scale", _MEASURING))
+    found = Fraction((measured.width - _SMALL << 8) + measured.height - _SMALL, 1 << 16)
+    return found.limit_denominator(255) if 0 < found < _WIDEST else Fraction(1)
+
+
+_WIDEST: Final = 64
+"""A shape of pixels from here on is too wide to be true."""
+
+_MEASURING: Final = {
+    "w": f"{_SMALL}+floor(min(round(sar*65536),{_WIDEST << 16})/256)",
+    "h": f"{_SMALL}+mod(min(round(sar*65536),{_WIDEST << 16}),256)",
+    "eval": "frame",
+    "flags": "neighbor",
+}
+
+
+def shaped(image: av.VideoFrame, aspect: Fraction) -> av.VideoFrame:
+    """The same pixels in a picture that says their shape; a view."""
+    ratio = f"{aspect.numerator}/{aspect.denominator}"
+    return _VIEWS.run(image, ("setsar", {"sar": ratio, "max": "65535"}))
+
+
+def is_top_first(image: av.VideoFrame) -> bool:
+    """Whether the upper field of an interlaced picture is the earlier one."""
+    first = Chain()
+    try:
+        first.run(image, ("select", {"expr": "eq(interlace_type,TOPFIRST)"}))
+    except BlockingIOError:  # it was not selected
+        return False
+    return True
 
 
 def with_time(image: av.VideoFrame, like: av.VideoFrame) -> av.VideoFrame:
@@ -202,20 +289,39 @@ def _frozen(array: Plane) -> Plane:
     return array
 
 
-def from_rgb(array: Plane, layout: str = "rgb24", color: Color | None = None) -> av.VideoFrame:
+def from_rgb(
+    array: Plane,
+    layout: str = "rgb24",
+    color: Color | None = None,
+    origin: av.VideoFrame | None = None,
+) -> av.VideoFrame:
     """A picture in `layout` from (height, width, 3) uint8 RGB, or 4 with alpha. `color`: the tags
     of its YUV.
+
+    origin: a picture that says the rest of what this one says of itself.
     """
     packed = "rgba" if array.shape[2] == 4 else "rgb24"
-    return convert(
-        av.VideoFrame.from_ndarray(np.ascontiguousarray(array), packed), layout, color=color
-    )
+    return convert(_from_array(array, packed, origin), layout, color=color)
 
 
-def from_mask(array: Plane, layout: str = "gray") -> av.VideoFrame:
-    """A grey picture in `layout` from (height, width) uint8."""
-    image = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), "gray")
-    return convert(with_tags(image, UNTAGGED, FULL), layout)
+def from_mask(
+    array: Plane,
+    layout: str = "gray",
+    color: Color | None = None,
+    origin: av.VideoFrame | None = None,
+) -> av.VideoFrame:
+    """A grey picture in `layout` from (height, width) uint8; the rest as in `from_rgb`."""
+    return convert(_from_array(array, "gray", origin), layout, color=color)
+
+
+def _from_array(array: Plane, layout: str, origin: av.VideoFrame | None) -> av.VideoFrame:
+    height, width = array.shape[:2]
+    if origin is None:
+        image = av.VideoFrame(width, height, layout)
+    else:
+        image = blank(origin, width, height, layout)
+    planes(image)[0][...] = array
+    return with_tags(image, UNTAGGED, FULL)
 
 
 _RED_BLUE: Final = {1: (0.2126, 0.0722), 9: (0.2627, 0.0593), 7: (0.212, 0.087)}

@@ -19,9 +19,7 @@ from composer.errors import MediaError
 from composer.formats import ALPHA_YUV, Carrier, has_alpha
 from composer.media import chain, pixels
 
-with lazy.deferred():  # only pictures that are turned or have alpha need NumPy
-    import numpy as np
-
+with lazy.deferred():  # only pictures that have alpha need NumPy
     from composer.media import alpha
 
 log = logging.getLogger(__name__)
@@ -29,6 +27,7 @@ log = logging.getLogger(__name__)
 Given: TypeAlias = "av.VideoFrame | av.AudioFrame | av.Packet[Any]"
 
 _WITHOUT_PROFILE: Final = {"mode": "delete", "type": "ICC_PROFILE"}
+_WITHOUT_MATRIX: Final = {"mode": "delete", "type": "DISPLAYMATRIX"}
 """Options of libavfilter's `sidedata`."""
 
 MAX_PIXELS: Final = 8192 * 8192
@@ -498,10 +497,17 @@ def _turns(matrix: tuple[int, ...]) -> tuple[bool, bool, int]:
 def _rearranged(
     image: av.VideoFrame, *, across: bool, down: bool, transpose: bool = False
 ) -> av.VideoFrame:
-    size = (image.height, image.width) if transpose else (image.width, image.height)
-    new = pixels.blank(image, *size)
-    new.duration = image.duration
-    for target, source in zip(pixels.planes(new), pixels.planes(image), strict=True):
-        upright = source.swapaxes(0, 1) if transpose else source
-        np.copyto(target, upright[:: -1 if down else 1, :: -1 if across else 1])
-    return new
+    turn: chain.Filter = "transpose", {"dir": _TRANSPOSED[across, down]}
+    steps = (turn,) if transpose else chain.MIRRORS[across, down]
+    return _TURNING.run(image, ("sidedata", _WITHOUT_MATRIX), *steps)
+
+
+_TURNING: Final = chain.Chain()
+
+_TRANSPOSED: Final = {
+    (False, False): "cclock_flip",
+    (True, False): "clock",
+    (False, True): "cclock",
+    (True, True): "clock_flip",
+}
+"""(mirrored left to right, top to bottom) after the transposition -> libavfilter's name."""

@@ -22,21 +22,17 @@ def applied(image: av.VideoFrame, tables: Sequence[bytes | None]) -> av.VideoFra
 
     image: planar, 8 bit. tables: one for each plane; alpha may be without and is copied.
     """
-    new = pixels.blank(image)
-    for target, source, table in itertools.zip_longest(
-        pixels.planes(new), pixels.planes(image), tables
-    ):
-        if table is None:
-            target[...] = source
-        else:
-            _look_up(target, source, table)
+    new = pixels.copy(image)
+    for plane, table in zip(pixels.planes(new), tables, strict=False):
+        if table is not None:
+            _look_up(plane, table)
     return new
 
 
-def _look_up(target: Plane, source: Plane, table: bytes) -> None:
-    height, width = source.shape
+def _look_up(plane: Plane, table: bytes) -> None:
+    height, width = plane.shape
     step = max(BAND_BYTES // width, 1)
     for top in range(0, height, step):
-        band = source[top : top + step]
+        band = plane[top : top + step]
         found = np.frombuffer(band.tobytes().translate(table), np.uint8)
-        target[top : top + step] = found.reshape(band.shape)
+        band[...] = found.reshape(band.shape)

@@ -337,7 +337,7 @@ class PictureEncoder:
             context.color_primaries, context.color_trc = tags.primaries, tags.transfer
             said = image.color_range if name == self._layout else pixels.LIMITED
             context.color_range = pixels.FULL if coder.full_range else min(said, pixels.LIMITED)
-        context.sample_aspect_ratio = pixel_aspect(image, at.time_base)
+        context.sample_aspect_ratio = pixels.aspect(image)
 
     def _coded_as(self, name: str) -> str:
         """The encoder's layout for pictures of a layout between nodes: the same, or one that is as
@@ -497,27 +497,6 @@ def coder_options(settings: PictureSettings, *, live: bool = False) -> dict[str,
     if codec == "av1" and live:
         options["svtav1-params"] = "pred-struct=1"
     return options | {name: str(value) for name, value in settings.options.items()}
-
-
-def pixel_aspect(image: av.VideoFrame, time_base: Fraction) -> Fraction:
-    """Width of one pixel in parts of its height; 1 when the picture does not say.
-
-    PyAV does not show AVFrame.sample_aspect_ratio, but the scale filter counts with it.
-    """
-    graph = av.filter.Graph()
-    entry = graph.add_buffer(
-        width=image.width, height=image.height, format=image.format, time_base=time_base
-    )
-    scale = graph.add("scale", "w=max(1\\,round(sar*4096)):h=16:eval=frame:flags=neighbor")
-    end = graph.add("buffersink")
-    entry.link_to(scale)
-    scale.link_to(end)
-    try:
-        graph.configure()
-        graph.push(image)
-        return Fraction(graph.vpull().width, 4096).limit_denominator(100)
-    except av.FFmpegError:  # too wide to be true
-        return Fraction(1)
 
 
 def _cut(image: av.VideoFrame, width: int, height: int) -> av.VideoFrame:

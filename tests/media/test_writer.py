@@ -22,7 +22,6 @@ from composer.media.writer import (
     SoundEncoder,
     SoundSettings,
     Writer,
-    pixel_aspect,
 )
 from composer.testing import bars, gradient, picture, sound
 from tests.media.films import (
@@ -30,7 +29,6 @@ from tests.media.films import (
     Sound,
     assert_bars,
     beep,
-    grey,
     number,
     numbered,
     read_film,
@@ -308,19 +306,6 @@ def test_the_shape_of_pixels_is_written(tmp_path: Path) -> None:
     film = write(tmp_path / "b.mp4", images)
 
     assert film.tracks["video"].sample_aspect_ratio == Fraction(64, 45)
-
-
-@pytest.mark.parametrize(
-    "shape", [(1, 1), (8, 9), (32, 27), (16, 15), (64, 45), (10, 11), (40, 33), (12, 11), (4, 3)]
-)
-def test_the_shape_of_pixels_is_seen(tmp_path: Path, shape: tuple[int, int]) -> None:
-    path = write_film(tmp_path / "a.mp4", numbered(1), sample_aspect_ratio=Fraction(*shape))
-
-    assert pixel_aspect(read_film(path).images[0], TS) == Fraction(*shape)
-
-
-def test_pictures_without_a_shape_have_square_pixels() -> None:
-    assert pixel_aspect(grey(100), TS) == 1
 
 
 def test_an_encoder_needs_no_container() -> None:
