@@ -73,6 +73,7 @@ class Reader:
             if stream not in (self._image, self._sound):
                 stream.discard = av.stream.Discard.all
         self._timeline = Timeline(self._start(), wraps=_wraps(self._container))
+        self._aspect = _overruling_aspect(self._image)
         self._matrices: dict[int, tuple[int, ...] | None] = {}
         self._pace = Pace(max_fps) if max_fps else None
         if self._image is not None:
@@ -207,6 +208,8 @@ class Reader:
                     continue
                 image.duration = 0  # it is shown for longer than it says
             image.pts, image.pict_type = pts, 0
+            if self._aspect is not None:
+                image = pixels.shaped(image, self._aspect)
             matrix = self._matrix(image)
             if matrix is None:
                 picture = pixels.convert(image, self._layout)
@@ -333,6 +336,14 @@ def _describe(stream: Any) -> str:
     if stream.type == "audio" and context:
         return f"sound ({codec}, {context.layout.name}, {context.sample_rate} Hz)"
     return str(stream.type)
+
+
+def _overruling_aspect(stream: Any) -> Fraction | None:
+    """The shape of pixels that the container says against the coded pictures; None otherwise."""
+    if stream is None:
+        return None
+    said, coded = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
+    return said if said and said != coded else None
 
 
 def _wraps(container: Any) -> bool:

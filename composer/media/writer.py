@@ -338,6 +338,8 @@ class PictureEncoder:
             said = image.color_range if name == self._layout else pixels.LIMITED
             context.color_range = pixels.FULL if coder.full_range else min(said, pixels.LIMITED)
         context.sample_aspect_ratio = pixels.aspect(image)
+        if image.interlaced_frame:
+            context.field_order = _FIELD_ORDERS[coder.intra, pixels.is_top_first(image)]
 
     def _coded_as(self, name: str) -> str:
         """The encoder's layout for pictures of a layout between nodes: the same, or one that is as
@@ -456,6 +458,9 @@ class PictureEncoder:
         if self.repeated == 1:
             log.warning("times of pictures repeat or go back; such pictures are left out")
 
+
+_FIELD_ORDERS: Final = {(True, True): 2, (True, False): 3, (False, True): 4, (False, False): 5}
+"""(each picture alone?, top first?) -> AVFieldOrder, as the ffmpeg command says it."""
 
 JFIF_MATRIX: Final = 5
 """AVCOL_SPC_BT470BG: the matrix of every JPEG (libavutil/pixfmt.h)."""
@@ -858,6 +863,7 @@ class Writer:
             context = self._target.add_pictures(self._settings)
             self._pictures = PictureEncoder(context, self._settings, live=self._live)
         packets = self._pictures.encode(image, at)
+        self._warn_of_shape(self._pictures.context.sample_aspect_ratio)
         early, self._early = self._early, []
         for item, moment in early:
             self._hear(item, moment)
@@ -959,6 +965,20 @@ class Writer:
             )
         codec = asked if asked in ("aac", "opus") else held[0]
         return CodedSound(SoundEncoder(self._target.add_sound(codec), self._sound_settings.bitrate))
+
+    def _warn_of_shape(self, aspect: Fraction) -> None:
+        """PyAV cannot say the shape of pixels to Matroska, and these codecs cannot say it."""
+        coded = self._settings.codec in ("vp9", "av1")
+        if aspect == 1 or not coded or self._ending not in ("mkv", "webm") or "shape" in self._told:
+            return
+        self._told.add("shape")
+        log.warning(
+            "%s cannot say with %s that pixels are %d:%d, and they are shown as squares;"
+            " write an mp4, or resize with `fit: stretch` to the shape that is shown",
+            self._path,
+            self._settings.codec,
+            *aspect.as_integer_ratio(),
+        )
 
     def _left_out(self, track: str) -> bool:
         """Whether a track comes too late for the header."""

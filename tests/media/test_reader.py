@@ -373,6 +373,31 @@ def test_pictures_are_turned_upright(
             assert abs(int(got[y, x, 0]) - int(wanted[y, x, 0])) <= 3
 
 
+def test_the_shape_of_pixels_that_the_container_says_holds(tmp_path: Path) -> None:
+    """VP9 says none, so only the track of the file does."""
+    path = write_film(
+        tmp_path / "a.mp4",
+        numbered(3, 90, 72),
+        codec="libvpx-vp9",
+        sample_aspect_ratio=Fraction(64, 45),
+    )
+    assert [pixels.aspect(image) for image in read_film(path).images] == [1] * 3
+    assert [pixels.aspect(image) for image in images_of(path)] == [Fraction(64, 45)] * 3
+
+
+def test_a_turned_picture_has_turned_pixels(tmp_path: Path) -> None:
+    path = write_film(
+        tmp_path / "a.mp4",
+        numbered(2, 90, 72),
+        sample_aspect_ratio=Fraction(64, 45),
+        rotation=(90, False, False),
+    )
+    for image in images_of(path):
+        assert (image.width, image.height, image.rotation) == (72, 90, 0)
+        assert pixels.aspect(image) == Fraction(45, 64)
+        assert image.duration
+
+
 def test_odd_sizes_come_whole(tmp_path: Path) -> None:
     path = write_film(tmp_path / "a.mkv", numbered(2, 639, 359), codec="ffv1")
 

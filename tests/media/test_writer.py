@@ -15,6 +15,7 @@ from composer.errors import MediaError
 from composer.formats import Carrier
 from composer.frames import Color, Moment
 from composer.media import pixels
+from composer.media.chain import Chain
 from composer.media.reader import Reader
 from composer.media.writer import (
     PictureEncoder,
@@ -306,6 +307,24 @@ def test_the_shape_of_pixels_is_written(tmp_path: Path) -> None:
     film = write(tmp_path / "b.mp4", images)
 
     assert film.tracks["video"].sample_aspect_ratio == Fraction(64, 45)
+
+
+def test_a_shape_of_pixels_that_a_file_cannot_say_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wide = [pixels.shaped(image, Fraction(64, 45)) for image in numbered(3, 90, 72)]
+    images = timed(wide, range(3), Fraction(1, 25))
+    for name, said in (("a.mp4", 0), ("a.mkv", 1), ("a.webm", 1)):
+        caplog.clear()
+        write(tmp_path / name, images, pictures=PictureSettings("vp9"))
+        assert caplog.text.count("that pixels are 64:45, and they are shown as squares") == said
+
+
+@pytest.mark.parametrize(("mode", "order"), [("tff", 4), ("bff", 5), ("prog", 1)])
+def test_the_order_of_fields_is_written(tmp_path: Path, mode: str, order: int) -> None:
+    images = [Chain().run(image, ("setfield", {"mode": mode})) for image in numbered(3)]
+    film = write(tmp_path / "a.mkv", timed(images, range(3), Fraction(1, 25)))
+    assert film.tracks["video"].field_order == order
 
 
 def test_an_encoder_needs_no_container() -> None:
