@@ -37,15 +37,18 @@ class Snapshot:
 
 START: Final = Snapshot()
 
+UNSAID: Final = Fraction(0)
+"""The rate of a source that says none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frame(Generic[Value]):
     """One value at one time. `pts` counts in `time_base` seconds, as the source wrote it.
 
     born: monotonic seconds at which it entered this process; a source that says nothing of it gets
-    the moment at which it gave the frame. settings: what held at that moment. origin: the picture
-    that an array or a tensor was made from, which says what they cannot (shape of pixels, fields,
-    duration, side data).
+    the moment at which it gave the frame. settings: what held at that moment. rate: frames per
+    second, as the source says. origin: the picture that an array or a tensor was made from, which
+    says what they cannot (shape of pixels, fields, duration, side data).
     """
 
     value: Value
@@ -54,6 +57,7 @@ class Frame(Generic[Value]):
     color: Color = UNTAGGED
     born: float = 0.0
     settings: Snapshot = START
+    rate: Fraction = UNSAID
     origin: Any = field(default=None, compare=False, repr=False)
 
     @property
@@ -67,18 +71,33 @@ class Frame(Generic[Value]):
 
     def carry(self, value: Any) -> "Frame[Any]":
         """The same moment with another value."""
-        return self._with(value, self.born, self.settings, self.origin)
+        return self.derived(value, self.origin)
 
     def derived(self, value: Any, origin: Any) -> "Frame[Any]":
         """The same moment with a value that says less than the picture `origin` did."""
-        return self._with(value, self.born, self.settings, origin)
+        return Frame(
+            value,
+            self.pts,
+            self.time_base,
+            self.color,
+            self.born,
+            self.settings,
+            self.rate,
+            origin,
+        )
 
     def held(self, born: float, settings: Snapshot) -> "Frame[Any]":
         """The same frame, with when it came and what holds for it."""
-        return self._with(self.value, born, settings, self.origin)
-
-    def _with(self, value: Any, born: float, settings: Snapshot, origin: Any) -> "Frame[Any]":
-        return Frame(value, self.pts, self.time_base, self.color, born, settings, origin)
+        return Frame(
+            self.value,
+            self.pts,
+            self.time_base,
+            self.color,
+            born,
+            settings,
+            self.rate,
+            self.origin,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +122,14 @@ Item: TypeAlias = Frame[Any] | Bound
 class Moment:
     """When a node's input is: ask for it with a parameter `at: Moment`. It is not a port.
 
-    pts counts in time_base seconds, as the source wrote it. color: the source's colour tags.
+    pts counts in time_base seconds, as the source wrote it. color: the source's colour tags. rate:
+    frames per second as the source says, 0 where it does not.
     """
 
     pts: int
     time_base: Fraction
     color: Color = UNTAGGED
+    rate: Fraction = UNSAID
 
     @property
     def seconds(self) -> float:

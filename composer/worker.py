@@ -466,7 +466,7 @@ class Worker:
         if self._cls.many:
             values = {port: _at_its_time(value, frame) for port, value in values.items()}
         if self._timed:
-            values[self._timed] = Moment(frame.pts, frame.time_base, frame.color)
+            values[self._timed] = Moment(frame.pts, frame.time_base, frame.color, frame.rate)
         given = self.node.process(**values)
         if self._cls.many:
             return [out for each in given for out in self._given(each, frame)]
@@ -495,7 +495,7 @@ class Worker:
         assert self._cls is not None
         if isinstance(value, Frame):
             made = _derived(_inheriting(value.value, frame), frame)
-            return replace(made, pts=value.pts, time_base=value.time_base)
+            return replace(made, pts=value.pts, time_base=value.time_base, rate=value.rate)
         pts = getattr(value, "pts", None)
         if pts is None:
             value = _inheriting(value, frame)

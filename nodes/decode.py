@@ -1,6 +1,7 @@
 """Read pictures and sound from a file or a stream."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
@@ -129,27 +130,28 @@ class Decode(Node):
         assert self._reader is not None  # setup() made it
         if self._device:
             lanes.enter(self._device)
-        device, ingress = self._device, self._ingress  # pydantic looks private ones up slowly
-        for item in self._reader.read():
+        # pydantic looks private ones up slowly
+        source, device, ingress = self._reader, self._device, self._ingress
+        for item in source.read():
             if not isinstance(item, av.VideoFrame):
                 yield Tracks(audio=item)  # type: ignore[arg-type]  # a packet is Sound, too
-            elif device or ingress is not None:
-                born = ingress.given_at if ingress is not None else 0.0
-                yield Tracks(image=_placed(item, device, born))
-            else:
-                yield Tracks(image=item)
+                continue
+            born = ingress.given_at if ingress is not None else 0.0
+            yield Tracks(image=_placed(item, device, born, source.rate))
 
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()
 
 
-def _placed(image: "av.VideoFrame", device: str, born: float) -> Any:
+def _placed(image: "av.VideoFrame", device: str, born: float, rate: Fraction) -> Any:
     """The picture where it is wanted, with the time at which its last byte came."""
     assert image.pts is not None  # the readers see to it
     assert image.time_base is not None
-    value = _there(image, device) if device else image
-    return Frame(value, image.pts, image.time_base, pixels.tags(image), born)
+    frame = Frame(image, image.pts, image.time_base, pixels.tags(image), born, rate=rate)
+    if not device:
+        return frame
+    return frame.derived(_there(image, device), None if image.format.name == "cuda" else image)
 
 
 def _there(image: "av.VideoFrame", device: str) -> Any:

@@ -13,8 +13,8 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from composer import Context, Fixed, Layouts, Live, Moment, Node, Picture
 from composer.formats import EVERY_LAYOUT, is_yuv
-from composer.frames import UNTAGGED
-from composer.media import chain, pixels
+from composer.frames import UNSAID, UNTAGGED
+from composer.media import chain, pixels, rates
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
     from composer.media.chain import Chain
@@ -41,6 +41,12 @@ old size then, and libavfilter does not look."""
 FILES: Final = re.compile(r"file|path|url|model|plugin|reinit")
 """Options that open what they name. Their values could come from a caller."""
 
+COUNTS_WITH_RATE: Final = re.compile(
+    r"\b(FRAME_RATE|FR|source_fps|\w*telecine|tpad|framerate|minterpolate|decimate|pulldown"
+    r"|framestep)\b"
+)
+"""Filters and words in them that fail, or do nothing, where the rate is not known."""
+
 MATRIX_CHANGES: Final = re.compile(r"colorspace|colormatrix|setparams|zscale|tonemap|libplacebo")
 """Filters that are there to change the colour matrix: what they give is left as it is."""
 
@@ -54,6 +60,15 @@ MATRICES: Final = {
     10: "bt2020c",
 }
 """AVColorSpace -> its name in libavutil."""
+
+HOLDS_ALL: Final = "reverse"
+"""The filter that gives nothing before the end."""
+
+HELD_BYTES: Final = 2 << 30
+"""Most that it may hold."""
+
+MOST: Final = 100_000
+"""Pictures that a chain may give for one; `loop=-1` never stops."""
 
 SMALLEST: Final = {"gblur": 34}
 """Sides below which a plane of 4:2:0 has 16 samples or fewer, beyond which gblur then writes
@@ -78,6 +93,11 @@ class Filter(Node):
     it may be of another size, at other times, more or fewer. Scaling between layouts is put in
     where a filter needs it. The chain begins anew when size, layout or colour tags change.
 
+    The chain is told the rate of the pictures, the shape of their pixels and the order of their
+    fields, as FFmpeg tells it. Where the source says no rate and the chain counts with it
+    (FRAME_RATE, source_fps, tpad, telecine and the like), the first picture waits for the second,
+    whose distance says it.
+
     `graph` is written as for `ffmpeg -vf`, quotes and backslashes included; only commas between
     round brackets need no backslash. Labels in [brackets] and `;` are not taken. `commands` change
     options of the running filters: {"hue.s": 0}, {"hue@first.h": 90}. Taking a command out again
@@ -97,6 +117,11 @@ class Filter(Node):
     _kind: tuple[Any, ...] = ()
     _running: Running | None = None
     _before: int | None = None
+    _rate: Fraction = UNSAID
+    _waits: bool = False
+    _first: tuple[av.VideoFrame, Moment] | None = None
+    """The first picture, while only the second one can tell the rate."""
+
     _sent: dict[str, int | float | str]
     _references: Chain
 
@@ -119,15 +144,44 @@ class Filter(Node):
         self._layout = ctx.outputs["image"].layout
         self._steps = steps_of(self.graph)
         check(self._steps)
+        if ctx.live and any(step.name == HOLDS_ALL for step in self._steps):
+            raise ValueError(
+                f"filter {HOLDS_ALL!r} waits for the end, which a session does not have"
+            )
         self._references = chain.Chain()
+        self._waits = COUNTS_WITH_RATE.search(self.graph) is not None
 
     def process(self, image: Filtered, at: Moment) -> Iterator[Filtered]:
+        if not self._rate:
+            self._rate = self._rate_of(image, at)
+        if not self._rate and self._first is None and self._waits:
+            self._first = image, at
+            return
+        yield from self._held()
+        yield from self._filtered(image, at)
+
+    def _held(self) -> Iterator[av.VideoFrame]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield from self._filtered(*first)
+
+    def _rate_of(self, image: av.VideoFrame, at: Moment) -> Fraction:
+        """Pictures per second as the source, the picture or its distance to the first one says."""
+        if at.rate:
+            return at.rate
+        if image.duration and image.time_base:
+            return rates.of_step(image.duration, image.time_base)
+        if self._first is None or at.pts <= self._first[1].pts:
+            return UNSAID
+        return rates.of_step(at.pts - self._first[1].pts, at.time_base)
+
+    def _filtered(self, image: av.VideoFrame, at: Moment) -> Iterator[av.VideoFrame]:
         size = (image.width, image.height, image.format.name)
         kind = (*size, image.colorspace, image.color_range, at.time_base, at.color.matrix)
         if self._running is None or kind != self._kind:
-            yield from self.flush()
+            yield from self._rest()
             last = last_format(self._steps, self._layout, image, at)
-            self._running = Running(image, at.time_base, self._steps, last, self.threads)
+            self._running = Running(image, at, self._rate, self._steps, last, self.threads)
             self._kind, self._sent, self._before = kind, {}, None
         for command, value in self.commands.items():
             if self._sent.get(command) != value:
@@ -147,7 +201,10 @@ class Filter(Node):
         long as the one before where it does not say: `fps` loses the last picture otherwise. Colour
         tags that are reserved numbers are left out: swscale refuses them.
         """
-        step = 0 if self._before is None else max(at.pts - self._before, 0)
+        if self._before is not None:
+            step = max(at.pts - self._before, 0)
+        else:
+            step = round(1 / (self._rate * at.time_base)) if self._rate else 0
         self._before = at.pts
         same_time = image.pts == at.pts and image.time_base == at.time_base
         reserved = image.color_trc in RESERVED or image.color_primaries in RESERVED
@@ -162,6 +219,11 @@ class Filter(Node):
         return same
 
     def flush(self) -> Iterator[Filtered]:
+        yield from self._held()
+        yield from self._rest()
+
+    def _rest(self) -> Iterator[av.VideoFrame]:
+        """What the filters still hold; they have ended then."""
         if self._running is not None:
             yield from self._running.end()
         self._running = None
@@ -176,7 +238,8 @@ class Running:
     def __init__(
         self,
         image: av.VideoFrame,
-        time_base: Fraction,
+        at: Moment,
+        rate: Fraction,
         steps: Sequence[Step],
         last: str,
         threads: int,
@@ -184,15 +247,19 @@ class Running:
         _dare(steps, image)
         self._ended = False
         self._steps = steps
+        self._room = HELD_BYTES if any(step.name == HOLDS_ALL for step in steps) else None
         self._graph = av.filter.Graph()
         self._graph.threads = threads
+        source = {
+            "video_size": f"{image.width}x{image.height}",
+            "pix_fmt": image.format.name,
+            "time_base": str(at.time_base),
+            "pixel_aspect": str(pixels.aspect(image)),
+            "colorspace": str(int(image.colorspace)),
+            "range": str(pixels.FULL if pixels.is_full_range(image) else pixels.LIMITED),
+        }
         self._source = self._graph.add(
-            "buffer",
-            video_size=f"{image.width}x{image.height}",
-            pix_fmt=image.format.name,
-            time_base=str(time_base),
-            colorspace=str(int(image.colorspace)),
-            range=str(pixels.FULL if pixels.is_full_range(image) else pixels.LIMITED),
+            "buffer", **source, **({"frame_rate": str(rate)} if rate else {})
         )
         self._filters = [added(self._graph, step) for step in steps]
         self._sink = self._graph.add("buffersink")
@@ -208,9 +275,17 @@ class Running:
             ) from exc
 
     def run(self, image: av.VideoFrame) -> Iterator[av.VideoFrame]:
-        if not self._ended:
-            self._source.push(image)
-            yield from self._ready()
+        if self._ended:
+            return
+        if self._room is not None:
+            self._room -= sum(plane.buffer_size for plane in image.planes)
+            if self._room < 0:
+                raise ValueError(
+                    f"filter {HOLDS_ALL!r} holds all pictures until the end, and these are more"
+                    f" than {HELD_BYTES >> 30} GiB; cut the input with a trim before it"
+                )
+        self._source.push(image)
+        yield from self._ready()
 
     def end(self) -> Iterator[av.VideoFrame]:
         """What the filters still hold."""
@@ -220,7 +295,7 @@ class Running:
             yield from self._ready()
 
     def _ready(self) -> Iterator[av.VideoFrame]:
-        while True:
+        for _ in range(MOST):
             try:
                 given = self._sink.pull()
             except BlockingIOError:  # it wants another picture first
@@ -230,6 +305,7 @@ class Running:
                 return
             assert isinstance(given, av.VideoFrame)
             yield given
+        raise ValueError(f"the chain gives more than {MOST} pictures for one, so it has no end")
 
     def command(self, place: int, option: str, value: int | float | str) -> None:
         """Change an option between two pictures. Raises ValueError when the filter cannot."""

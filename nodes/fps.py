@@ -82,7 +82,7 @@ class Fps(Node):
             yield self._frame(tick, image)
 
     def _frame(self, tick: int, image: Picture) -> Frame[Picture]:
-        return Frame(image, rates.ticks(tick, self._rate), rates.TIME_BASE)
+        return Frame(image, rates.ticks(tick, self._rate), rates.TIME_BASE, rate=self._rate)
 
     def flush(self) -> Iterator[Frame[Picture]]:
         if self._waiting is not None:

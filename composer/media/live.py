@@ -12,6 +12,7 @@ from typing import Any, Final
 import av
 from av.codec.hwaccel import HWAccel
 
+from composer.frames import UNSAID
 from composer.media import pixels
 from composer.media.mpegts import CLOCK, Track, Unit
 from composer.media.packets import packet_of
@@ -24,6 +25,9 @@ TIME_BASE: Final = Fraction(1, CLOCK)
 
 MOST_PIXELS: Final = 4096 * 2176
 """Largest picture of a live stream: a few bytes can ask for gigabytes."""
+
+MOST_RATE: Final = 240
+"""Pictures per second; parameter sets that say more do not know."""
 
 BACK_SECONDS: Final = 0.3
 """A live clock that goes back further has begun anew: nobody waits until it has caught up."""
@@ -73,6 +77,14 @@ class LiveReader:
             kind: deque(maxlen=MOST_UNTIMED) for kind in self._clocks
         }
         self._unwrapped = _Unwrapped()
+
+    @property
+    def rate(self) -> Fraction:
+        """Pictures per second as the stream says of itself; 0 where it does not, or where some are
+        left out.
+        """
+        decoder = self._decoders.get("video")
+        return decoder.rate if decoder is not None and self._pace is None else UNSAID
 
     def read(self) -> Iterator[av.VideoFrame | av.AudioFrame]:
         """Pictures in the layout that was asked for and blocks of sound, as they are complete."""
@@ -195,6 +207,8 @@ class _Decoder:
         self.track: Final = track
         self.failed = False
         """Whether the last unit could not be decoded, and should have been."""
+        self.rate = UNSAID
+        """Pictures per second as its first parameter sets say."""
 
         there = _hardware(device) if device and track.kind == "video" else None
         context: Any = av.CodecContext.create(track.codec, "r", hwaccel=there)
@@ -207,7 +221,7 @@ class _Decoder:
             context.thread_type, context.thread_count = "SLICE", threads
         context.options = {"max_pixels": str(max_pixels), "pkt_timebase": str(TIME_BASE)}
         self._context = context
-        self._begun = False
+        self._begun = self._given = False
 
     def decode(self, unit: Unit, unwrapped: _Unwrapped) -> list[Any]:
         packet = packet_of(unit.data)
@@ -222,6 +236,10 @@ class _Decoder:
             log.debug("a unit of %s cannot be decoded: %s", self.track.codec, exc)
             return []
         self.failed = False
+        if frames and not self._given:
+            self._given = True
+            said = Fraction(getattr(self._context, "framerate", 0) or 0)
+            self.rate = said if 1 <= said <= MOST_RATE else UNSAID
         return frames
 
     def finish(self) -> list[Any]:

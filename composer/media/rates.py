@@ -38,3 +38,18 @@ def _broadcast(rate: Fraction) -> Fraction:
 def ticks(number: int, rate: Fraction) -> int:
     """When frame `number` is due, in TIME_BASE; rounded for each one, so errors do not add up."""
     return round(number * 90_000 / rate)
+
+
+USUAL: Final = tuple(
+    Fraction(rate) / slower
+    for rate in (10, 12, 15, 24, 25, 30, 48, 50, 60, 90, 100, 120, 144, 240)
+    for slower in (1, Fraction(1001, 1000))
+)
+
+
+def of_step(step: int, time_base: Fraction) -> Fraction:
+    """The rate of pictures `step` ticks apart: a usual one, where one is within a tick of it."""
+    exact = 1 / (step * time_base)
+    rounding = min(Fraction(1), Fraction(step, 20))
+    usual = (rate for rate in USUAL if abs(1 / (rate * time_base) - step) < rounding)
+    return min(usual, key=lambda rate: abs(rate - exact), default=exact)

@@ -17,6 +17,7 @@ import av
 from composer import lazy
 from composer.errors import MediaError
 from composer.formats import ALPHA_YUV, Carrier, has_alpha
+from composer.frames import UNSAID
 from composer.media import chain, pixels
 
 with lazy.deferred():  # only pictures that have alpha need NumPy
@@ -73,6 +74,9 @@ class Reader:
             if stream not in (self._image, self._sound):
                 stream.discard = av.stream.Discard.all
         self._timeline = Timeline(self._start(), wraps=_wraps(self._container))
+        self.rate = _rate(self._image, max_fps)
+        """Pictures per second, as the container says of those that are taken; 0 for not said."""
+
         self._aspect = _overruling_aspect(self._image)
         self._matrices: dict[int, tuple[int, ...] | None] = {}
         self._pace = Pace(max_fps) if max_fps else None
@@ -207,7 +211,7 @@ class Reader:
                 if not self._pace.takes(pts * track.seconds):
                     continue
                 image.duration = 0  # it is shown for longer than it says
-            image.pts, image.pict_type = pts, 0
+            image.pts = pts
             if self._aspect is not None:
                 image = pixels.shaped(image, self._aspect)
             matrix = self._matrix(image)
@@ -336,6 +340,11 @@ def _describe(stream: Any) -> str:
     if stream.type == "audio" and context:
         return f"sound ({codec}, {context.layout.name}, {context.sample_rate} Hz)"
     return str(stream.type)
+
+
+def _rate(stream: Any, max_fps: float) -> Fraction:
+    said = Fraction(stream.guessed_rate or 0) if stream is not None else UNSAID
+    return min(said, Fraction(max_fps)) if max_fps else said
 
 
 def _overruling_aspect(stream: Any) -> Fraction | None:

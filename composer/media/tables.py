@@ -3,7 +3,6 @@
 libavfilter's lutyuv is as fast, but evaluates a new formula 65536 times: too slow for a slider.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import Final
 

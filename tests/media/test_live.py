@@ -71,6 +71,15 @@ def test_every_picture_comes_out_in_order_at_its_own_time(options: dict[str, str
     assert {(image.format.name, image.width) for image in pictures} == {("yuv420p", 320)}
 
 
+def test_the_rate_is_that_of_the_parameter_sets() -> None:
+    for max_fps, rate in ((0, 25), (10, 0)):
+        units = units_of(stream(preset="ultrafast"))
+        reader = LiveReader(units, layout="yuv420p", max_fps=max_fps)
+        assert reader.rate == 0
+        next(iter(reader.read()))
+        assert reader.rate == rate
+
+
 @pytest.mark.cuda
 @pytest.mark.parametrize(
     "options",

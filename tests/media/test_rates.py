@@ -45,3 +45,22 @@ def test_times_do_not_drift() -> None:
     assert [rates.ticks(number, film) for number in (0, 1, 2, 4, 4000)] == [
         0, 3754, 7508, 15_015, 15_015_000,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("step", "time_base", "rate"),
+    [
+        pytest.param(3003, Fraction(1, 90_000), Fraction(30_000, 1001), id="NTSC on the wire"),
+        pytest.param(3754, Fraction(1, 90_000), Fraction(24_000, 1001), id="film on the wire"),
+        pytest.param(3600, Fraction(1, 90_000), Fraction(25), id="PAL on the wire"),
+        pytest.param(33, Fraction(1, 1000), Fraction(30), id="30 in milliseconds"),
+        pytest.param(40, Fraction(1, 1000), Fraction(25), id="25 in milliseconds"),
+        pytest.param(17, Fraction(1, 1000), Fraction(60_000, 1001), id="60 in milliseconds"),
+        pytest.param(7000, Fraction(1, 90_000), Fraction(90, 7), id="no usual one"),
+        pytest.param(1, Fraction(1, 7), Fraction(7), id="a coarse clock"),
+    ],
+)
+def test_the_distance_of_two_pictures_says_the_rate(
+    step: int, time_base: Fraction, rate: Fraction
+) -> None:
+    assert rates.of_step(step, time_base) == rate

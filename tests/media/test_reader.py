@@ -398,6 +398,24 @@ def test_a_turned_picture_has_turned_pixels(tmp_path: Path) -> None:
         assert image.duration
 
 
+@pytest.mark.parametrize(
+    ("name", "time_base", "max_fps", "rate"),
+    [
+        ("a.mp4", Fraction(1001, 30_000), 0, Fraction(30_000, 1001)),
+        ("a.mkv", Fraction(1, 24), 0, Fraction(24)),
+        ("a.ts", Fraction(1, 25), 0, Fraction(25)),
+        ("a.mp4", Fraction(1, 50), 20, Fraction(20)),
+        ("a.mp4", Fraction(1, 10), 20, Fraction(10)),
+    ],
+)
+def test_the_rate_is_that_of_the_container(
+    tmp_path: Path, name: str, time_base: Fraction, max_fps: float, rate: Fraction
+) -> None:
+    path = write_film(tmp_path / name, numbered(10), time_base=time_base)
+    assert Reader(str(path), layout="yuv420p", max_fps=max_fps).rate == rate
+    assert Reader(str(path), layout="yuv420p").rate == 1 / time_base
+
+
 def test_odd_sizes_come_whole(tmp_path: Path) -> None:
     path = write_film(tmp_path / "a.mkv", numbered(2, 639, 359), codec="ffv1")
 

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import pytest
 
+from composer import Frame
 from composer.errors import MediaError
 from composer.formats import PACKETS, Carrier, Format, Kind
 from composer.media.live import LiveReader
@@ -23,10 +24,13 @@ SAMPLES = Format(Kind.AUDIO, "samples", Carrier.FRAME)
 def decoding(
     node: Decode, source: Path | str = "", folder: Path | str = ".", **outputs: Format
 ) -> Iterator[list[Tracks]]:
-    """All that the node gives, with these outputs connected."""
+    """All that the node gives, with these outputs connected, out of its envelopes."""
     node.setup(Context("source", Path(folder), {}, outputs, source=str(source)))
     try:
-        yield list(node.process())
+        yield [
+            each._replace(image=each.image.value) if isinstance(each.image, Frame) else each
+            for each in node.process()
+        ]
     finally:
         node.close()
 

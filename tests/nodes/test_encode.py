@@ -187,10 +187,11 @@ def test_pictures_and_sound_of_a_file_travel_through(tmp_path: Path) -> None:
     )
     with encoding(Encode(), tmp_path / "b.mp4", "image", "audio", source=str(source)) as run:
         for tracks in decode.process():
-            item: Any = tracks.image if tracks.image is not None else tracks.audio
+            frame: Any = tracks.image
+            item: Any = frame.value if frame is not None else tracks.audio
             seconds = float(item.pts * item.time_base)
-            if tracks.image is not None:
-                run(image=tracks.image, at=seconds)
+            if frame is not None:
+                run(image=item, at=seconds)
             else:
                 run(audio=tracks.audio, at=seconds)
         decode.close()

@@ -1,16 +1,30 @@
+import json
+import re
+import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from composer import Node, Picture
+from composer.executor import Media, Run
 from composer.formats import LAYOUTS
-from composer.frames import Color, Moment
+from composer.frames import UNSAID, Color, Moment
 from composer.media import pixels
+from composer.media.chain import Chain
+from composer.media.live import LiveReader
 from composer.testing import Bench, bars, bench, gradient, picture, run_node
+from nodes.decode import Decode
 from nodes.filter import Filter, Step, steps_of
+from tests.media.films import numbered, write_film
+from tests.media.transport import units_of
+from tests.stubs import finished, plan_of
 
 RATE = 30
 
@@ -306,3 +320,203 @@ def test_pictures_that_would_crash_a_filter_are_refused() -> None:
         run_node(Filter(graph="gblur=sigma=2"), image=picture(gradient(16, 48)))
     (given,) = run_node(Filter(graph="scale=64:64,gblur"), image=picture(gradient(16, 48)))
     assert (given.width, given.height) == (64, 64)
+
+
+def test_a_filter_that_holds_all_pictures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        pytest.raises(ValueError, match="'reverse' waits for the end, which a session does not"),
+        bench(Filter(graph="reverse"), live=True),
+    ):
+        pass
+    monkeypatch.setattr("nodes.filter.HELD_BYTES", 5 * 64 * 48 * 3 // 2)
+    with (
+        bench(Filter(graph="reverse"), layout="yuv420p") as step,
+        pytest.raises(ValueError, match="'reverse' holds all pictures until the end"),
+    ):
+        feed(step, row(6))
+
+
+def test_a_chain_without_an_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nodes.filter.MOST", 50)
+    with (
+        bench(Filter(graph="tpad=stop=-1"), layout="yuv420p") as step,
+        pytest.raises(ValueError, match="more than 50 pictures for one, so it has no end"),
+    ):
+        feed(step, row(2))
+
+
+# what the source says, and what FFmpeg's own command makes of the same
+
+
+class Shown(NamedTuple):
+    """A picture as `showinfo` tells it."""
+
+    seconds: float
+    shape: Fraction
+    size: str
+    fields: str
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Wide pixels at ten per second, and interlaced ones at 25."""
+    folder = tmp_path_factory.mktemp("films")
+    wide, fields = folder / "wide.mp4", folder / "fields.mpg"
+    images = [picture(gradient(90, 72)) for _ in range(20)]
+    write_film(wide, images, time_base=Fraction(1, 10), sample_aspect_ratio=Fraction(64, 45))
+    interlaced = [
+        Chain().run(image, ("setfield", {"mode": "tff"})) for image in numbered(12, 64, 48)
+    ]
+    flags = av.codec.context.Flags.interlaced_dct
+    write_film(fields, interlaced, codec="mpeg2video", flags=flags)
+    return {"wide": wide, "fields": fields}
+
+
+def by_ffmpeg(path: Path, graph: str) -> list[Shown]:
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    given = ("-vf", f"{graph},showinfo", "-fps_mode", "passthrough", "-f", "null", "-")
+    command = [ffmpeg, "-hide_banner", "-nostdin", "-i", str(path), *given]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    found = re.findall(r" pts_time:(\S+) .*? sar:(\d+)/(\d+) s:(\S+) i:(\w)", said)
+    return [
+        Shown(round(float(seconds), 3), Fraction(int(wide), int(high)), size, fields)
+        for seconds, wide, high, size, fields in found
+    ]
+
+
+def shown(seconds: float, image: av.VideoFrame) -> Shown:
+    fields = "BT"[pixels.is_top_first(image)] if image.interlaced_frame else "P"
+    size = f"{image.width}x{image.height}"
+    return Shown(round(seconds, 3), pixels.aspect(image), size, fields)
+
+
+def by_us(path: Path, graph: str) -> list[Shown]:
+    class Keep(Node):
+        seen: ClassVar[list[Shown]] = []
+
+        def process(self, image: Picture, at: Moment) -> None:
+            self.seen.append(shown(at.seconds, image))
+
+    text = f"nodes: {{s: {{type: decode}}, f: {{type: filter, graph: {json.dumps(graph)}}},"
+    plan = plan_of(text + " out: {type: keep}}", decode=Decode, filter=Filter, keep=Keep)
+    run = Run(plan, Media({"": str(path)}))
+    run.start()
+    finished(run)
+    return Keep.seen
+
+
+def by_a_session(path: Path, graph: str, *, rate: bool) -> list[Shown]:
+    """The same of MPEG-TS as it comes over the wire, whether it says its rate or not."""
+    node = Filter(graph=graph)
+    given: list[av.VideoFrame] = []
+    reader = LiveReader(units_of(path.read_bytes()), layout="yuv420p")
+    with bench(node, layout="yuv420p"):
+        for image in reader.read():
+            assert isinstance(image, av.VideoFrame)
+            assert image.pts is not None
+            assert reader.rate == 10
+            told = reader.rate if rate else UNSAID
+            at = Moment(image.pts, Fraction(1, 90_000), pixels.tags(image), told)
+            given += node.process(image, at)
+        given += node.flush()
+    return [shown(float((image.pts or 0) * (image.time_base or 0)), image) for image in given]
+
+
+WIDE = (
+    "null",
+    "select='not(mod(n,2))',setpts=N/FRAME_RATE/TB",
+    "select='eq(pict_type,I)'",
+    "setpts='if(eq(N,0),PTS,PREV_OUTPTS+1/FR/TB)'",
+    "tpad=stop_duration=1:stop_mode=clone",
+    "tpad=start_duration=0.5",
+    "telecine",
+    "fps=source_fps*2",
+    "fps=7",
+    "scale=trunc(iw*sar/2)*2:ih,setsar=1",
+    "scale=64:64",
+    "setdar=16/9",
+    "setsar=sar*2",
+    "pad=200:100",
+    "transpose=clock,scale=iw*sar:ih",
+    "minterpolate=fps=20:mi_mode=dup",
+    "framerate=fps=50",
+    "tblend=all_mode=average",
+    "loop=loop=2:size=3:start=1",
+    "trim=start=0.2:end=0.5",
+    "zoompan=d=2:s=64x48",
+    "framestep=2",
+    "tile=2x2",
+    "reverse",
+    "settb=1/1000,setpts=2*PTS",
+)
+FIELDS = (
+    "null",
+    "fieldmatch,decimate",
+    "yadif=mode=send_field:deint=interlaced",
+    "bwdif",
+    "separatefields",
+    "doubleweave",
+    "detelecine",
+    "fps=source_fps*2",
+)
+
+
+@pytest.mark.parametrize(
+    ("film", "graph"), [*(("wide", each) for each in WIDE), *(("fields", each) for each in FIELDS)]
+)
+def test_a_chain_gives_what_it_gives_in_ffmpeg(
+    films: dict[str, Path], film: str, graph: str
+) -> None:
+    wanted = by_ffmpeg(films[film], graph)
+    assert wanted
+    assert by_us(films[film], graph) == wanted
+
+
+def test_the_films_say_what_they_should(films: dict[str, Path]) -> None:
+    assert by_us(films["wide"], "null")[-1] == Shown(1.9, Fraction(64, 45), "90x72", "P")
+    assert by_us(films["fields"], "null")[-1] == Shown(0.44, Fraction(1), "64x48", "T")
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        "null",
+        "select='not(mod(n,2))',setpts=N/FRAME_RATE/TB",
+        "tpad=stop_duration=1:stop_mode=clone",
+        "telecine",
+        "fps=source_fps*2",
+        "scale=trunc(iw*sar/2)*2:ih,setsar=1",
+        "yadif=mode=send_field:deint=interlaced",
+    ],
+)
+@pytest.mark.parametrize("says_its_rate", [True, False])
+def test_a_session_gives_what_a_file_gives(
+    tmp_path: Path,
+    graph: str,
+    says_its_rate: bool,  # noqa: FBT001
+) -> None:
+    path = write_film(
+        tmp_path / "a.ts",
+        [picture(gradient(90, 72)) for _ in range(20)],
+        time_base=Fraction(1, 10),
+        options={"bf": "0"},
+        sample_aspect_ratio=Fraction(64, 45),
+    )
+    wanted, given = by_us(path, graph), by_a_session(path, graph, rate=says_its_rate)
+    begin = given[0].seconds - wanted[0].seconds
+    assert [each._replace(seconds=round(each.seconds - begin, 3)) for each in given] == wanted
+
+
+def test_a_rate_that_nothing_says_is_that_of_the_first_two_pictures() -> None:
+    with bench(Filter(graph="setpts=N/FRAME_RATE/TB"), layout="yuv420p") as step:
+        assert step(image=row(1)[0], at=0.2) == []
+        first, second = step(image=row(1)[0], at=0.24)
+        assert (first.pts, second.pts) == (0, 3600)
+    with bench(Filter(graph="setpts=N/FRAME_RATE/TB"), layout="yuv420p") as step:
+        assert step(image=row(1)[0], at=0.2) == []
+        assert len(step.flush()) == 1
+
+
+def test_a_rate_that_is_not_needed_is_not_waited_for() -> None:
+    with bench(Filter(graph="hue=s=0"), layout="yuv420p") as step:
+        assert len(step(image=row(1)[0])) == 1
