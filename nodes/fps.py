@@ -3,12 +3,15 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import Field, field_validator
 
 from composer import Context, Frame, Moment, Node, Picture
-from composer.media import rates
+from composer.media import chain, rates
+
+if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
+    from composer.media.chain import Chain
 
 LONGEST_GAP_SECONDS: Final = 10
 """A longer gap stays a gap: it is a jump of the clock, or a source that was away."""
@@ -32,6 +35,7 @@ class Fps(Node):
     )
 
     _rate: Fraction
+    _references: "Chain"
     _shown: "tuple[int, Picture] | None" = None
     _waiting: "tuple[int, Picture, Fraction] | None" = None
     _before: Fraction | None = None
@@ -45,6 +49,7 @@ class Fps(Node):
 
     def setup(self, ctx: Context) -> None:
         self._rate = rates.frame_rate(self.fps)
+        self._references = chain.Chain()
 
     def process(self, image: Picture, at: Moment) -> Iterator[Frame[Picture]]:
         place = at.pts * at.time_base * self._rate
@@ -82,7 +87,10 @@ class Fps(Node):
             yield self._frame(tick, image)
 
     def _frame(self, tick: int, image: Picture) -> Frame[Picture]:
-        return Frame(image, rates.ticks(tick, self._rate), rates.TIME_BASE, rate=self._rate)
+        shown = self._references.run(image)
+        shown.pts, shown.time_base = rates.ticks(tick, self._rate), rates.TIME_BASE
+        shown.duration = rates.ticks(tick + 1, self._rate) - shown.pts
+        return Frame(shown, shown.pts, rates.TIME_BASE, rate=self._rate)
 
     def flush(self) -> Iterator[Frame[Picture]]:
         if self._waiting is not None:
