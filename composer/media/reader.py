@@ -6,7 +6,6 @@ Times begin near 0 (the earliest track that is used begins there), never repeat 
 import logging
 import math
 import os
-import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +18,7 @@ from composer.errors import MediaError
 from composer.formats import ALPHA_YUV, Carrier, has_alpha
 from composer.frames import UNSAID
 from composer.media import chain, pixels
+from composer.media.orientation import Orientation
 
 with lazy.deferred():  # only pictures that have alpha need NumPy
     from composer.media import alpha
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 Given: TypeAlias = "av.VideoFrame | av.AudioFrame | av.Packet[Any]"
 
-_WITHOUT_PROFILE: Final = {"mode": "delete", "type": "ICC_PROFILE"}
 _WITHOUT_MATRIX: Final = {"mode": "delete", "type": "DISPLAYMATRIX"}
 """Options of libavfilter's `sidedata`."""
 
@@ -63,7 +62,7 @@ class Reader:
         """Packets that could not be read or decoded, and pictures decoded in part."""
 
         self._name = source if "://" in source else Path(source).name
-        self._layout, self._chain = layout, chain.Chain()
+        self._layout = layout
         self._carrier = sound
         self._limits = {"max_pixels": str(max_pixels)}
         self._container: Any = _open(source, self._name, self._limits)
@@ -78,7 +77,7 @@ class Reader:
         """Pictures per second, as the container says of those that are taken; 0 for not said."""
 
         self._aspect = _overruling_aspect(self._image)
-        self._matrices: dict[int, tuple[int, ...] | None] = {}
+        self._orientation = Orientation()
         self._pace = Pace(max_fps) if max_fps else None
         if self._image is not None:
             self._image.thread_type = "AUTO"
@@ -214,24 +213,12 @@ class Reader:
             image.pts = pts
             if self._aspect is not None:
                 image = pixels.shaped(image, self._aspect)
-            matrix = self._matrix(image)
+            matrix = self._orientation.of(image)
             if matrix is None:
                 picture = pixels.convert(image, self._layout)
             else:
                 picture = turned(image, self._layout, matrix)
             yield picture
-
-    def _matrix(self, image: av.VideoFrame) -> tuple[int, ...] | None:
-        """The display matrix of a picture, looked up once for each angle: a frame whose side data
-        was asked for lives until the garbage collector finds it, which costs 1 ms per 720p frame.
-        """
-        angle = image.rotation
-        if angle not in self._matrices:
-            # PyAV 18.1 frees the side data of a picture with a colour profile twice.
-            plain: Any = self._chain.run(image, ("sidedata", _WITHOUT_PROFILE))
-            found = plain.side_data.get("DISPLAYMATRIX")
-            self._matrices[angle] = found and struct.unpack("9i", bytes(found))
-        return self._matrices[angle]
 
     @property
     def stored(self) -> str:

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import PIL.Image
 import PIL.ImageCms
+import PIL.ImageOps
 import pytest
 
 from composer.errors import MediaError
@@ -53,6 +54,64 @@ def test_a_picture_with_a_colour_profile_is_read_and_let_go(tmp_path: Path, name
     for _ in range(10):
         assert len(images_of(tmp_path / name)) == 1
         gc.collect()
+
+
+ORIENTED = PIL.Image.new("RGB", (96, 64), "blue")
+ORIENTED.paste("red", (0, 0, 48, 32))
+ORIENTED.paste("lime", (48, 0, 96, 32))
+
+
+def write_oriented(path: Path, orientation: int) -> PIL.Image.Image:
+    """A picture with EXIF data; gives how it is to be seen."""
+    exif = PIL.Image.Exif()
+    exif[271], exif[274] = "Maker", orientation  # Make, Orientation
+    ORIENTED.save(path, exif=exif)
+    return PIL.ImageOps.exif_transpose(PIL.Image.open(path)).convert("RGB")
+
+
+def assert_seen(image: av.VideoFrame, wanted: PIL.Image.Image) -> None:
+    """The same size, and the same colours in the middle of each quarter."""
+    assert (image.width, image.height) == wanted.size
+    got, want = pixels.to_rgb(image).astype(np.int16), np.asarray(wanted, np.int16)
+    for y in (0.25, 0.75):
+        for x in (0.25, 0.75):
+            at = round(y * image.height), round(x * image.width)
+            assert np.abs(got[at] - want[at]).max() < 40, (x, y)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tiff", "avif"])
+def test_pictures_are_seen_as_their_exif_data_says(
+    tmp_path: Path, kind: str, orientation: int
+) -> None:
+    path = tmp_path / f"a.{kind}"
+    seen = write_oriented(path, orientation)
+
+    (image,) = images_of(path)
+
+    assert_seen(image, seen)
+
+
+def test_each_picture_of_a_row_is_turned_for_itself(tmp_path: Path) -> None:
+    """1 and 4 have the same angle, as 2 and 3 have: they differ in what is mirrored."""
+    order = (1, 4, 2, 3, 4, 1, 6, 5, 6)
+    seen = [write_oriented(tmp_path / f"{at}.jpg", each) for at, each in enumerate(order)]
+
+    images = images_of(tmp_path / "%d.jpg")
+
+    assert len(images) == len(order)
+    for image, wanted in zip(images, seen, strict=True):
+        assert_seen(image, wanted)
+
+
+def test_a_rotation_that_is_none_is_let_be(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.mp4", numbered(3), rotation=(90, False, False))
+    content = bytearray(path.read_bytes())
+    at = content.index((0x10000).to_bytes(4), content.index(b"tkhd") + 40)
+    content[at - 4 : at + 28] = bytes(32)
+    path.write_bytes(content)
+
+    assert [(image.width, image.height) for image in images_of(path)] == [(64, 48)] * 3
 
 
 def times_of(images: list[Any]) -> list[Fraction]:
