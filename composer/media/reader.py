@@ -72,7 +72,9 @@ class Reader:
         for stream in self._container.streams:
             if stream not in (self._image, self._sound):
                 stream.discard = av.stream.Discard.all
-        self._timeline = Timeline(self._start(), wraps=_wraps(self._container))
+        self._timeline = Timeline(self._start(), wraps=self._has(av.format.Flags.ts_discont))
+        self._guessed = BestEffort()
+        self._counted = self._has(av.format.Flags.no_timestamps)
         self.rate = _rate(self._image, max_fps)
         """Pictures per second, as the container says of those that are taken; 0 for not said."""
 
@@ -114,6 +116,10 @@ class Reader:
         container, self._container, self._image, self._sound = self._container, None, None, None
         if container is not None and self._carrier != Carrier.PACKET:
             container.close()
+
+    def _has(self, flag: Any) -> bool:
+        """Whether this kind of file is of a sort: libavformat's flags of its demuxer."""
+        return bool(self._container.format.flags & flag.value)
 
     def _used(self) -> list[Any]:
         return [stream for stream in (self._image, self._sound) if stream is not None]
@@ -203,7 +209,8 @@ class Reader:
             if image.format.name != self._seen:
                 self._seen = image.format.name
                 self._tell_of_alpha(image)
-            pts = track.place(image.pts, image.dts, image.duration)
+            written = None if self._counted else self._guessed.time(image.pts, image.dts)
+            pts = track.place(written, None, image.duration)
             if pts is None:
                 continue
             if self._pace is not None:
@@ -268,7 +275,9 @@ def _coded(packet: Any, track: "Track") -> Iterator[Any]:
 
 def _open(source: str, name: str, limits: dict[str, str]) -> Any:
     try:
-        return av.open(source, options=limits)
+        container = av.open(source, options=limits)
+        container.flags &= ~av.container.Flags.gen_pts.value  # PyAV asks for made up ones
+        return container
     except FileNotFoundError:
         raise MediaError(f"{name}: there is no such file") from None
     except PermissionError as exc:
@@ -342,17 +351,38 @@ def _overruling_aspect(stream: Any) -> Fraction | None:
     return said if said and said != coded else None
 
 
-def _wraps(container: Any) -> bool:
-    """Whether the clock of this kind of file may jump ahead (MPEG-TS and its like)."""
-    return bool(container.format.flags & av.format.Flags.ts_discont.value)
-
-
 def _step(stream: Any) -> int:
     """Ticks from one item of a track to the next, as the container says."""
     if stream.type == "audio":
         return 1
     rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
     return max(1, round(1 / (rate * Fraction(stream.time_base))))
+
+
+class BestEffort:
+    """When each picture is shown, where a container keeps only the order of decoding (AVI).
+
+    pts, unless they have gone back more often than dts: guess_correct_pts() in libavcodec/decode.c.
+    """
+
+    def __init__(self) -> None:
+        self._pts = self._dts = -(1 << 63)
+        self._faulty_pts = self._faulty_dts = 0
+
+    def time(self, pts: int | None, dts: int | None) -> int | None:
+        if dts is not None:
+            self._faulty_dts += dts <= self._dts
+            self._dts = dts
+        elif pts is not None:
+            self._dts = pts
+        if pts is not None:
+            self._faulty_pts += pts <= self._pts
+            self._pts = pts
+        elif dts is not None:
+            self._pts = dts
+        if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts):
+            return pts
+        return dts
 
 
 class Timeline:
@@ -395,26 +425,30 @@ class Track:
         self._back = round(Fraction(timeline.back) / time_base)
         self._step = step
         self._last: int | None = None
+        self._dated = False
 
     def place(self, pts: int | None, dts: int | None, duration: int | None) -> int | None:
         """When the next item is, in ticks from 0; None when it must be left out."""
         written = dts if pts is None else pts
         last = self._last
-        if last is None:
-            new = 0 if written is None else self._begin(written)
-        elif written is None:
-            new = last + self._step
+        if written is None:
+            new = 0 if last is None else last + self._step
+        elif last is None:
+            new = self._begin(written)
         else:
             new = written + self._shift
             ahead = new - last
             if ahead < -self._back or (self._timeline.wraps and ahead > self._jump + self._step):
                 new = self._rebase(written, last + self._step)
+            elif ahead <= 0 and not self._dated:  # those before it were only counted
+                new = last + self._step
+                self._shift = new - written
             if new <= last:
                 self._count_repeated()
                 return None
         if duration:
             self._step = duration
-        self._last = new
+        self._last, self._dated = new, self._dated or written is not None
         return new
 
     @property

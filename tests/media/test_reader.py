@@ -18,7 +18,7 @@ import pytest
 from composer.errors import MediaError
 from composer.formats import Carrier
 from composer.media import pixels
-from composer.media.reader import Pace, Reader, Timeline
+from composer.media.reader import BestEffort, Pace, Reader, Timeline
 from composer.testing import bars, gradient, picture
 from tests.media.films import (
     Sound,
@@ -313,6 +313,47 @@ def test_pictures_without_times_follow_the_frame_rate(tmp_path: Path) -> None:
     assert times == [Fraction(index, 25) for index in range(12)]
 
 
+FINE = {"bf": "2", "qmin": "1", "qmax": "1"}
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        pytest.param("a.avi", "libx264", {"bf": "2"}, id="avi h264"),
+        pytest.param(
+            "a.avi",
+            "libx264",
+            {"bf": "3", "x264-params": "b-adapt=0:b-pyramid=normal"},
+            id="avi h264 with a pyramid",
+        ),
+        pytest.param("a.avi", "mpeg4", FINE, id="avi mpeg4"),
+        pytest.param("a.avi", "mpeg2video", FINE, id="avi mpeg2"),
+        pytest.param("a.h264", "libx264", {"bf": "3"}, id="h264 alone"),
+        pytest.param("a.m4v", "mpeg4", FINE, id="mpeg4 alone"),
+        pytest.param("a.m2v", "mpeg2video", FINE, id="mpeg2 alone"),
+        pytest.param("a.mpg", "mpeg2video", FINE, id="program stream"),
+    ],
+)
+def test_pictures_in_another_order_than_coded_all_come(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str], threads: int
+) -> None:
+    path = write_film(tmp_path / name, numbered(20), codec=codec, options=options)
+
+    images = images_of(path, threads=threads)
+
+    assert [number(image) for image in images] == list(range(20))
+    times = times_of(images)
+    assert [time - times[0] for time in times] == [Fraction(index, 25) for index in range(20)]
+
+
+def test_a_guess_is_pts_until_they_go_back_more_often() -> None:
+    guessed = BestEffort()
+    given = [(0, 0), (80, 40), (40, 80), (60, 120), (160, 160), (None, 200), (260, None)]
+
+    assert [guessed.time(*each) for each in given] == [0, 80, 80, 120, 160, 200, 260]
+
+
 def test_a_file_whose_clock_starts_again_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -380,6 +421,7 @@ def test_a_track_that_begins_after_a_jump_is_placed_beside_the_other() -> None:
         pytest.param(False, [0, 80, 40, 120], [0, 80, None, 120], id="a step back"),
         pytest.param(False, [50_000, 50_040, 7], [50_000, 50_040, 50_080], id="a jump back"),
         pytest.param(False, [0, None, 80, None], [0, 40, 80, 120], id="no time"),
+        pytest.param(False, [None, None, 0, 40], [0, 40, 80, 120], id="no time at first"),
     ],
 )
 def test_times_always_go_on(
