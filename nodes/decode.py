@@ -39,7 +39,9 @@ class Decode(Node):
     Times begin at 0 with the first track that is used, and always go on: an item that repeats a
     time is left out, and a jump of the source's clock is taken out for all tracks. Pictures are
     turned upright as their rotation says; interlaced ones stay as they are. Damaged parts are left
-    out. A row of pictures is written `frames/%03d.png`; it runs at 25 pictures per second.
+    out. A row of pictures is written `frames/%03d.png`; it begins at its lowest number, runs at 25
+    pictures per second, and where a number is missing the picture before it stays. Pictures in
+    tiles (HEIC, AVIF) are joined, and animated WebP is read, both from files only.
 
     Alpha stays where the nodes after it and the file that is written can hold it (PNG, ProRes 4444,
     QuickTime Animation, VP8 and VP9 in WebM, WebP, GIF, FFV1); it is straight. Else it is left out,

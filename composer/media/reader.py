@@ -3,10 +3,11 @@
 Times begin near 0 (the earliest track that is used begins there), never repeat and never go back.
 """
 
+import itertools
 import logging
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -17,11 +18,11 @@ from composer import lazy
 from composer.errors import MediaError
 from composer.formats import ALPHA_YUV, Carrier, has_alpha
 from composer.frames import UNSAID
-from composer.media import chain, pixels
+from composer.media import chain, pixels, rows
 from composer.media.orientation import Orientation
 
-with lazy.deferred():  # only pictures that have alpha need NumPy
-    from composer.media import alpha
+with lazy.deferred():  # only pictures that have alpha, are joined or made by Pillow need NumPy
+    from composer.media import alpha, animation, heif
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ MAX_PIXELS: Final = 8192 * 8192
 
 JUMP_SECONDS: Final = 10
 """From here on a step in time is a jump of the source's clock (ffmpeg's -dts_delta_threshold)."""
+
+_STILL_BRANDS: Final = ("mif1", "mif2", "heic", "avif")
+"""Of files that hold pictures as items (ISO/IEC 23008-12)."""
 
 READ_ATTEMPTS: Final = 8
 """Errors in a row after which the rest of a container is given up."""
@@ -65,22 +69,32 @@ class Reader:
         self._layout = layout
         self._carrier = sound
         self._limits = {"max_pixels": str(max_pixels)}
-        self._container: Any = _open(source, self._name, self._limits)
+        self._max_pixels = max_pixels
+        self._row = rows.find(source)
+        self._container: Any = _open(source, self._name, self._limits, self._row)
         self._image = self._pick("video") if layout else None
         self._sound = self._pick("audio") if sound is not None else None
-        self._check_tracks(max_pixels)
+        self._check_tracks()
+        self._grid = self._tiles_of(source)
         for stream in self._container.streams:
-            if stream not in (self._image, self._sound):
+            if stream not in (self._image, self._sound) and self._grid is None:
                 stream.discard = av.stream.Discard.all
         self._timeline = Timeline(self._start(), wraps=self._has(av.format.Flags.ts_discont))
         self._guessed = BestEffort()
-        self._counted = self._has(av.format.Flags.no_timestamps)
+        self._counted = self._row is None and self._has(av.format.Flags.no_timestamps)
         self.rate = _rate(self._image, max_fps)
         """Pictures per second, as the container says of those that are taken; 0 for not said."""
 
         self._aspect = _overruling_aspect(self._image)
         self._orientation = Orientation()
         self._pace = Pace(max_fps) if max_fps else None
+        if self._row is not None and self._row.missing:
+            row = self._row
+            log.warning(
+                "%s: %d of the numbers from %d to %d have no file, the first of them is %d;"
+                " the picture before a gap is shown until the next",
+                *(self._name, row.missing, row.first, row.numbers[-1], row.gap),
+            )
         if self._image is not None:
             self._image.thread_type = "AUTO"
             self._image.codec_context.thread_count = threads
@@ -90,22 +104,10 @@ class Reader:
 
     def read(self) -> Iterator[Given]:
         """Pictures, and sound samples or packets. Raises MediaError when there is not one."""
-        tracks = {
-            stream.index: self._timeline.track(stream.time_base, _step(stream), self._name)
-            for stream in self._used()
-        }
         empty = True
-        for packet in self._packets():
-            track = tracks[packet.stream.index]
-            if packet.stream is self._image:
-                items: Iterator[Given] = self._pictures(packet, track)
-            elif self._carrier == Carrier.PACKET:
-                items = _coded(packet, track)
-            else:
-                items = self._samples(packet, track)
-            for item in items:
-                empty = False
-                yield item
+        for item in self._items():
+            empty = False
+            yield item
         if empty:
             raise MediaError(f"{self._name} holds nothing that can be decoded")
 
@@ -116,6 +118,69 @@ class Reader:
         container, self._container, self._image, self._sound = self._container, None, None, None
         if container is not None and self._carrier != Carrier.PACKET:
             container.close()
+
+    def _items(self) -> Iterator[Given]:
+        packets = self._packets()
+        if self._grid is not None:
+            yield from self._pictures([self._joined(self._grid)], self._track(self._image))
+            return
+        if self._image is not None and self._image.name == "webp" and self._row is None:
+            first = next(packets)
+            if animation.is_animated(bytes(first)):
+                yield from self._animated(bytes(first))
+                return
+            packets = itertools.chain([first], packets)
+        tracks = {stream.index: self._track(stream) for stream in self._used()}
+        for packet in packets:
+            track = tracks[packet.stream.index]
+            if packet.stream is self._image:
+                yield from self._pictures(self._decode(packet), track)
+            elif self._carrier == Carrier.PACKET:
+                yield from _coded(packet, track)
+            else:
+                yield from self._samples(packet, track)
+
+    def _track(self, stream: Any) -> "Track":
+        return self._timeline.track(stream.time_base, _step(stream), self._name)
+
+    def _animated(self, data: bytes) -> Iterator[av.VideoFrame]:
+        track = self._timeline.track(animation.TIME_BASE, 1, self._name)
+        try:
+            yield from self._pictures(animation.pictures(data, self._max_pixels), track)
+        except MediaError as exc:
+            raise MediaError(f"{self._name}: {exc}") from exc
+
+    def _tiles_of(self, source: str) -> "heif.Grid | None":
+        """How the pictures of this file join, where it holds one in tiles (HEIC, AVIF)."""
+        about = self._container.metadata
+        brands = about.get("major_brand", "") + about.get("compatible_brands", "")
+        if self._image is None or not any(brand in brands for brand in _STILL_BRANDS):
+            return None
+        if "://" in source:
+            tiled = av.stream.Disposition.dependent & self._image.disposition
+            if tiled:
+                raise MediaError(f"{self._name} is a picture in tiles: save it as a file first")
+            return None
+        try:
+            grid = heif.grid(Path(source))
+        except MediaError as exc:
+            raise MediaError(f"{self._name}: {exc}") from exc
+        if grid is not None:
+            self._check_size(grid.width, grid.height)
+        return grid
+
+    def _joined(self, grid: "heif.Grid") -> av.VideoFrame:
+        tiles: dict[int, av.VideoFrame] = {}
+        for packet in self._container.demux():
+            if packet.stream.id in grid.tiles:
+                for image in self._decode(packet):
+                    tiles[packet.stream.id] = pixels.convert(image, self._layout)
+        if missing := set(grid.tiles) - tiles.keys():
+            raise MediaError(f"{self._name}: {len(missing)} of its {len(grid.tiles)} tiles are bad")
+        try:
+            return heif.join(grid, [tiles[tile] for tile in grid.tiles])
+        except MediaError as exc:
+            raise MediaError(f"{self._name}: {exc}") from exc
 
     def _has(self, flag: Any) -> bool:
         """Whether this kind of file is of a sort: libavformat's flags of its demuxer."""
@@ -135,14 +200,18 @@ class Reader:
         best = self._container.streams.best(kind)
         return best if best in tracks else next(iter(tracks), None)
 
-    def _check_tracks(self, max_pixels: int) -> None:
-        image = self._image
-        if image is not None and image.width * image.height > max_pixels:
+    def _check_size(self, width: int, height: int) -> None:
+        if width * height > self._max_pixels:
             self._container.close()
             raise MediaError(
-                f"{self._name}: its pictures of {image.width}x{image.height} are too large;"
-                f" {max_pixels} pixels are the most"
+                f"{self._name}: its pictures of {width}x{height} are too large;"
+                f" {self._max_pixels} pixels are the most"
             )
+
+    def _check_tracks(self) -> None:
+        image = self._image
+        if image is not None:
+            self._check_size(image.width, image.height)
         if (self._layout and image is None) or not self._used():
             missing = "picture" if self._layout else "sound"
             found = ", ".join(_describe(stream) for stream in self._container.streams)
@@ -169,12 +238,20 @@ class Reader:
 
     def _packets(self) -> Iterator[Any]:
         """Every packet of the used tracks, then an empty one each, which drains the decoder."""
+        yield from self._demuxed() if self._row is None else self._numbered(self._row)
+        for stream in self._used():
+            last: Any = av.Packet()
+            last.stream, last.time_base = stream, stream.time_base
+            yield last
+
+    def _demuxed(self) -> Iterator[Any]:
         failed = 0
         while failed < READ_ATTEMPTS:
             try:
                 for packet in self._container.demux(self._used()):
                     failed = 0
-                    yield packet
+                    if packet.size:  # else the decoder would take it for the end
+                        yield packet
             except av.FFmpegError as exc:
                 failed += 1
                 self.damaged += 1
@@ -182,19 +259,30 @@ class Reader:
             else:
                 return
         log.warning("%s is damaged: the rest of it is left out", self._name)
-        for stream in self._used():
-            last: Any = av.Packet()
-            last.stream, last.time_base = stream, stream.time_base
-            yield last
+
+    def _numbered(self, row: rows.Row) -> Iterator[Any]:
+        """The files of a row, each at the time that its number stands for."""
+        image: Any = self._image
+        for number in row.numbers:
+            try:
+                packet: Any = av.Packet(row.path(number).read_bytes())
+            except OSError as exc:
+                raise MediaError(f"{row.path(number)} may not be read") from exc
+            packet.stream, packet.time_base = image, image.time_base
+            packet.pts = packet.dts = number - row.first
+            packet.duration, packet.is_keyframe = 1, True
+            if packet.size:
+                yield packet
+            else:
+                self._count_damaged()
 
     def _decode(self, packet: Any) -> list[Any]:
         try:
             if self._decoder is not None and packet.stream is self._image:
                 return list(self._decoder.decode(packet))
             return list(packet.decode())
-        except av.FFmpegError as exc:
-            if not isinstance(exc, EOFError):  # the decoder was drained already
-                self._count_damaged()
+        except av.FFmpegError:
+            self._count_damaged()
             return []
 
     def _count_damaged(self) -> None:
@@ -202,8 +290,8 @@ class Reader:
         if self.damaged == 1:
             log.warning("%s is damaged: what cannot be decoded is left out", self._name)
 
-    def _pictures(self, packet: Any, track: "Track") -> Iterator[av.VideoFrame]:
-        for image in self._decode(packet):
+    def _pictures(self, images: Iterable[av.VideoFrame], track: "Track") -> Iterator[av.VideoFrame]:
+        for image in images:
             if image.is_corrupt:
                 self._count_damaged()
             if image.format.name != self._seen:
@@ -221,6 +309,8 @@ class Reader:
             if self._aspect is not None:
                 image = pixels.shaped(image, self._aspect)
             matrix = self._orientation.of(image)
+            if self._grid is not None:
+                matrix = self._grid.display_matrix
             if matrix is None:
                 picture = pixels.convert(image, self._layout)
             else:
@@ -261,7 +351,7 @@ class Reader:
 
 
 def _coded(packet: Any, track: "Track") -> Iterator[Any]:
-    if not packet.size:
+    if not packet.size:  # the last one
         return
     before = packet.dts if packet.pts is None else packet.pts
     pts = track.place(packet.pts, packet.dts, packet.duration)
@@ -273,9 +363,13 @@ def _coded(packet: Any, track: "Track") -> Iterator[Any]:
     yield packet
 
 
-def _open(source: str, name: str, limits: dict[str, str]) -> Any:
+def _open(source: str, name: str, limits: dict[str, str], row: rows.Row | None) -> Any:
     try:
-        container = av.open(source, options=limits)
+        if row is None:
+            container: Any = av.open(source, options=limits)
+        else:
+            single = limits | {"pattern_type": "none"}
+            container = av.open(str(row.path(row.first)), format="image2", options=single)
         container.flags &= ~av.container.Flags.gen_pts.value  # PyAV asks for made up ones
         return container
     except FileNotFoundError:

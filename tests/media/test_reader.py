@@ -174,6 +174,30 @@ def test_a_row_of_pictures_is_read_by_its_pattern(tmp_path: Path) -> None:
     assert times_of(images) == [Fraction(n, 25) for n in range(3)]
 
 
+def test_a_gap_in_a_row_is_told_and_keeps_its_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for index in (98, 99, 102):
+        PIL.Image.new("L", (16, 16), index).save(tmp_path / f"f_{index:04d}.png")
+
+    images = images_of(tmp_path / "f_%04d.png", "gray")
+
+    assert [int(pixels.planes(image)[0][0, 0]) for image in images] == [98, 99, 102]
+    assert times_of(images) == [Fraction(n, 25) for n in (0, 1, 4)]
+    assert [record.message for record in caplog.records] == [
+        "f_%04d.png: 2 of the numbers from 98 to 102 have no file, the first of them is 100;"
+        " the picture before a gap is shown until the next"
+    ]
+
+
+def test_an_empty_file_in_a_row_is_left_out_alone(tmp_path: Path) -> None:
+    for index in range(4):
+        PIL.Image.new("L", (16, 16), index).save(tmp_path / f"{index}.png")
+    (tmp_path / "1.png").write_bytes(b"")
+
+    assert times_of(images_of(tmp_path / "%d.png")) == [Fraction(n, 25) for n in (0, 2, 3)]
+
+
 def test_a_jpeg_keeps_black_and_white(tmp_path: Path) -> None:
     PIL.Image.fromarray(gradient(256, 32)).save(tmp_path / "a.jpg", quality=100)
 
