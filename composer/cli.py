@@ -60,6 +60,7 @@ app = typer.Typer(
 
 PROBLEMS: Final = 1
 CANNOT_LOOK: Final = 2
+TRACK_LOST: Final = 3
 
 Pipeline = Annotated[Path, typer.Argument(help="pipeline file", metavar="FILE")]
 Inputs = Annotated[
@@ -74,8 +75,8 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def main() -> None:
-    """Run the command; the exit code is 0 fine, 1 problems, 2 could not look, and for `byoc serve`
-    one of exits.Exit.
+    """Run the command; the exit code is 0 fine, 1 problems, 2 could not look, for `byoc run` 3 when
+    a track came to nothing, and for `byoc serve` one of exits.Exit.
     """
     try:
         app()
@@ -223,7 +224,10 @@ def run(
     ] = None,
     as_json: Json = False,  # noqa: FBT002 - typer's way to declare a switch
 ) -> None:
-    """Run a pipeline on a file. Ctrl-C ends it properly: what was made is playable."""
+    """Run a pipeline on a file. Ctrl-C ends it properly: what was made is playable.
+
+    Exit code: 0 fine, 1 it failed, 3 it is done, but nothing came through of a track of the input.
+    """
     made, ends = _plan(file, whole=True, inputs=inputs, outputs=outputs)
     media = executor.Media(ends.sources, ends.sinks)
     started = executor.Run(made, media)
@@ -240,6 +244,8 @@ def run(
         print(strictjson.text(progress.as_data(made, account), indent=2))
     else:
         progress.summary(made, account, progress.terminal())
+    if progress.lost_tracks(account):
+        raise typer.Exit(TRACK_LOST)
 
 
 @app.command()

@@ -4,7 +4,7 @@ import inspect
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import (
@@ -207,6 +207,16 @@ class Node(BaseModel):
     def about(self) -> Mapping[str, Any]:
         """What a node that is set up has to say of itself in the account of a run."""
         return {}
+
+    def lost(self) -> Mapping[str, int]:
+        """What a source did not give of its medium, or a sink not write of what it took, by reason,
+        so far. Told like frames that were dropped.
+        """
+        return {}
+
+    def lost_tracks(self) -> Sequence[str]:
+        """Tracks of the medium of which nothing came through at all, in words."""
+        return ()
 
     def picture_size(self, width: int, height: int) -> tuple[int, int]:
         """Size of the pictures it gives, from that of the first picture it takes (0: unknown)."""

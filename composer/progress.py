@@ -64,18 +64,24 @@ def frames_in(plan: Plan, report: Report) -> int:
 
 
 def frames_out(plan: Plan, report: Report) -> int:
-    """Frames that the sinks took."""
-    return sum(report.nodes[name].given for name, step in plan.steps.items() if not step.outputs)
+    """Frames that the sinks took, and did not lose."""
+    sinks = [report.nodes[name] for name, step in plan.steps.items() if not step.outputs]
+    return sum(count.given - sum(count.lost.values()) for count in sinks)
 
 
 def dropped(report: Report) -> Counter[str]:
-    """Frames that were dropped, by reason, over all nodes and edges."""
+    """Frames that were dropped or lost, by reason, over all nodes and edges."""
     total: Counter[str] = Counter()
     for node in report.nodes.values():
-        total.update(node.dropped)
+        total.update(node.left_out)
     for edge in report.edges.values():
         total.update(edge.dropped)
     return Counter({reason: count for reason, count in total.items() if count})
+
+
+def lost_tracks(report: Report) -> list[str]:
+    """Tracks of which nothing came through, each with its node, in words."""
+    return [f"{name}: {each}" for name, node in report.nodes.items() for each in node.lost_tracks]
 
 
 def as_data(plan: Plan, report: Report) -> dict[str, Any]:
@@ -84,13 +90,14 @@ def as_data(plan: Plan, report: Report) -> dict[str, Any]:
         "frames_in": frames_in(plan, report),
         "frames_out": frames_out(plan, report),
         "dropped": dict(dropped(report)),
+        "lost_tracks": lost_tracks(report),
         "seconds": round(report.seconds, 3),
         "media_seconds": round(report.media_seconds, 3),
         "nodes": {
             name: {
                 "in": count.taken,
                 "out": count.given,
-                "dropped": {key: value for key, value in count.dropped.items() if value},
+                "dropped": dict(count.left_out),
                 "errors": count.errors,
                 "seconds": round(count.seconds, 4),
                 **({"about": dict(count.about)} if count.about else {}),
@@ -116,7 +123,7 @@ def summary(plan: Plan, report: Report, console: Console) -> None:
     for name, count in report.nodes.items():
         frames = count.taken or count.given
         each = f"{count.seconds * 1000 / frames:.2f}" if frames else "-"
-        lost = _reasons(count.dropped)
+        lost = _reasons(count.left_out)
         taken = str(count.taken) if plan.steps[name].inputs else ""
         table.add_row(name, taken, str(count.given), lost, each, f"{count.seconds:.2f}")
     console.print(table)
@@ -129,6 +136,8 @@ def summary(plan: Plan, report: Report, console: Console) -> None:
         f"{frames_in(plan, report)} frames in, {frames_out(plan, report)} out, {lost}"
         f" - {report.media_seconds:.2f} s of media in {report.seconds:.2f} s{speed}"
     )
+    for each in lost_tracks(report):
+        console.print(f"nothing came through of {each}", markup=False)
 
 
 def _reasons(found: Counter[str]) -> str:

@@ -5,7 +5,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -61,7 +61,8 @@ class NodeCount:
     """What one node did: frames taken and given, dropped by reason, errors, seconds at work.
 
     work: how long a frame took it. age: of a sink's frames in a session, from their entry into this
-    process until the sink was done with them. about: what the node says of itself.
+    process until the sink was done with them. about: what the node says of itself. lost,
+    lost_tracks: what it says that it lost of its medium.
     """
 
     taken: int = 0
@@ -72,6 +73,13 @@ class NodeCount:
     work: Histogram = field(default_factory=Histogram)
     age: Histogram = field(default_factory=Histogram)
     about: Mapping[str, Any] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
+    lost_tracks: Sequence[str] = ()
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """Frames that were dropped or lost, by reason."""
+        return self.dropped + Counter(self.lost)
 
 
 def sum_of(counts: Iterable[NodeCount]) -> NodeCount:
@@ -86,6 +94,8 @@ def sum_of(counts: Iterable[NodeCount]) -> NodeCount:
         total.work.include(each.work)
         total.age.include(each.age)
         total.about = each.about or total.about
+        total.lost = Counter(total.lost) + Counter(each.lost)
+        total.lost_tracks = (*total.lost_tracks, *each.lost_tracks)
     return total
 
 
@@ -346,8 +356,10 @@ class Worker:
             return
         try:
             self.count.about = self.node.about()
+            self.count.lost = self.node.lost()
+            self.count.lost_tracks = self.node.lost_tracks()
         except Exception as exc:  # noqa: BLE001 - a node is anybody's code
-            log.debug("node %r in about(): %s", self.step.name, exc)
+            log.debug("node %r while it gave account: %s", self.step.name, exc)
 
     # one frame
 

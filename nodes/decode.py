@@ -1,6 +1,6 @@
 """Read pictures and sound from a file or a stream."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
@@ -93,6 +93,15 @@ class Decode(Node):
         if not self.path:
             return source
         return self.path if "://" in self.path else str(folder / self.path)
+
+    def about(self) -> Mapping[str, Any]:
+        return {"damaged": self.damaged} if self.damaged else {}
+
+    def lost(self) -> Mapping[str, int]:
+        return self._reader.lost if isinstance(self._reader, reader.Reader) else {}
+
+    def lost_tracks(self) -> Sequence[str]:
+        return self._reader.lost_tracks if isinstance(self._reader, reader.Reader) else ()
 
     def setup(self, ctx: Context) -> None:
         image, audio = ctx.outputs.get("image"), ctx.outputs.get("audio")

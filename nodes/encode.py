@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import field_validator, model_validator
@@ -166,6 +167,12 @@ class Encode(Node):
             log.warning("%s is encoded on the CPU: %s", codec, why)
             return ""
         return device
+
+    def lost(self) -> Mapping[str, int]:
+        return self._writer.lost if isinstance(self._writer, writer.Writer) else {}
+
+    def lost_tracks(self) -> Sequence[str]:
+        return self._writer.lost_tracks if isinstance(self._writer, writer.Writer) else ()
 
     def _pictures(self) -> "writer.PictureSettings":
         return writer.PictureSettings(

@@ -13,6 +13,7 @@ import pytest
 
 from tests import networks
 from tests.clips import BIKES, BUNNY, ROOT, fetched
+from tests.media.films import Sound, beep, numbered, write_film
 
 PLAIN = "version: 1\nnodes:\n  source: {type: decode}\n  out: {type: encode, preset: ultrafast}\n"
 
@@ -99,6 +100,51 @@ def test_run_accounts_for_every_frame(tmp_path: Path) -> None:
     account = json.loads(done.stdout)
     assert (account["frames_in"], account["frames_out"], account["dropped"]) == (250, 250, {})
     assert frames(out) == 250
+
+
+def test_a_track_that_comes_to_nothing_is_told_and_ends_with_3(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "in.mkv", numbered(5), sound=Sound(beep(0.1, 1), "mp2"))
+    path.write_bytes(path.read_bytes().replace(b"A_MPEG/L2", b"A_XYZW/L2"))
+    file, out = pipeline(tmp_path), tmp_path / "out.mp4"
+
+    done = byoc("run", file, "--input", path, "--output", out, "--json")
+
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["lost_tracks"] == ["source: sound (unknown codec)"]
+    assert frames(out) == 5
+    done = byoc("run", file, "--input", path, "--output", out)
+    assert done.returncode == 3
+    assert "nothing came through of source: sound (unknown codec)" in done.stderr
+
+
+def test_what_was_lost_of_a_file_is_counted(tmp_path: Path) -> None:
+    options = {"movflags": "+faststart"}
+    path = write_film(
+        tmp_path / "in.mp4", numbered(60), container_options=options, options={"bf": "0"}
+    )
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 4])
+
+    done = byoc(
+        "run", pipeline(tmp_path), "--input", path, "--output", tmp_path / "a.mp4", "--json"
+    )
+
+    account = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert account["frames_in"] == account["frames_out"] < 60
+    assert account["frames_in"] + sum(account["dropped"].values()) == 60
+    assert account["nodes"]["source"]["dropped"] == account["dropped"]
+
+
+def test_pictures_for_which_there_is_no_room_do_not_count_as_out(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "in.mp4", numbered(5))
+
+    file = pipeline(tmp_path, PLAIN.replace(", preset: ultrafast", ""))
+    done = byoc("run", file, "--input", path, "--output", tmp_path / "one.png", "--json")
+
+    account = json.loads(done.stdout)
+    assert (account["frames_in"], account["frames_out"]) == (5, 1)
+    assert account["dropped"] == {"full": 4}
 
 
 def test_sound_is_copied_bit_by_bit(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class Meter:
                 **self._node_rates(name),
                 "taken": count.taken,
                 "given": count.given,
-                "dropped": _present(count.dropped),
+                "dropped": _present(count.left_out),
                 "errors": count.errors,
                 "about": {key: str(value) for key, value in count.about.items()},
             }

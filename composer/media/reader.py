@@ -19,10 +19,14 @@ from composer.errors import MediaError
 from composer.formats import ALPHA_YUV, Carrier, has_alpha
 from composer.frames import UNSAID
 from composer.media import chain, pixels, rows
+from composer.media.awaited import Awaited
 from composer.media.orientation import Orientation
 
 with lazy.deferred():  # only pictures that have alpha, are joined or made by Pillow need NumPy
     from composer.media import alpha, animation, heif
+
+with lazy.deferred():  # it brings the encoders with it
+    from composer.media import writer
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,12 @@ JUMP_SECONDS: Final = 10
 _STILL_BRANDS: Final = ("mif1", "mif2", "heic", "avif")
 """Of files that hold pictures as items (ISO/IEC 23008-12)."""
 
+_PART: Final = av.stream.Disposition.dependent | av.stream.Disposition.still_image
+"""What belongs to another track, and is none to choose."""
+
+CUT_SECONDS: Final = 0.3
+"""So much may be missing at the end of a file that says only how long it is."""
+
 READ_ATTEMPTS: Final = 8
 """Errors in a row after which the rest of a container is given up."""
 
@@ -48,7 +58,8 @@ class Reader:
     """What one file or URL holds, decoded. Raises MediaError when it cannot be opened.
 
     layout: the pixel layout of the pictures, "" for none. sound: samples (FRAME), packets as they
-    were coded (PACKET), or None. max_fps: 0 for all pictures; the rest are left out by their time.
+    were coded (PACKET; samples where no kind of file takes them so), or None. max_fps: 0 for all
+    pictures; the rest are left out by their time.
     Pictures that it gives are the caller's to write into.
     """
 
@@ -65,6 +76,9 @@ class Reader:
         self.damaged = 0
         """Packets that could not be read or decoded, and pictures decoded in part."""
 
+        self.lost_tracks: list[str] = []
+        """Tracks that were asked for and of which nothing came, in words: known in the end."""
+
         self._name = source if "://" in source else Path(source).name
         self._layout = layout
         self._carrier = sound
@@ -72,15 +86,16 @@ class Reader:
         self._max_pixels = max_pixels
         self._row = rows.find(source)
         self._container: Any = _open(source, self._name, self._limits, self._row)
+        self._threads = threads
         self._image = self._pick("video") if layout else None
-        self._sound = self._pick("audio") if sound is not None else None
+        self._sound = self._pick("audio", self._image) if sound is not None else None
         self._check_tracks()
         self._grid = self._tiles_of(source)
         for stream in self._container.streams:
             if stream not in (self._image, self._sound) and self._grid is None:
                 stream.discard = av.stream.Discard.all
         self._timeline = Timeline(self._start(), wraps=self._has(av.format.Flags.ts_discont))
-        self._guessed = BestEffort()
+        self._guessed, self._sounding = BestEffort(), Samples()
         self._counted = self._row is None and self._has(av.format.Flags.no_timestamps)
         self.rate = _rate(self._image, max_fps)
         """Pictures per second, as the container says of those that are taken; 0 for not said."""
@@ -95,21 +110,41 @@ class Reader:
                 " the picture before a gap is shown until the next",
                 *(self._name, row.missing, row.first, row.numbers[-1], row.gap),
             )
-        if self._image is not None:
-            self._image.thread_type = "AUTO"
-            self._image.codec_context.thread_count = threads
-            self._image.codec_context.options = self._limits
         self._decoder = self._opened_for_alpha(threads) if has_alpha(layout) else None
         self._seen, self._told_of_alpha = "", False
+        self._tracks: dict[int, Track] = {}
+        self._had: set[int] = set()
+        step = _step(self._image) if self._image is not None else 1
+        self._awaited, self._silent, self._cut = Awaited(step), 0, 0
+        self._demuxed_pictures, self._promised_pictures = 0, self._promised()
 
     def read(self) -> Iterator[Given]:
         """Pictures, and sound samples or packets. Raises MediaError when there is not one."""
-        empty = True
+        came: set[type] = set()
         for item in self._items():
-            empty = False
+            came.add(type(item))
             yield item
-        if empty:
+        if not came:
             raise MediaError(f"{self._name} holds nothing that can be decoded")
+        self._account(came)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """What the file has and nobody was given, by reason.
+
+        before_key: pictures before the first that could be decoded. damaged: pictures and packets
+        of sound that could not be. time: what repeats a time or goes back. missing: numbers of a
+        row without a file. cut: pictures that the file says it holds, behind its end.
+        """
+        awaited = self._awaited
+        found = {
+            "before_key": awaited.late,
+            "damaged": awaited.damaged + self._silent,
+            "time": sum(track.repeated for track in self._tracks.values()),
+            "missing": self._row.missing if self._row is not None else 0,
+            "cut": self._cut,
+        }
+        return {reason: count for reason, count in found.items() if count}
 
     def close(self) -> None:
         """Let go of the file. Packets that were given out keep it open until the last is gone,
@@ -124,16 +159,22 @@ class Reader:
         if self._grid is not None:
             yield from self._pictures([self._joined(self._grid)], self._track(self._image))
             return
-        if self._image is not None and self._image.name == "webp" and self._row is None:
+        image = self._image
+        if image is not None and image.name == "webp" and self._row is None:
             first = next(packets)
             if animation.is_animated(bytes(first)):
-                yield from self._animated(bytes(first))
+                track = self._timeline.track(animation.TIME_BASE, 1, self._name)
+                self._tracks[image.index] = track
+                yield from self._animated(bytes(first), track)
                 return
             packets = itertools.chain([first], packets)
         tracks = {stream.index: self._track(stream) for stream in self._used()}
+        hides = self._image is not None and self._image.name == "vp8"
         for packet in packets:
             track = tracks[packet.stream.index]
             if packet.stream is self._image:
+                if packet.size and not (hides and _is_hidden(packet)):
+                    self._awaited.sent(packet)
                 yield from self._pictures(self._decode(packet), track)
             elif self._carrier == Carrier.PACKET:
                 yield from _coded(packet, track)
@@ -141,10 +182,63 @@ class Reader:
                 yield from self._samples(packet, track)
 
     def _track(self, stream: Any) -> "Track":
-        return self._timeline.track(stream.time_base, _step(stream), self._name)
+        base, coded = stream.time_base, self._carrier == Carrier.PACKET
+        if stream.type == "audio" and not coded:
+            base = Fraction(1, stream.sample_rate or 48_000)
+        track = self._timeline.track(base, _step(stream), self._name)
+        track.may_repeat = stream is self._sound and coded
+        self._tracks[stream.index] = track
+        return track
 
-    def _animated(self, data: bytes) -> Iterator[av.VideoFrame]:
-        track = self._timeline.track(animation.TIME_BASE, 1, self._name)
+    def _account(self, came: set[type]) -> None:
+        """Say what was lost, now that everything was read."""
+        self._awaited.end()
+        self._cut = self._behind_the_end()
+        if self._cut:
+            log.warning(
+                "%s is cut short: it says that it holds %d more pictures", self._name, self._cut
+            )
+        heard: type = av.Packet if self._carrier == Carrier.PACKET else av.AudioFrame
+        for stream in self._used():
+            kind = av.VideoFrame if stream is self._image else heard
+            if kind not in came and stream.index in self._had:
+                self.lost_tracks.append(_describe(stream))
+                self._tell(stream, "came to nothing")
+
+    def _tell(self, stream: Any, why: str) -> None:
+        log.warning("%s: its %s %s", self._name, _describe(stream), why)
+
+    def _promised(self) -> int:
+        """Pictures that the file says it holds, 0 where it does not say."""
+        form = self._container.format.name
+        if self._image is None or self._row is not None:
+            return 0
+        if form.startswith("mov"):
+            return len(self._image.index_entries)
+        return int(self._image.frames) if form == "avi" else 0
+
+    def _behind_the_end(self) -> int:
+        """Pictures that the file says it holds, and does not."""
+        image, container = self._image, self._container
+        if image is None or self._grid is not None:
+            return 0
+        form, each = container.format.name, Fraction(_step(image)) * image.time_base
+        if form.startswith("matroska"):
+            missing = int(self._seconds_behind_the_end() / each)
+        else:
+            missing = max(0, self._promised_pictures - self._demuxed_pictures)
+        # only an index says it to the picture
+        return missing if form.startswith("mov") or missing * each > CUT_SECONDS else 0
+
+    def _seconds_behind_the_end(self) -> Fraction:
+        container = self._container
+        others = {stream.type for stream in container.streams if stream not in self._used()}
+        if container.duration is None or others - {"attachment"}:  # one of them may be longer
+            return Fraction(0)
+        length = Fraction((container.start_time or 0) + container.duration, 1_000_000)
+        return length - max(track.end for track in self._tracks.values()) - self._start()
+
+    def _animated(self, data: bytes, track: "Track") -> Iterator[av.VideoFrame]:
         try:
             yield from self._pictures(animation.pictures(data, self._max_pixels), track)
         except MediaError as exc:
@@ -189,16 +283,51 @@ class Reader:
     def _used(self) -> list[Any]:
         return [stream for stream in (self._image, self._sound) if stream is not None]
 
-    def _pick(self, kind: str) -> Any:
-        """The best track of a kind that can be decoded. The cover of an album is not a picture."""
+    def _pick(self, kind: str, beside: Any = None) -> Any:
+        """The best track of a kind that can be decoded, of the same programme as another one. The
+        cover of an album is not a picture.
+        """
         cover = av.stream.Disposition.attached_pic
         tracks = [
             stream
             for stream in self._container.streams
-            if stream.type == kind and stream.codec_context and not stream.disposition & cover
+            if stream.type == kind and not stream.disposition & cover
         ]
-        best = self._container.streams.best(kind)
-        return best if best in tracks else next(iter(tracks), None)
+        best = self._container.streams.best(kind, related=beside)
+        tracks.sort(key=lambda stream: stream is not best)
+        chosen = next((stream for stream in tracks if self._opens(stream)), None)
+        for stream in itertools.takewhile(lambda stream: stream is not chosen, tracks):
+            self._tell(stream, "cannot be decoded")
+        if chosen is None:
+            self.lost_tracks += map(_describe, tracks[:1])
+        whole = [each for each in tracks if not each.disposition & _PART]
+        if chosen is not None and len(whole) > 1:
+            log.warning(
+                "%s has %d tracks of %s: number %d of the file is read, %s",
+                *(self._name, len(whole), "pictures" if kind == "video" else "sound"),
+                *(chosen.index, _describe(chosen)),
+            )
+        return chosen
+
+    def _opens(self, stream: Any) -> bool:
+        """Whether there is a decoder that takes this track. It is open then."""
+        context = stream.codec_context
+        if context is None:
+            return False
+        if stream.type == "video":
+            self._check_size(stream.width, stream.height)
+            stream.thread_type, context.thread_count = "AUTO", self._threads
+            context.options = self._limits
+        elif self._carrier == Carrier.PACKET and context.codec.canonical_name in writer.COPIED:
+            return True
+        try:
+            context.open(strict=False)
+        except (av.FFmpegError, ValueError) as exc:
+            log.debug("%s: %s", self._name, exc)
+            return False
+        if stream.type == "audio":
+            self._carrier = Carrier.FRAME
+        return True
 
     def _check_size(self, width: int, height: int) -> None:
         if width * height > self._max_pixels:
@@ -210,8 +339,6 @@ class Reader:
 
     def _check_tracks(self) -> None:
         image = self._image
-        if image is not None:
-            self._check_size(image.width, image.height)
         if (self._layout and image is None) or not self._used():
             missing = "picture" if self._layout else "sound"
             found = ", ".join(_describe(stream) for stream in self._container.streams)
@@ -250,7 +377,10 @@ class Reader:
             try:
                 for packet in self._container.demux(self._used()):
                     failed = 0
+                    if packet.stream is self._image and (packet.size or packet.dts is not None):
+                        self._demuxed_pictures += 1
                     if packet.size:  # else the decoder would take it for the end
+                        self._had.add(packet.stream.index)
                         yield packet
             except av.FFmpegError as exc:
                 failed += 1
@@ -292,6 +422,7 @@ class Reader:
 
     def _pictures(self, images: Iterable[av.VideoFrame], track: "Track") -> Iterator[av.VideoFrame]:
         for image in images:
+            self._awaited.came(image)
             if image.is_corrupt:
                 self._count_damaged()
             if image.format.name != self._seen:
@@ -342,11 +473,14 @@ class Reader:
             log.warning("%s: its pictures have alpha, which is left out", self._name)
 
     def _samples(self, packet: Any, track: "Track") -> Iterator[av.AudioFrame]:
-        for block in self._decode(packet):
-            length = block.samples / block.sample_rate / track.seconds
-            pts = track.place(block.pts, None, round(length))
+        damaged = self.damaged
+        blocks = self._decode(packet)
+        self._silent += self.damaged - damaged
+        for block in blocks:
+            length = round(block.samples / block.sample_rate / track.seconds)
+            pts = track.place(self._sounding.time(block, track.seconds, length), None, length)
             if pts is not None:
-                block.pts = pts
+                block.pts, block.time_base = pts, track.time_base
                 yield block
 
 
@@ -425,11 +559,17 @@ def _describe(stream: Any) -> str:
     """A track in words: "sound (aac, stereo, 48000 Hz)"."""
     context = stream.codec_context
     codec = context.codec.canonical_name if context else "unknown codec"
-    if stream.type == "video":
+    if stream.type == "video" and context:
         return f"pictures ({codec}, {stream.width}x{stream.height})"
     if stream.type == "audio" and context:
         return f"sound ({codec}, {context.layout.name}, {context.sample_rate} Hz)"
-    return str(stream.type)
+    said = {"video": "pictures", "audio": "sound"}.get(stream.type)
+    return f"{said} ({codec})" if said else str(stream.type)
+
+
+def _is_hidden(packet: Any) -> bool:
+    """Whether a picture of VP8 is only there for others to refer to (RFC 6386, 9.1)."""
+    return not memoryview(packet)[0] & 0x10
 
 
 def _rate(stream: Any, max_fps: float) -> Fraction:
@@ -479,6 +619,25 @@ class BestEffort:
         return dts
 
 
+class Samples:
+    """When each block of sound begins: times that a container has rounded follow the samples."""
+
+    def __init__(self) -> None:
+        self._next: int | None = None
+
+    def time(self, block: Any, seconds: float, length: int) -> int | None:
+        """In ticks of so many seconds; None where the block says nothing. length: its own ticks."""
+        if block.pts is None:
+            self._next = None
+            return None
+        tick = float(block.time_base)
+        begin: int = round(block.pts * tick / seconds)
+        if self._next is not None and abs(begin - self._next) * seconds <= tick:
+            begin = self._next
+        self._next = begin + length
+        return begin
+
+
 class Timeline:
     """What to add to the times of a file. A jump of its clock begins a new stretch for all tracks.
 
@@ -509,10 +668,14 @@ class Track:
 
     def __init__(self, timeline: Timeline, time_base: Fraction, step: int, name: str) -> None:
         self.seconds: Final = float(time_base)
+        self.time_base: Final = time_base
         self.repeated = 0
         """Items left out because their time had been used."""
 
-        self._timeline, self._time_base, self._name = timeline, time_base, name
+        self.may_repeat = False
+        """Whether items may have one time: packets of sound that are shorter than a tick."""
+
+        self._timeline, self._name = timeline, name
         self._stretch = 0
         self._shift = self._ticks(timeline.shifts[0])
         self._jump = round(JUMP_SECONDS / time_base)
@@ -537,7 +700,7 @@ class Track:
             elif ahead <= 0 and not self._dated:  # those before it were only counted
                 new = last + self._step
                 self._shift = new - written
-            if new <= last:
+            if new < last or (new == last and not self.may_repeat):
                 self._count_repeated()
                 return None
         if duration:
@@ -553,10 +716,15 @@ class Track:
     @property
     def now(self) -> Fraction:
         """Seconds at which its last item was."""
-        return (self._last or 0) * self._time_base
+        return (self._last or 0) * self.time_base
+
+    @property
+    def end(self) -> Fraction:
+        """Seconds until which its last item is."""
+        return self.now + self._step * self.time_base
 
     def _begin(self, written: int) -> int:
-        self._stretch = self._timeline.nearest(written * self._time_base)
+        self._stretch = self._timeline.nearest(written * self.time_base)
         self._shift = self._ticks(self._timeline.shifts[self._stretch])
         return written + self._shift
 
@@ -569,7 +737,7 @@ class Track:
                 break
         else:
             stretch, shift = len(shifts), expected - written
-            shifts.append(shift * self._time_base)
+            shifts.append(shift * self.time_base)
             log.warning("%s: its clock jumps; time goes on from there", self._name)
         self._stretch, self._shift = stretch, shift
         return written + shift
@@ -580,7 +748,7 @@ class Track:
             log.warning("%s: times repeat or go back; such items are left out", self._name)
 
     def _ticks(self, seconds: Fraction) -> int:
-        return round(seconds / self._time_base)
+        return round(seconds / self.time_base)
 
 
 class Pace:

@@ -168,6 +168,9 @@ CONTAINERS: Final[dict[str, Container]] = {
 }
 """By the ending of the file's name."""
 
+COPIED: Final = frozenset(codec for each in CONTAINERS.values() for codec in each.sound)
+"""Sound that some kind of file takes as it is coded."""
+
 STILLS: Final = {"png": "png", "jpg": "mjpeg", "jpeg": "mjpeg"}
 """Endings of files that hold one picture each, and how it is coded."""
 
@@ -686,13 +689,17 @@ def _without_start(block: av.AudioFrame, samples: int) -> av.AudioFrame | None:
 
 
 class SoundDecoder:
-    """Packets of a track into samples, with a decoder of its own: several may read one track."""
+    """Packets of a track into samples, with a decoder of its own: several may read one track.
+
+    Only for codecs in COPIED: others need what PyAV does not show of a track (block_align), and are
+    decoded where they are read.
+    """
 
     def __init__(self, stream: Any) -> None:
         theirs = stream.codec_context
-        if theirs.name.startswith(("wma", "atrac", "cook", "ra_", "sipr")):
-            self._context = theirs  # PyAV does not show block_align, which these need
-            return
+        self.damaged = 0
+        """Packets that could not be decoded."""
+
         self._context = av.CodecContext.create(theirs.name, "r")
         self._context.extradata = theirs.extradata
         self._context.sample_rate, self._context.layout = theirs.sample_rate, theirs.layout
@@ -702,8 +709,10 @@ class SoundDecoder:
     def decode(self, packet: Any) -> list[av.AudioFrame]:
         try:
             return list(self._context.decode(packet))
-        except av.FFmpegError:
-            log.debug("a packet of sound cannot be decoded")
+        except av.FFmpegError as exc:
+            self.damaged += 1
+            if self.damaged == 1:
+                log.warning("the sound is damaged: what cannot be decoded is left out (%s)", exc)
             return []
 
 
@@ -711,7 +720,12 @@ class SoundDecoder:
 
 
 class Target(Protocol):
-    """Where packets go: a container, or a row of picture files."""
+    """Where packets go: a container, or a row of picture files.
+
+    unwritten: packets that came when it was full.
+    """
+
+    unwritten: int
 
     def add_pictures(self, settings: PictureSettings) -> Any:
         """The encoder's context for the pictures, not open."""
@@ -734,7 +748,7 @@ class Target(Protocol):
 class ContainerFile:
     """One file of any kind in CONTAINERS. It is made when the first packet is written."""
 
-    full = False
+    full, unwritten = False, 0
 
     def __init__(self, path: str, container: Container) -> None:
         self._path = path
@@ -777,7 +791,7 @@ class PictureFiles:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._written = 0
+        self._written = self.unwritten = 0
 
     def add_pictures(self, settings: PictureSettings) -> Any:
         return av.CodecContext.create(settings.coder.name, "w")
@@ -791,7 +805,8 @@ class PictureFiles:
     def write(self, track: str, packets: list[Any]) -> None:
         for packet in packets:
             if self.full:  # the encoder may hold some when the first comes
-                return
+                self.unwritten += 1
+                continue
             path = self._numbered(self._written + 1)
             try:
                 Path(path).write_bytes(bytes(packet))
@@ -850,9 +865,28 @@ class Writer:
         self._since: float | None = None
         self._started = self._closed = False
         self._told: set[str] = set()
+        self._full = self._late = 0
+        self.lost_tracks: list[str] = []
+        """Tracks that came and of which nothing was written, in words: known in the end."""
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Pictures and pieces of sound that were given and not written, by reason.
+
+        full: the file holds a picture already. late: the header was written without the track.
+        time: they repeat one, or go back. damaged: sound that could not be decoded.
+        """
+        found = {
+            "full": self._full + self._target.unwritten,
+            "late": self._late,
+            "time": sum(track.repeated for track in (self._pictures, self._sound) if track),
+            "damaged": self._sound.damaged if self._sound is not None else 0,
+        }
+        return {reason: count for reason, count in found.items() if count}
 
     def picture(self, image: av.VideoFrame, at: Moment) -> None:
         if self._target.full:
+            self._full += 1
             if "full" not in self._told:
                 self._told.add("full")
                 log.warning("%s holds one picture; put %%03d in its name for all", self._path)
@@ -892,6 +926,7 @@ class Writer:
                 self._give("image", self._pictures.finish())
             if self._sound is not None:
                 self._give("audio", self._sound.finish())
+                self._check_sound(self._sound)
             self._start()
         finally:
             self._target.close()
@@ -954,14 +989,15 @@ class Writer:
             codec = item.stream.codec_context.codec.canonical_name
             if codec in held and asked in ("auto", "copy"):
                 self._target.add_copy(item.stream)
-                return CopiedSound()
+                return CopiedSound(repeats=self._container.format == "matroska")
             if asked == "copy":
                 raise MediaError(
                     f".{self._ending} files cannot hold {codec} sound; use audio: {held[0]}"
                 )
         elif asked == "copy":
             raise MediaError(
-                "the sound cannot be copied, because a node works on it; use audio: auto"
+                "the sound cannot be copied: a node works on it, or no kind of file takes it as"
+                " it is; use audio: auto"
             )
         codec = asked if asked in ("aac", "opus") else held[0]
         return CodedSound(SoundEncoder(self._target.add_sound(codec), self._sound_settings.bitrate))
@@ -980,10 +1016,17 @@ class Writer:
             *aspect.as_integer_ratio(),
         )
 
+    def _check_sound(self, sound: "Sound") -> None:
+        if not sound.heard:
+            self.lost_tracks.append("sound")
+            log.warning("%s: the sound came to nothing", self._path)
+
     def _left_out(self, track: str) -> bool:
         """Whether a track comes too late for the header."""
+        self._late += self._started
         if self._started and track not in self._told:
             self._told.add(track)
+            self.lost_tracks.append("pictures" if track == "image" else "sound")
             said = "pictures" if track == "image" else "sound"
             log.warning("%s: the %s came too late and is left out", self._path, said)
         return self._started
@@ -1027,7 +1070,16 @@ PATIENCE_ITEMS: Final = 2048
 
 
 class Sound(Protocol):
-    """What becomes of the sound on its way into the file."""
+    """What becomes of the sound on its way into the file.
+
+    heard: whether anything came of it. repeated, damaged: what was left out, see Writer.lost.
+    """
+
+    heard: bool
+    repeated: int
+
+    @property
+    def damaged(self) -> int: ...
 
     def encode(self, item: Any, at: Moment) -> list[Any]: ...
 
@@ -1035,16 +1087,25 @@ class Sound(Protocol):
 
 
 class CopiedSound:
-    """Packets as they are. Each is copied, because writing changes it and others may hold it."""
+    """Packets as they are. Each is copied, because writing changes it and others may hold it.
 
-    def __init__(self) -> None:
+    repeats: whether packets may have one time in this kind of file.
+    """
+
+    def __init__(self, *, repeats: bool = False) -> None:
+        self.repeated = 0
+        """Packets left out because their time had been used."""
+
+        self.heard, self.damaged = False, 0
+        self._repeats = repeats
         self._last: int | None = None
 
     def encode(self, item: Any, at: Moment) -> list[Any]:
         time = item.pts if item.dts is None else item.dts
-        if time is None or (self._last is not None and time <= self._last):
+        if time is None or (self._last is not None and time < self._last + (not self._repeats)):
+            self.repeated += 1
             return []
-        self._last = time
+        self._last, self.heard = time, True
         new = packet_of(bytes(item))
         new.time_base, new.pts, new.dts = item.time_base, item.pts, time
         new.duration, new.is_keyframe = item.duration, item.is_keyframe
@@ -1059,14 +1120,21 @@ class CopiedSound:
 class CodedSound:
     """Samples, or packets that the file cannot hold, encoded anew."""
 
+    repeated = 0  # what overlaps is cut
+
     def __init__(self, encoder: SoundEncoder) -> None:
+        self.heard = False
         self._encoder = encoder
         self._decoder: SoundDecoder | None = None
         self._stream: Any = None
 
+    @property
+    def damaged(self) -> int:
+        return self._decoder.damaged if self._decoder is not None else 0
+
     def encode(self, item: Any, at: Moment) -> list[Any]:
         if isinstance(item, av.AudioFrame):
-            return self._encoder.encode(item)
+            return self._blocks([item])
         if self._decoder is None:
             self._decoder, self._stream = SoundDecoder(item.stream), item.stream
         return self._blocks(self._decoder.decode(item))
@@ -1080,4 +1148,5 @@ class CodedSound:
         return packets + self._encoder.finish()
 
     def _blocks(self, blocks: list[av.AudioFrame]) -> list[Any]:
+        self.heard = self.heard or bool(blocks)
         return [packet for block in blocks for packet in self._encoder.encode(block)]

@@ -74,7 +74,7 @@ def _nodes(sessions: _Sessions) -> Iterator[Metric]:
             taken.add_metric(key, count.taken)
             given.add_metric(key, count.given)
             errors.add_metric(key, count.errors)
-            for reason, number in count.dropped.items():
+            for reason, number in count.left_out.items():
                 dropped.add_metric([*key, reason], number)
             _add(work, key, count.work)
             if sum(count.age.counts):

@@ -18,7 +18,8 @@ import pytest
 from composer.errors import MediaError
 from composer.formats import Carrier
 from composer.media import pixels
-from composer.media.reader import BestEffort, Pace, Reader, Timeline
+from composer.media.reader import BestEffort, Pace, Reader, Samples, Timeline
+from composer.media.writer import SoundDecoder
 from composer.testing import bars, gradient, picture
 from tests.media.films import (
     Sound,
@@ -378,6 +379,25 @@ def test_a_guess_is_pts_until_they_go_back_more_often() -> None:
     assert [guessed.time(*each) for each in given] == [0, 80, 80, 120, 160, 200, 260]
 
 
+def test_rounded_times_of_sound_follow_the_samples() -> None:
+    """TrueHD in Matroska: 40 samples a block, times in 1/1000 s."""
+    samples, block = Samples(), av.AudioFrame("s16", "mono", 40)
+    block.time_base = Fraction(1, 1000)
+    times = []
+    for pts in (0, 0, 1, 2, 3, 100, None, 102):
+        block.pts = pts
+        times.append(samples.time(block, 1 / 48_000, 40))
+
+    assert times == [0, 40, 80, 120, 160, 4800, None, 4896]
+
+
+def test_packets_of_sound_may_be_shorter_than_a_tick() -> None:
+    track = Timeline(Fraction(0), wraps=False).track(Fraction(1, 1000), 1)
+    track.may_repeat = True
+
+    assert [track.place(pts, None, 1) for pts in (0, 0, 1, 2, 1)] == [0, 0, 1, 2, None]
+
+
 def test_a_file_whose_clock_starts_again_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -676,6 +696,141 @@ def test_a_file_of_nothing_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(MediaError, match=r"^a\.mp4 "):
         images_of(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.avi", "adpcm_ima_wav"),
+        ("a.avi", "adpcm_ms"),
+        ("a.wav", "adpcm_yamaha"),
+        ("a.wav", "g726"),
+        ("a.wma", "wmav2"),
+        ("a.mkv", "tta"),
+        ("a.mov", "adpcm_ima_qt"),
+    ],
+)
+def test_sound_comes_whole_whatever_codes_it(tmp_path: Path, name: str, codec: str) -> None:
+    rate = 8000 if codec == "g726" else 48_000
+    sound = Sound(beep(0.5, 1, rate=rate, channels=1 if rate == 8000 else 2), codec, rate)
+    path = write_film(tmp_path / name, sound=sound)
+
+    reader = Reader(str(path), sound=Carrier.PACKET)
+    items: list[Any] = list(reader.read())
+
+    assert reader.lost == {}
+    decoder = SoundDecoder(items[0].stream) if isinstance(items[0], av.Packet) else None
+    blocks = [each for item in items for each in (decoder.decode(item) if decoder else [item])]
+    assert abs(sum(block.samples for block in blocks) / rate - 1) < 0.1
+    tone = np.concatenate([np.abs(block.to_ndarray()).reshape(-1) for block in blocks])
+    assert tone.max() > 0.5 * (np.iinfo(tone.dtype).max if tone.dtype.kind == "i" else 1)
+
+
+def test_the_best_track_is_read_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "a.mkv"
+    write_tracks(path, write_film(tmp_path / "b.mkv", sound=Sound(beep(0.5, 1))), 2)
+
+    reader = Reader(str(path), sound=Carrier.PACKET)
+
+    assert len(list(reader.read())) > 40
+    assert [record.message for record in caplog.records] == [
+        "a.mkv has 2 tracks of sound: number 0 of the file is read, sound (aac, mono, 48000 Hz)"
+    ]
+
+
+@pytest.mark.parametrize("sound", [Carrier.PACKET, Carrier.FRAME])
+def test_a_track_without_a_decoder_gives_way_to_the_next(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sound: Carrier
+) -> None:
+    path = tmp_path / "a.mkv"
+    write_tracks(path, write_film(tmp_path / "b.mkv", sound=Sound(beep(0.5, 1))), 2)
+    path.write_bytes(path.read_bytes().replace(b"A_AAC", b"A_XYZ", 1))
+
+    reader = Reader(str(path), sound=sound)
+
+    assert len(list(reader.read())) > 40
+    assert reader.lost_tracks == []
+    assert "a.mkv: its sound (unknown codec) cannot be decoded" in caplog.text
+
+
+def write_tracks(path: Path, source: Path, count: int) -> None:
+    """The first track of a film several times."""
+    with av.open(str(source)) as given, av.open(str(path), "w") as file:
+        tracks = [file.add_stream_from_template(given.streams[0]) for _ in range(count)]
+        for packet in given.demux():
+            for track in tracks if packet.size else ():
+                copied = av.Packet(bytes(packet))
+                copied.pts, copied.dts, copied.time_base = packet.pts, packet.dts, packet.time_base
+                copied.stream = track
+                file.mux(copied)
+
+
+def test_a_track_that_comes_to_nothing_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_film(tmp_path / "a.mkv", numbered(5), sound=Sound(beep(0.2, 1), "mp2"))
+    path.write_bytes(path.read_bytes().replace(b"A_MPEG/L2", b"A_XYZW/L2"))
+
+    reader = Reader(str(path), layout="yuv420p", sound=Carrier.PACKET)
+
+    assert len(list(reader.read())) == 5
+    assert reader.lost_tracks == ["sound (unknown codec)"]
+    with pytest.raises(MediaError, match=r"^a.mkv has no sound track; it has pictures .*, sound "):
+        Reader(str(path), sound=Carrier.PACKET)
+
+
+def test_what_does_not_come_is_counted_by_reason(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.ts", numbered(40), options={"g": "12", "bf": "0"})
+    whole = read_film(path)
+    content = path.read_bytes()
+    path.write_bytes(content[at_packet(path, 5) :])  # the first key picture is gone
+    assert len(whole.keyframes) > 2
+
+    reader = Reader(str(path), layout="yuv420p")
+    images = list(reader.read())
+
+    assert len(images) == 28
+    assert set(reader.lost) == {"before_key"}
+    assert reader.lost["before_key"] in (6, 7)
+
+
+def at_packet(path: Path, number: int) -> int:
+    """Byte at which a picture of a transport stream begins."""
+    with av.open(str(path)) as file:
+        places = [packet.pos for packet in file.demux(video=0) if packet.size]
+    return places[number] or 0
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_file_that_is_cut_short_says_what_is_missing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    options = {"movflags": "+faststart"} if name == "a.mp4" else {}
+    film = numbered(60, 320, 240)
+    path = write_film(tmp_path / name, film, container_options=options, options={"bf": "0"})
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+    reader = Reader(str(path), layout="yuv420p")
+    images = list(reader.read())
+
+    assert 5 < len(images) < 60
+    assert len(images) + sum(reader.lost.values()) == 60
+    assert f"{name} is cut short" in caplog.text
+
+
+def test_no_loss_is_told_where_there_is_none(tmp_path: Path) -> None:
+    """VP8 has pictures that are never shown, and an edit list leaves some out."""
+    options = {"auto-alt-ref": "1", "lag-in-frames": "16", "b": "50k"}
+    path = write_film(tmp_path / "a.webm", numbered(60), codec="libvpx", options=options)
+    reader = Reader(str(path), layout="yuv420p")
+    assert (len(list(reader.read())), reader.lost) == (60, {})
+    film = [grey(100 + index % 3) for index in range(60)]
+    late = range(-10, 50)
+    reader = Reader(
+        str(write_film(tmp_path / "a.mp4", film, pts=late, options={"g": "60"})), layout="yuv420p"
+    )
+    assert (len(list(reader.read())), reader.lost) == (50, {})
 
 
 def test_reading_logs_nothing_for_a_good_file(

@@ -54,7 +54,7 @@ def _coded(rgb: NDArray[np.uint8]) -> tuple[bytes, bytes]:
     at = data.index(b"hvcC") - 4
     config = data[at : at + int.from_bytes(data[at : at + 4])]
     made.seek(0)
-    with av.open(made) as whole:
+    with av.open(made, "r") as whole:
         return config, next(bytes(packet) for packet in whole.demux() if packet.size)
 
 
