@@ -46,6 +46,11 @@ class Awaited:
             self._last, self._interlaced = pts, image.interlaced_frame
         self._begun = True
 
+    @property
+    def due(self) -> int:
+        """How many are to come yet; 0 where that cannot be told, because fields are packets."""
+        return 0 if self._interlaced else self._sent - self._came - self.late - self.damaged
+
     def end(self) -> None:
         """Nothing more will come."""
         missing = self._sent - self._came - self.late - self.damaged

@@ -50,6 +50,12 @@ _PART: Final = av.stream.Disposition.dependent | av.stream.Disposition.still_ima
 CUT_SECONDS: Final = 0.3
 """So much may be missing at the end of a file that says only how long it is."""
 
+LONGEST_TAIL: Final = 300
+"""Packets from one key picture on that are kept to be decoded again."""
+
+TAIL_ATTEMPTS: Final = 3
+"""How many packets at the end may be bad, one after another, to save those before them."""
+
 READ_ATTEMPTS: Final = 8
 """Errors in a row after which the rest of a container is given up."""
 
@@ -117,6 +123,7 @@ class Reader:
         step = _step(self._image) if self._image is not None else 1
         self._awaited, self._silent, self._cut = Awaited(step), 0, 0
         self._demuxed_pictures, self._promised_pictures = 0, self._promised()
+        self._tail = Tail()
 
     def read(self) -> Iterator[Given]:
         """Pictures, and sound samples or packets. Raises MediaError when there is not one."""
@@ -175,7 +182,9 @@ class Reader:
             if packet.stream is self._image:
                 if packet.size and not (hides and _is_hidden(packet)):
                     self._awaited.sent(packet)
-                yield from self._pictures(self._decode(packet), track)
+                images = self._decode(packet) if packet.size else self._drained(packet)
+                yield from self._pictures(images, track)
+                self._tail.add(packet)
             elif self._carrier == Carrier.PACKET:
                 yield from _coded(packet, track)
             else:
@@ -411,9 +420,30 @@ class Reader:
             if self._decoder is not None and packet.stream is self._image:
                 return list(self._decoder.decode(packet))
             return list(packet.decode())
-        except av.FFmpegError:
-            self._count_damaged()
+        except av.FFmpegError as exc:
+            if not isinstance(exc, EOFError):  # the decoder was drained already
+                self._count_damaged()
             return []
+
+    def _drained(self, last: Any) -> list[Any]:
+        """The pictures that the decoder still held.
+
+        With threads a bad one ends this, and hides what the others hold: then the last stretch is
+        decoded again, without the packets at its end.
+        """
+        images = self._decode(last)
+        if self._awaited.due <= len(images):
+            return images
+        context = last.stream.codec_context
+        for packets in self._tail.shortened(TAIL_ATTEMPTS):
+            context.flush_buffers()
+            try:
+                again = [image for packet in packets for image in packet.decode()]
+                again += last.decode()
+            except av.FFmpegError:
+                continue
+            images = max(images, [each for each in again if self._tail.is_new(each)], key=len)
+        return images
 
     def _count_damaged(self) -> None:
         self.damaged += 1
@@ -423,6 +453,7 @@ class Reader:
     def _pictures(self, images: Iterable[av.VideoFrame], track: "Track") -> Iterator[av.VideoFrame]:
         for image in images:
             self._awaited.came(image)
+            self._tail.came(image)
             if image.is_corrupt:
                 self._count_damaged()
             if image.format.name != self._seen:
@@ -591,6 +622,36 @@ def _step(stream: Any) -> int:
         return 1
     rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
     return max(1, round(1 / (rate * Fraction(stream.time_base))))
+
+
+class Tail:
+    """What went into a decoder since the last key picture, and the newest that came out."""
+
+    def __init__(self) -> None:
+        self._packets: list[Any] = []
+        self._newest = -(1 << 63)
+
+    def add(self, packet: Any) -> None:
+        if packet.is_keyframe or len(self._packets) >= LONGEST_TAIL:
+            self._packets.clear()
+        self._packets.append(packet)
+
+    def came(self, image: Any) -> None:
+        time = image.dts if image.pts is None else image.pts
+        if time is not None:
+            self._newest = time
+
+    def is_new(self, image: Any) -> bool:
+        """Whether a picture that came again did not come before."""
+        time = image.dts if image.pts is None else image.pts
+        return time is not None and time > self._newest
+
+    def shortened(self, most: int) -> Iterator[list[Any]]:
+        """Without its last packet, without the last two..."""
+        if self._packets and self._packets[0].is_keyframe:
+            count = len(self._packets)
+            for end in range(count - 1, max(count - 1 - most, 0), -1):
+                yield self._packets[:end]
 
 
 class BestEffort:

@@ -819,6 +819,26 @@ def test_a_file_that_is_cut_short_says_what_is_missing(
     assert f"{name} is cut short" in caplog.text
 
 
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("name", ["a.flv", "a.mp4"])
+def test_a_bad_last_picture_takes_no_other_with_it(tmp_path: Path, name: str, threads: int) -> None:
+    options = {"movflags": "+faststart"} if name == "a.mp4" else {}
+    noise = np.random.default_rng(1).integers(0, 256, (8, 48, 64, 3), np.uint8)
+    film = [picture(rgb) for rgb in noise]
+    path = write_film(tmp_path / name, film, container_options=options, options={"bf": "0"})
+    with av.open(str(path)) as file:
+        last = max(packet.pos or 0 for packet in file.demux(video=0) if packet.size)
+    content = bytearray(path.read_bytes())
+    content[last + 20 : last + 40] = b"\xff" * 20  # the length of its slice is anything
+    path.write_bytes(content)
+
+    reader = Reader(str(path), layout="yuv420p", threads=threads)
+    images = list(reader.read())
+
+    assert len(images) in (7, 8)
+    assert len(images) + sum(reader.lost.values()) == 8
+
+
 def test_no_loss_is_told_where_there_is_none(tmp_path: Path) -> None:
     """VP8 has pictures that are never shown, and an edit list leaves some out."""
     options = {"auto-alt-ref": "1", "lag-in-frames": "16", "b": "50k"}
