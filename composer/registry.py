@@ -89,13 +89,15 @@ def _types(entry: EntryPoint) -> Iterator[tuple[str, EntryPoint]]:
 
 
 def _package(name: str) -> ModuleType:
-    """A package of nodes. Ours is found even where a user's nodes.py has its name."""
-    package = importlib.import_module(name)
-    if hasattr(package, "__path__"):
-        return package
+    """A package of nodes. Ours is found even where a user's nodes.py has its name, which is not
+    loaded for that.
+    """
+    found = importlib.util.find_spec(name)
+    if found is None or found.submodule_search_locations is not None:
+        return importlib.import_module(name)
     place = Path(__file__).parent.parent / name / "__init__.py"
     if not place.is_file():
-        raise NotFound("bad-node", f"the package {name} is hidden by {package.__file__}")
+        raise NotFound("bad-node", f"the package {name} is hidden by {found.origin}")
     alias = f"_byoc_{name}"
     if alias not in sys.modules:
         spec = importlib.util.spec_from_file_location(

@@ -176,3 +176,10 @@ def test_a_file_called_nodes_hides_nothing(tmp_path: Path, command: list[str]) -
     (tmp_path / "pipeline.yaml").write_text(HIDDEN)
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("pipeline.yaml: fine", "")
+
+
+def test_a_file_called_nodes_that_does_not_load_is_not_asked(tmp_path: Path) -> None:
+    (tmp_path / "nodes.py").write_text("import what_is_not_installed\n")
+    command = [sys.executable, "-m", "composer", "nodes", "resize"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

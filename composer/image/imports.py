@@ -42,7 +42,8 @@ def strangers(folder: Path, files: Collection[Path], locked: Collection[str]) ->
     for file in files:
         for name, line in at_load(folder / file):
             at_hand = name in sys.stdlib_module_names or name in OURS
-            brought = any(normal(each) in known for each in packages.get(name, ()))
+            # What is not installed here, as torch may not be, is called as it is imported.
+            brought = any(normal(each) in known for each in packages.get(name, (name,)))
             if not (at_hand or brought or _beside(folder, file, name)):
                 package = _pinned(next(iter(packages.get(name, ())), name))
                 found.append(Stranger(file, line, name, package))

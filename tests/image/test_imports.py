@@ -63,3 +63,7 @@ def test_what_may_not_be_needed_is_left_to_the_image(tmp_path: Path, text: str) 
 def test_a_package_that_is_not_here_either_is_named_as_it_is_imported(tmp_path: Path) -> None:
     (said,) = found(tmp_path, "import surely_nothing_of_this_name\n")
     assert said.package == "surely_nothing_of_this_name"
+
+
+def test_what_is_locked_comes_though_it_is_not_here(tmp_path: Path) -> None:
+    assert found(tmp_path, "import not_in.this.place\n", "not-in") == []
