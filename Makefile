@@ -3,29 +3,38 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+DEV    := $(VENV)/.dev
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install torch demo bench bench-growth bench-path bench-guard bench-gpu bench-model check test test-gpu test-slow test-image format docs pictures lock release clean
+.PHONY: help install torch demo bench bench-growth bench-path bench-guard bench-gpu bench-model check test test-torch test-gpu test-slow test-image format docs pictures lock release clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-install: $(STAMP) ## make .venv with everything that work on the program needs
+install: $(DEV)  ## make .venv with everything that work on the program needs
 
-# The stamp is younger than what it was made from, so a second call costs nothing.
+# Each stamp is younger than what it was made from, so a second call costs nothing.
 $(STAMP): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $(STAMP)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	@echo "making $(VENV) with byoc and what it needs (about 64 MB to download) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --editable .
+	@touch $@
+
+$(DEV): $(STAMP)
+	@echo "adding what tests and checks need to $(VENV) (about 200 MB to download) ..."
+	@$(PIP) --editable '.[dev]'
+	@touch $@
 
 # The newest that comes as a build for the CPU where CI runs; any from 2.10 on will do.
 TORCH  ?= torch==2.13.0
 
 torch: $(VENV)/.torch ## add torch to .venv, for the nodes and tests that use it
 
-$(VENV)/.torch: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)' 'safetensors>=0.5'
+$(VENV)/.torch: $(DEV)
+	@echo "adding torch to $(VENV) ..."
+	@$(PIP) '$(TORCH)' 'safetensors>=0.5'
 	@touch $@
 
 demo: $(STAMP)   ## serve a pipeline, stream a real clip through it, change it on the way
@@ -33,51 +42,55 @@ demo: $(STAMP)   ## serve a pipeline, stream a real clip through it, change it o
 	$(BIN)/byoc check pipelines/lower_third.yaml
 	$(BIN)/python scripts/demo.py
 
-bench: $(STAMP)  ## measure the worker beside pytrickle, FFmpeg and GStreamer, a quarter of an hour
+bench: $(DEV)    ## measure the worker beside pytrickle, FFmpeg and GStreamer, a quarter of an hour
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/python -m bench
 
-bench-growth: $(STAMP) ## measure how cost grows with size, nodes, branches, sessions and params
+bench-growth: $(DEV)   ## measure how cost grows with size, nodes, branches, sessions and params
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/python -m bench growth --runs 3
 
-bench-path: $(STAMP) ## measure where each microsecond of a picture goes
+bench-path: $(DEV)   ## measure where each microsecond of a picture goes
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/python -m bench path
 
-bench-guard: $(STAMP) ## fail where the worker is far from FFmpeg, in a minute
+bench-guard: $(DEV)   ## fail where the worker is far from FFmpeg, in a minute
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/python -m bench guard
 
-check: $(STAMP)  ## lint, formatting and types
+check: $(DEV)    ## lint, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: $(STAMP)   ## the whole suite
+test: $(DEV)     ## the whole suite, but for what needs more than it installs
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/pytest -n auto -q -m "not slow and not image"
+
+test-torch: $(VENV)/.torch ## the tests that speak of torch, with torch
+	$(BIN)/python scripts/fetch_clips.py
+	$(BIN)/pytest -n auto -q -m "not slow and not image" $$(grep -lrw torch tests --include='test_*.py')
 
 test-gpu: $(VENV)/.torch ## the tests for a GPU, all there are; those of ONNX want onnxruntime-gpu
 	$(BIN)/python scripts/fetch_clips.py
 	COMPOSER_REQUIRE_CUDA=1 $(BIN)/pytest -q -m "cuda and not slow"
 
-test-slow: $(STAMP) ## what takes long: a model server that is installed for it, a browser
+test-slow: $(DEV)   ## what takes long: a model server that is installed for it, a browser
 	$(BIN)/python scripts/mlserver.py --install
 	$(BIN)/pytest -q -m slow
 
-test-image: $(STAMP) ## build two images, run them, stream a clip through each; needs root on a Debian
+test-image: $(DEV)   ## build two images, run them, stream a clip through each; needs root on a Debian
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/pytest -q -m image --timeout 600
 
-format: $(STAMP) ## write the code as `make check` wants it
+format: $(DEV)   ## write the code as `make check` wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 bench-gpu: $(VENV)/.torch ## measure what a graph does on a GPU, stage by stage
 	$(BIN)/python -m bench.gpu --save
 
-bench-model: $(STAMP) ## measure an ONNX node beside a bare loop over onnxruntime
+bench-model: $(DEV)   ## measure an ONNX node beside a bare loop over onnxruntime
 	$(BIN)/python -m bench.model
 
 pictures: $(VENV)/.torch ## make the pictures of the docs anew
@@ -89,11 +102,11 @@ docs: $(STAMP)   ## write the references that are made from the code
 	$(BIN)/byoc problems --markdown > docs/problems.md
 	cd docs && ../$(BIN)/byoc schema > pipeline.schema.json
 
-lock: $(STAMP)   ## lock anew what images are made of
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.13'
+lock: $(DEV)     ## lock anew what images are made of
+	$(PIP) 'uv>=0.13'
 	$(BIN)/python scripts/lock.py
 
-release: $(STAMP) ## make the wheel and the sdist in dist/
+release: $(DEV)   ## make the wheel and the sdist in dist/
 	rm -rf dist
 	$(BIN)/python -m build
 

@@ -45,6 +45,12 @@ def test_a_make_target_exists(line: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_what_must_hold_begins_as_a_newcomer_does() -> None:
+    steps = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line[:1].isalpha()]
+    first = [line for line in lines() if line.startswith("make ")][:2]
+    assert steps[2:4] == first  # after set and cd
+
+
 def test_the_other_commands_run_one_after_another(tmp_path: Path) -> None:
     shutil.copy(fetched(BUNNY), tmp_path / "clip.mp4")
     shutil.copytree(ROOT / "pipelines", tmp_path / "pipelines")
