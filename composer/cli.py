@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from composer import plan as plans
 from composer.ends import Ends
 from composer.errors import (
     ComposerError,
+    MediaError,
     NodeFailed,
     ParamRejected,
     PipelineInvalid,
@@ -30,6 +32,7 @@ with lazy.deferred():
         codes,
         draw,
         executor,
+        findings,
         flags,
         logs,
         outline,
@@ -246,6 +249,33 @@ def run(
         progress.summary(made, account, progress.terminal())
     if progress.lost_tracks(account):
         raise typer.Exit(TRACK_LOST)
+
+
+@app.command()
+def probe(
+    source: Annotated[
+        str, typer.Argument(help="file, URL, row of pictures or channel", metavar="INPUT")
+    ],
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="how much to read: 60 of a file, 6 of a URL or channel"),
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="read it to its end")] = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002 - typer's way to declare a switch
+) -> None:
+    """Say what an input holds, what would be taken of it, and what is odd about it."""
+    if whole and seconds is not None:
+        _cannot("--all reads everything, and --seconds only a part: give one of them")
+    try:
+        found = findings.look(source, math.inf if whole else seconds)
+    except ComposerError as exc:
+        _failed(exc)
+    if as_json:
+        print(strictjson.text(findings.as_data(found), indent=2))
+    else:
+        print(findings.text(found), end="")
+    if found.probed.unreadable:
+        _failed(MediaError(found.probed.unreadable))
 
 
 @app.command()

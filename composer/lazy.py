@@ -25,6 +25,7 @@ OWN: Final = (
     "composer.dev",
     "composer.draw",
     "composer.executor",
+    "composer.findings",
     "composer.flags",
     "composer.image.",
     "composer.lanes",

@@ -21,7 +21,7 @@ from composer.node import type_name
 from composer.source import did_you_mean
 
 with lazy.deferred():  # a worker of streams needs no Pillow
-    from composer.media import probe, stills
+    from composer.media import extent, stills
 
 PICTURES: Final = ("png", "jpeg", "webp")
 CLIPS: Final = ("mp4", "mov", "mkv", "ts", "webm")
@@ -89,7 +89,7 @@ def kind_of(order: Order) -> str:
         return ""
     if order.size is not None and len(order.data) == 3 * order.size[0] * order.size[1]:
         return "rgb"
-    kind = stills.kind_of(order.data) or probe.kind_of(order.data)
+    kind = stills.kind_of(order.data) or extent.kind_of(order.data)
     if kind:
         return kind
     if order.size is None:
@@ -250,7 +250,7 @@ class Job:
             return str(folder / "in.png")
         path = folder / f"in.{self._kind}"
         path.write_bytes(self._order.data)
-        clip = probe.measure(path)
+        clip = extent.measure(path)
         if clip.width * clip.height > self._limits.pixels:
             raise TooLarge(f"{clip.width}x{clip.height} is more than {self._limits.pixels} pixels")
         if clip.seconds > self._limits.media_seconds or clip.pictures > self._limits.pictures:
@@ -272,7 +272,7 @@ class Job:
             return stills.from_png(sink, self.format)
         if sink.stat().st_size > self._limits.output_bytes:
             raise TooLarge(f"the answer has more than {self._limits.output_bytes} bytes")
-        clip = probe.measure(sink)
+        clip = extent.measure(sink)
         return sink.read_bytes(), (clip.width, clip.height)
 
 

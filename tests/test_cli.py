@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -323,3 +324,38 @@ def test_a_run_tells_where_its_model_ran(tmp_path: Path) -> None:
     account = json.loads(done.stdout)
     about = account["nodes"]["m"]["about"]
     assert (about["provider"], about["items"]) == ("CPUExecutionProvider", account["frames_in"])
+
+
+def test_probe_says_what_an_input_holds(tmp_path: Path) -> None:
+    shutil.copy(fetched(BIKES), tmp_path / "clip.mp4")
+    done = byoc("probe", "clip.mp4", "--seconds", "1", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("clip.mp4: QuickTime / MOV, 10.00 s, ")
+    assert done.stdout.endswith("\nnothing odd\n")
+    data = json.loads(byoc("probe", "clip.mp4", "--all", "--json", cwd=tmp_path).stdout)
+    assert (data["whole"], data["tracks"][0]["packets"]) == (True, 250)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["none.mp4"], 1, "byoc: none.mp4: there is no such file\n"),
+        (["."], 1, "byoc:  is a folder, not a media file\n"),
+        (["clip.mp4", "--all", "--seconds", "1"], 2, "byoc: --all reads everything, and --seconds"),
+        (["http://127.0.0.1:1/ch"], 1, "byoc: http://127.0.0.1:1/ch cannot be opened: nothing"),
+    ],
+)
+def test_probe_of_what_cannot_be_read(
+    tmp_path: Path, words: list[str], code: int, said: str
+) -> None:
+    done = byoc("probe", *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(said)
+
+
+def test_probe_shows_what_it_found_of_what_cannot_be_decoded(tmp_path: Path) -> None:
+    (tmp_path / "words.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
+    done = byoc("probe", "words.srt", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "track 0: subtitles, subrip" in done.stdout
+    assert done.stderr.startswith("byoc: words.srt has no track that can be decoded")

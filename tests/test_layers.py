@@ -30,7 +30,7 @@ LAYERS = (
     ("frames",),
     ("media",),
     ("ingress", "egress", "trickle", "tensors"),
-    ("report", "node", "spec", "condition", "conversions", "solve"),
+    ("report", "findings", "node", "spec", "condition", "conversions", "solve"),
     ("registry", "params"),
     ("remote",),
     ("models",),

@@ -53,7 +53,7 @@ class _Segments:
         if not isinstance(self._path, str):
             self._path.seek(0)
         source: Any
-        with av.open(self._path) as source:
+        with av.open(self._path, metadata_errors="replace") as source:
             used = [each for each in (_picture(source), _sound(source)) if each is not None]
             began: Fraction | None = None
             first: Fraction | None = None

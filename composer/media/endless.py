@@ -98,7 +98,7 @@ class Camera:
 
 
 def _has_sound(path: str) -> bool:
-    with av.open(path) as opened:
+    with av.open(path, metadata_errors="replace") as opened:
         return bool(opened.streams.audio)
 
 

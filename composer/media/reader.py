@@ -91,7 +91,7 @@ class Reader:
         self._limits = {"max_pixels": str(max_pixels)}
         self._max_pixels = max_pixels
         self._row = rows.find(source)
-        self._container: Any = _open(source, self._name, self._limits, self._row)
+        self._container: Any = opened(source, self._name, self._limits, row=self._row)
         self._threads = threads
         self._image = self._pick("video") if layout else None
         self._sound = self._pick("audio", self._image) if sound is not None else None
@@ -293,17 +293,8 @@ class Reader:
         return [stream for stream in (self._image, self._sound) if stream is not None]
 
     def _pick(self, kind: str, beside: Any = None) -> Any:
-        """The best track of a kind that can be decoded, of the same programme as another one. The
-        cover of an album is not a picture.
-        """
-        cover = av.stream.Disposition.attached_pic
-        tracks = [
-            stream
-            for stream in self._container.streams
-            if stream.type == kind and not stream.disposition & cover
-        ]
-        best = self._container.streams.best(kind, related=beside)
-        tracks.sort(key=lambda stream: stream is not best)
+        """The first of candidates() that can be decoded; says which where there are several."""
+        tracks = candidates(self._container, kind, beside)
         chosen = next((stream for stream in tracks if self._opens(stream)), None)
         for stream in itertools.takewhile(lambda stream: stream is not chosen, tracks):
             self._tell(stream, "cannot be decoded")
@@ -528,13 +519,44 @@ def _coded(packet: Any, track: "Track") -> Iterator[Any]:
     yield packet
 
 
-def _open(source: str, name: str, limits: dict[str, str], row: rows.Row | None) -> Any:
+def candidates(container: Any, kind: str, beside: Any = None) -> list[Any]:
+    """The tracks of a kind (video, audio) in the order in which they are tried: libavformat's best
+    one first, of the programme of `beside`. The cover of an album is not a picture.
+    """
+    cover = av.stream.Disposition.attached_pic
+    best = container.streams.best(kind, related=beside)
+    tracks = [each for each in container.streams if each.type == kind]
+    tracks = [each for each in tracks if not each.disposition & cover]
+    return sorted(tracks, key=lambda each: each is not best)
+
+
+def choose(container: Any, kind: str, beside: Any = None) -> Any:
+    """The first of candidates() that there is a decoder for, None where there is none."""
+    tracks = candidates(container, kind, beside)
+    return next((each for each in tracks if each.codec_context), None)
+
+
+def opened(
+    source: str,
+    name: str,
+    limits: dict[str, str],
+    *,
+    row: rows.Row | None = None,
+    timeout: float | None = None,
+) -> Any:
+    """The container at a path or URL, or the first picture of a row. Raises MediaError.
+
+    name: what errors call it. timeout: seconds that a URL may say nothing, None for ever.
+    """
+    options, form = limits, None
+    if row is not None:
+        source, form = str(row.path(row.first)), "image2"
+        options = limits | {"pattern_type": "none"}
     try:
-        if row is None:
-            container: Any = av.open(source, options=limits)
-        else:
-            single = limits | {"pattern_type": "none"}
-            container = av.open(str(row.path(row.first)), format="image2", options=single)
+        # tags may be written in any alphabet
+        container: Any = av.open(
+            source, format=form, options=options, timeout=timeout, metadata_errors="replace"
+        )
         container.flags &= ~av.container.Flags.gen_pts.value  # PyAV asks for made up ones
         return container
     except FileNotFoundError:

@@ -47,6 +47,20 @@ def images_of_each(path: Path) -> Iterator[av.VideoFrame]:
         yield item
 
 
+@pytest.mark.parametrize("name", ["a.avi", "a.mkv", "a.mp4"])
+def test_tags_that_are_not_utf_8_are_no_reason_to_fail(tmp_path: Path, name: str) -> None:
+    with av.open(str(tmp_path / name), "w") as file:
+        file.metadata["title"] = "caf\u00e9"
+        track: Any = file.add_stream("mpeg4", rate=25)
+        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        file.mux(track.encode(grey(90)))
+        file.mux(track.encode(None))
+    text = (tmp_path / name).read_bytes()
+    assert b"caf\xc3\xa9" in text
+    (tmp_path / name).write_bytes(text.replace(b"caf\xc3\xa9", b"caf\xe9\x20"))
+    assert len(images_of(tmp_path / name)) == 1
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
 def test_a_picture_with_a_colour_profile_is_read_and_let_go(tmp_path: Path, name: str) -> None:
     """PyAV 18.1 frees the side data of such a picture twice, which ended the whole process."""
