@@ -13,8 +13,8 @@ import av
 from av.codec.hwaccel import HWAccel
 
 from composer.frames import UNSAID
-from composer.media import pixels
 from composer.media.mpegts import CLOCK, Track, Unit
+from composer.media.orientation import Orientation
 from composer.media.packets import packet_of
 from composer.media.reader import Pace, Timeline
 from composer.media.reader import Track as Clock
@@ -77,6 +77,7 @@ class LiveReader:
             kind: deque(maxlen=MOST_UNTIMED) for kind in self._clocks
         }
         self._unwrapped = _Unwrapped()
+        self._orientation = Orientation()
 
     @property
     def rate(self) -> Fraction:
@@ -151,7 +152,8 @@ class LiveReader:
             return
         image.duration = 0
         image.pts, image.time_base, image.pict_type = pts, TIME_BASE, 0
-        yield image if image.format.name == "cuda" else pixels.convert(image, self.layout)
+        there = image.format.name == "cuda"
+        yield image if there else self._orientation.upright(image, self.layout)
 
     def _count_damaged(self) -> None:
         self.damaged += 1

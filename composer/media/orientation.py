@@ -1,13 +1,15 @@
 """How a picture is to be turned: the display matrix that it brings with it."""
 
 import logging
+import math
 import struct
 from typing import Any, Final
 
 import av
 from av.sidedata.sidedata import Type
 
-from composer.media.chain import Chain, Filter
+from composer.media import pixels
+from composer.media.chain import MIRRORS, Chain, Filter
 
 log: Final = logging.getLogger(__name__)
 
@@ -35,20 +37,29 @@ _ANY: Final = (*map(_without, _UNNAMED), *_KNOWN)
 class Orientation:
     """The display matrix of the pictures of one track, in the order in which they are shown.
 
-    It is looked up for key pictures, and where the angle changes: a single look costs 0.05 ms.
+    lasts: what one picture says holds until another says something else, as in a film, whose coder
+    may say it once; else each picture is for itself, as in a row of files. A look costs 0.05 ms, so
+    pictures are looked at only where they may begin something (key pictures) or their angle is new.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lasts: bool = True) -> None:
         self._chain, self._filters = Chain(), _KNOWN
-        self._angle: int | None = None
+        self._lasts = lasts
+        self._angle = 0
         self._matrix: tuple[int, ...] | None = None
 
     def of(self, image: av.VideoFrame) -> tuple[int, ...] | None:
-        """9 numbers, row by row (libavutil/display.h), or None where the picture says nothing."""
+        """9 numbers, row by row (libavutil/display.h), or None where nothing is said."""
         angle = _angle(image)
-        if angle != self._angle or image.key_frame:
-            self._angle, self._matrix = angle, self._found(image)
+        if image.key_frame or (angle and angle != self._angle):
+            found = self._found(image)
+            if found is not None or not self._lasts:
+                self._angle, self._matrix = angle, found
         return self._matrix
+
+    def upright(self, image: av.VideoFrame, layout: str) -> av.VideoFrame:
+        """The picture in `layout`, as it is meant to be seen."""
+        return turned(image, layout, self.of(image))
 
     def _found(self, image: av.VideoFrame) -> tuple[int, ...] | None:
         try:
@@ -69,3 +80,53 @@ def _angle(image: av.VideoFrame) -> int:
         return image.rotation
     except (ValueError, OverflowError):  # a matrix of zeros turns by no number
         return 0
+
+
+def turned(image: av.VideoFrame, layout: str, matrix: tuple[int, ...] | None) -> av.VideoFrame:
+    """The picture in `layout`, upright as its display matrix says (ffmpeg's autorotate).
+
+    matrix: 9 numbers, row by row (libavutil/display.h). Angles between are left alone.
+    """
+    if matrix is None:
+        return pixels.convert(image, layout)
+    across, down, angle = _turns(matrix)
+    if angle not in (90, 270):
+        image = pixels.convert(image, layout)
+        return _rearranged(image, across=across, down=down) if across or down else image
+    # transposed 4:2:2 would be 4:4:0
+    image = pixels.convert(image, "yuv444p" if layout == "yuv422p" else layout)
+    return pixels.convert(_rearranged(image, across=across, down=down, transpose=True), layout)
+
+
+def _turns(matrix: tuple[int, ...]) -> tuple[bool, bool, int]:
+    """(mirror left to right, mirror top to bottom, angle), mirrored after any transposition.
+
+    The cases of configure_input_video_filter() in fftools/ffmpeg_filter.c.
+    """
+    angle = round(math.degrees(math.atan2(matrix[1], matrix[0]))) % 360
+    if angle == 90:  # transpose=clock, or cclock_flip where it is mirrored
+        return matrix[3] <= 0, False, angle
+    if angle == 180:
+        return matrix[0] < 0, matrix[4] < 0, angle
+    if angle == 270:  # transpose=cclock, or clock_flip
+        return matrix[3] < 0, True, angle
+    return False, angle == 0 and matrix[4] < 0, angle
+
+
+def _rearranged(
+    image: av.VideoFrame, *, across: bool, down: bool, transpose: bool = False
+) -> av.VideoFrame:
+    turn: Filter = "transpose", {"dir": _TRANSPOSED[across, down]}
+    steps = (turn,) if transpose else MIRRORS[across, down]
+    return _TURNING.run(image, _without("DISPLAYMATRIX"), *steps)
+
+
+_TURNING: Final = Chain()
+
+_TRANSPOSED: Final = {
+    (False, False): "cclock_flip",
+    (True, False): "clock",
+    (False, True): "cclock",
+    (True, True): "clock_flip",
+}
+"""(mirrored left to right, top to bottom) after the transposition -> libavfilter's name."""

@@ -18,9 +18,9 @@ from composer import lazy
 from composer.errors import MediaError
 from composer.formats import ALPHA_YUV, Carrier, has_alpha
 from composer.frames import UNSAID
-from composer.media import chain, pixels, rows
+from composer.media import pixels, rows
 from composer.media.awaited import Awaited
-from composer.media.orientation import Orientation
+from composer.media.orientation import Orientation, turned
 
 with lazy.deferred():  # only pictures that have alpha, are joined or made by Pillow need NumPy
     from composer.media import alpha, animation, heif
@@ -31,9 +31,6 @@ with lazy.deferred():  # it brings the encoders with it
 log = logging.getLogger(__name__)
 
 Given: TypeAlias = "av.VideoFrame | av.AudioFrame | av.Packet[Any]"
-
-_WITHOUT_MATRIX: Final = {"mode": "delete", "type": "DISPLAYMATRIX"}
-"""Options of libavfilter's `sidedata`."""
 
 MAX_PIXELS: Final = 8192 * 8192
 """Largest picture that is decoded: 67 million pixels, 100 MB in yuv420p."""
@@ -107,7 +104,7 @@ class Reader:
         """Pictures per second, as the container says of those that are taken; 0 for not said."""
 
         self._aspect = _overruling_aspect(self._image)
-        self._orientation = Orientation()
+        self._orientation = Orientation(lasts=self._row is None)
         self._pace = Pace(max_fps) if max_fps else None
         if self._row is not None and self._row.missing:
             row = self._row
@@ -461,14 +458,12 @@ class Reader:
             image.pts = pts
             if self._aspect is not None:
                 image = pixels.shaped(image, self._aspect)
-            matrix = self._orientation.of(image)
-            if self._grid is not None:
-                matrix = self._grid.display_matrix
-            if matrix is None:
-                picture = pixels.convert(image, self._layout)
-            else:
-                picture = turned(image, self._layout, matrix)
-            yield picture
+            grid = self._grid
+            yield (
+                self._orientation.upright(image, self._layout)
+                if grid is None
+                else turned(image, self._layout, grid.display_matrix)
+            )
 
     @property
     def stored(self) -> str:
@@ -849,51 +844,3 @@ class Pace:
         late = seconds >= self._due + self._interval
         self._due = (seconds if late else self._due) + self._interval
         return True
-
-
-def turned(image: av.VideoFrame, layout: str, matrix: tuple[int, ...]) -> av.VideoFrame:
-    """The picture in `layout`, upright as its display matrix says (ffmpeg's autorotate).
-
-    matrix: 9 numbers, row by row (libavutil/display.h). Angles between are left alone.
-    """
-    across, down, angle = _turns(matrix)
-    if angle not in (90, 270):
-        image = pixels.convert(image, layout)
-        return _rearranged(image, across=across, down=down) if across or down else image
-    # transposed 4:2:2 would be 4:4:0
-    image = pixels.convert(image, "yuv444p" if layout == "yuv422p" else layout)
-    return pixels.convert(_rearranged(image, across=across, down=down, transpose=True), layout)
-
-
-def _turns(matrix: tuple[int, ...]) -> tuple[bool, bool, int]:
-    """(mirror left to right, mirror top to bottom, angle), mirrored after any transposition.
-
-    The cases of configure_input_video_filter() in fftools/ffmpeg_filter.c.
-    """
-    angle = round(math.degrees(math.atan2(matrix[1], matrix[0]))) % 360
-    if angle == 90:  # transpose=clock, or cclock_flip where it is mirrored
-        return matrix[3] <= 0, False, angle
-    if angle == 180:
-        return matrix[0] < 0, matrix[4] < 0, angle
-    if angle == 270:  # transpose=cclock, or clock_flip
-        return matrix[3] < 0, True, angle
-    return False, angle == 0 and matrix[4] < 0, angle
-
-
-def _rearranged(
-    image: av.VideoFrame, *, across: bool, down: bool, transpose: bool = False
-) -> av.VideoFrame:
-    turn: chain.Filter = "transpose", {"dir": _TRANSPOSED[across, down]}
-    steps = (turn,) if transpose else chain.MIRRORS[across, down]
-    return _TURNING.run(image, ("sidedata", _WITHOUT_MATRIX), *steps)
-
-
-_TURNING: Final = chain.Chain()
-
-_TRANSPOSED: Final = {
-    (False, False): "cclock_flip",
-    (True, False): "clock",
-    (False, True): "cclock",
-    (True, True): "clock_flip",
-}
-"""(mirrored left to right, top to bottom) after the transposition -> libavfilter's name."""

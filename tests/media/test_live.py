@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import av
+import numpy as np
 import pytest
 
 from composer import lanes
@@ -203,3 +204,23 @@ def test_one_track_with_wild_times_does_not_move_the_other() -> None:
     pictures, _ = read(wild)
     straight, _ = read(units)
     assert pts(pictures) == pts(straight)
+
+
+@pytest.mark.parametrize(("quarters", "size"), [(0, (320, 180)), (1, (180, 320)), (2, (320, 180))])
+def test_pictures_are_turned_as_the_first_one_says(quarters: int, size: tuple[int, int]) -> None:
+    """A coder may say it once, and it holds."""
+    plain = units_of(stream(preset="ultrafast", g="10", sc_threshold="0"))
+    first = replace(plain[0], data=turned(plain[0].data, quarters))
+    pictures, _ = read([first, *plain[1:]])
+    assert [(image.width, image.height) for image in pictures] == [size] * 40
+    for before, after in zip(read(plain)[0], pictures, strict=True):
+        wanted = np.rot90(pixels.planes(before)[0], quarters)
+        assert np.array_equal(pixels.planes(after)[0], wanted)
+
+
+def turned(data: bytes, quarters: int) -> bytes:
+    """A picture with a message of how it is to be turned, anticlockwise (H.264, D.1.26)."""
+    bits = f"000{quarters * 16384:016b}01010000"  # not cancelled, no flips; it persists
+    message = bytes([6, 47, 3, *int(bits[:24].ljust(24, "0"), 2).to_bytes(3), 0x80])
+    at = data.index(b"\0\0\1\x65")
+    return data[:at] + b"\0\0\1" + message + data[at:]
