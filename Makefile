@@ -7,7 +7,7 @@ DEV    := $(VENV)/.dev
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install torch demo bench bench-growth bench-path bench-guard bench-gpu bench-model check test test-torch test-gpu test-slow test-image format docs pictures lock release clean
+.PHONY: help install torch demo bench bench-growth bench-path bench-guard bench-gpu bench-model check test test-torch test-gpu test-slow test-media test-image format docs pictures lock release clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -65,7 +65,10 @@ check: $(DEV)    ## lint, formatting and types
 
 test: $(DEV)     ## the whole suite, but for what needs more than it installs
 	$(BIN)/python scripts/fetch_clips.py
-	$(BIN)/pytest -n auto -q -m "not slow and not image"
+	$(BIN)/pytest -n auto -q -m "not slow and not image and not media"
+
+test-media: $(DEV) ## the whole matrix of streams, beside what FFmpeg makes of them; some minutes
+	$(BIN)/pytest -n auto -q -m media
 
 test-torch: $(VENV)/.torch ## the tests that speak of torch, with torch
 	$(BIN)/python scripts/fetch_clips.py

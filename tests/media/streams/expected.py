@@ -1,0 +1,154 @@
+"""What a stream should give, beside what was given: nothing, or a list of what is different."""
+
+from typing import Final
+
+from tests.media.streams.elementary import CLOCK
+from tests.media.streams.matrix import Choice, Stream
+from tests.media.streams.seen import Seen, Span
+
+EXACT: Final = 0.0015
+"""Seconds: a tick of Matroska's or FLV's clock, and rounding."""
+
+ROUGH: Final = 0.021
+"""Half a picture: where times are not written, they are made up of what is known."""
+
+ACROSS: Final = 0.06
+"""A step of the clock: how long it was cannot be known to the picture."""
+
+HEARD: Final = 0.035
+"""A block of sound, and what an encoder adds around it."""
+
+
+def wanted(stream: Stream) -> Seen:
+    """What was put into the stream, its times from the first picture on."""
+    pictures: list[tuple[int | None, float | None]] = [
+        (number, ticks / CLOCK) for number, ticks in stream.numbers
+    ]
+    return Seen(pictures, spans=list(stream.sounds)).from_first()
+
+
+def tolerance(choice: Choice) -> float:
+    """Seconds by which the time of a picture may be off."""
+    if jumps(choice):
+        return ACROSS
+    written = choice.pes in ("picture", "units") and choice.timing not in ("pts-some", "no-dts")
+    return EXACT if written else ROUGH
+
+
+def jumps(choice: Choice) -> bool:
+    return choice.timing.startswith("jump")
+
+
+def differences(
+    given: Seen, right: Seen, within: float = EXACT, *, known: bool = False
+) -> list[str]:
+    """What is not as it should be. Both with their times from the first picture on.
+
+    known: pictures without a time are let be.
+    """
+    found = []
+    if given.numbers != right.numbers:
+        found.append(f"pictures {_short(given)} for {_short(right)}")
+    else:
+        found += _times(given, right, within, known=known)
+    found += _sounds(given.spans, right.spans, within)
+    if given.damaged and not right.damaged:
+        found.append(f"{given.damaged} told as damaged")
+    return found
+
+
+def _times(given: Seen, right: Seen, within: float, *, known: bool) -> list[str]:
+    off = [
+        (number, at, there)
+        for (number, at), (_, there) in zip(given.pictures, right.pictures, strict=True)
+        if there is not None and (not known if at is None else abs(at - there) > within)
+    ]
+    if not off:
+        return []
+    number, at, there = off[0]
+    said = "none" if at is None else f"{at:.3f}"
+    return [f"{len(off)} times: picture {number} at {said} s for {there:.3f}"]
+
+
+def _sounds(given: list[Span], right: list[Span], within: float) -> list[str]:
+    if len(given) != len(right):
+        return [f"sound {_spoken(given)} for {_spoken(right)}"]
+    found = []
+    for here, there in zip(given, right, strict=True):
+        allowed = max(HEARD, within)
+        same = (
+            abs(here.begin - there.begin) < allowed
+            and abs(here.end - there.end) < allowed
+            and abs(here.tone - there.tone) < max(3.0, 2 / max(0.01, here.end - here.begin))
+            and here.share > min(there.share, 0.9) - 0.05
+            and (here.rate, here.channels) == (there.rate, there.channels)
+        )
+        if not same:
+            found.append(f"sound {here} for {there}")
+    return found
+
+
+def _spoken(spans: list[Span]) -> str:
+    if len(spans) > 3:
+        return f"in {len(spans)} spans, {sum(each.end - each.begin for each in spans):.2f} s"
+    return "; ".join(map(str, spans)) or "none"
+
+
+def _short(seen: Seen) -> str:
+    """How many, and where numbers do not go on."""
+    runs: list[str] = []
+    begin: int | None = None
+    last: int | None = None
+    for each in (*seen.numbers, None):
+        if begin is not None and last is not None and each == last + 1:
+            last = each
+            continue
+        if begin is not None:
+            runs.append(f"{begin}-{last}" if begin != last else f"{begin}")
+        begin = last = each
+    more = " ..." if len(runs) > 6 else ""
+    unread = seen.numbers.count(None)
+    return (
+        f"{len(seen.pictures)} ({' '.join(runs[:6])}{more}"
+        f"{f', {unread} unreadable' if unread else ''})"
+    )
+
+
+def run_follows(choice: Choice) -> bool:
+    """Whether libavformat is the measure for a run of a file: what it takes for tracks counts."""
+    return choice.scene in CHOSEN or follow_each_other(choice)
+
+
+def run_differs(choice: Choice) -> str:
+    """Why nothing is the measure for a run of a file."""
+    if choice.way == "twins":
+        return "libavformat takes packets that came twice for others, and so damages what it gives"
+    if "in-place" in choice.scene:
+        return "libavformat gives what one codec made to the decoder of another"
+    return ""
+
+
+def follow_each_other(choice: Choice) -> bool:
+    return "change" in choice.scene or "move" in choice.scene
+
+
+CHOSEN: Final = ("two-sounds", "swapped-sounds", "two-programs")
+"""Scenes with more than one track of a kind, all the time."""
+
+
+def library_tolerance(choice: Choice) -> float:
+    """Its parser gives the time of a PES packet to a neighbour of the picture that begins in it
+    where such packets are cut anywhere, once in some hundred times.
+    """
+    return 0.2 if choice.pes.startswith("cut") else tolerance(choice)
+
+
+def library_differs(choice: Choice) -> str:
+    """Why libavformat is no measure here; what was put into the stream is."""
+    if jumps(choice):
+        return "it gives times as they are written; a session's go on (its output must)"
+    if choice.way == "twins":
+        return "it decodes a packet that came twice two times; ISO/IEC 13818-1 2.4.3.3 forbids it"
+    if follow_each_other(choice):
+        return "tracks that follow each other are streams beside each other to it"
+    return ""
