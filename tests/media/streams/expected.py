@@ -1,10 +1,11 @@
 """What a stream should give, beside what was given: nothing, or a list of what is different."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from tests.media.streams.elementary import CLOCK
 from tests.media.streams.matrix import Choice, Stream
-from tests.media.streams.seen import Seen, Span
+from tests.media.streams.seen import HOLE, Seen, Span
 
 EXACT: Final = 0.0015
 """Seconds: a tick of Matroska's or FLV's clock, and rounding."""
@@ -71,21 +72,41 @@ def _times(given: Seen, right: Seen, within: float, *, known: bool) -> list[str]
 
 
 def _sounds(given: list[Span], right: list[Span], within: float) -> list[str]:
-    if len(given) != len(right):
+    groups = list(_joined(right))
+    if len(given) != len(groups):
         return [f"sound {_spoken(given)} for {_spoken(right)}"]
     found = []
-    for here, there in zip(given, right, strict=True):
+    for here, group in zip(given, groups, strict=True):
+        first, last = group[0], group[-1]
         allowed = max(HEARD, within)
-        same = (
-            abs(here.begin - there.begin) < allowed
-            and abs(here.end - there.end) < allowed
-            and abs(here.tone - there.tone) < max(3.0, 2 / max(0.01, here.end - here.begin))
-            and here.share > min(there.share, 0.9) - 0.05
-            and (here.rate, here.channels) == (there.rate, there.channels)
-        )
-        if not same:
-            found.append(f"sound {here} for {there}")
+        if (
+            abs(here.begin - first.begin) > allowed
+            or abs(here.end - last.end) > allowed
+            or (here.rate, here.channels) != (first.rate, first.channels)
+        ):
+            found.append(f"sound {here} for {_spoken(group)}")
+            continue
+        for there in group:
+            part = here.between(there.begin, there.end)
+            off = abs(part.tone - there.tone) > max(3.0, 2 / (there.end - there.begin))
+            if off or part.share < min(there.share, 0.9) - 0.05:
+                found.append(f"sound {part} for {there}")
     return found
+
+
+def _joined(spans: list[Span]) -> Iterator[list[Span]]:
+    """Spans that follow each other without a hole, and in one form."""
+    group: list[Span] = []
+    for span in spans:
+        if group:
+            last = group[-1]
+            same = (last.rate, last.channels) == (span.rate, span.channels)
+            if not same or span.begin - last.end > HOLE:
+                yield group
+                group = []
+        group.append(span)
+    if group:
+        yield group
 
 
 def _spoken(spans: list[Span]) -> str:

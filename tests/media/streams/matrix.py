@@ -94,7 +94,6 @@ TABLES: Final = {
     "next": Tables(every=STEP * 5, announced=True),
     "network": Tables(network=True),
     "pointer": Tables(pointer=17),
-    "late": Tables(every=STEP * 5, late=True),
 }
 
 PACKETS: Final = {
@@ -307,16 +306,18 @@ def _swapped_sounds(choice: Choice) -> Stream:
     return _two_sounds(choice, swapped=True)
 
 
-def _part(sound: Sound, begin: int, end: int) -> Sound:
-    return replace(sound, coded=tuple(each for each in sound.coded if begin <= each.pts < end))
+def _at(sound: Sound, begin: int) -> Sound:
+    """The same, later: what begins to be sent is whole from its first block on."""
+    return replace(sound, coded=moved(sound.coded, begin))
 
 
 def _comes_and_goes(choice: Choice, spans: Sequence[tuple[int, int]], *, mapped: bool) -> Stream:
     """Sound in these spans alone. mapped: the map names it only then."""
     pictures, sound = _both(choice)
-    parts = [_part(sound, begin, end) for begin, end in spans]
-    coded = tuple(chain.from_iterable(part.coded for part in parts))
-    held = replace(sound, coded=coded)
+    parts = [
+        _at(elementary.sound(choice.sound, (end - begin) / CLOCK), begin) for begin, end in spans
+    ]
+    held = replace(sound, coded=tuple(chain.from_iterable(part.coded for part in parts)))
     with_it = (listed(pictures.codec, PICTURES), listed(sound.codec, SOUND, sound.channels))
     maps: tuple[tuple[int, tuple[Listed, ...]], ...] = ((0, with_it),)
     if mapped:
@@ -326,7 +327,7 @@ def _comes_and_goes(choice: Choice, spans: Sequence[tuple[int, int]], *, mapped:
         for begin, end in spans:
             if begin > 0:
                 maps += ((begin - lead, with_it),)
-            maps += ((end, with_it[:1]),)
+            maps += ((end + SOONER, with_it[:1]),)
     tracks = [_track_of_pictures(choice, pictures), _track_of_sound(choice, held)]
     program = Program(1, PMT, maps)
     return _written(
@@ -335,7 +336,7 @@ def _comes_and_goes(choice: Choice, spans: Sequence[tuple[int, int]], *, mapped:
 
 
 def _sound_later(choice: Choice) -> Stream:
-    return _comes_and_goes(choice, [(CLOCK, 3 * CLOCK)], mapped=True)
+    return _comes_and_goes(choice, [(CLOCK, 2 * CLOCK)], mapped=True)
 
 
 def _sound_ends(choice: Choice) -> Stream:
@@ -343,20 +344,20 @@ def _sound_ends(choice: Choice) -> Stream:
 
 
 def _sound_returns(choice: Choice) -> Stream:
-    return _comes_and_goes(choice, [(0, CLOCK // 2), (CLOCK * 3 // 2, 3 * CLOCK)], mapped=True)
+    return _comes_and_goes(choice, [(0, CLOCK // 2), (CLOCK * 3 // 2, 2 * CLOCK)], mapped=True)
 
 
 def _other_track(choice: Choice, *, codec: str = "", same_pid: bool = False) -> Stream:
     """From the first second on, another track of sound stands in the first one's place."""
-    pictures, sound = _both(choice)
-    first = _part(sound, 0, CLOCK)
-    whole = elementary.sound(codec or choice.sound, 2.0, 880)
-    second = _part(whole, round(sounds_of(first)[-1].end * CLOCK), 3 * CLOCK)
+    pictures, _ = _both(choice)
+    first = elementary.sound(choice.sound, 1.0)
+    begin = round(sounds_of(first)[-1].end * CLOCK)
+    second = _at(elementary.sound(codec or choice.sound, 1.0, 880), begin)
     pid = SOUND if same_pid else SOUND + 1
     image = listed(pictures.codec, PICTURES)
     maps = (
         (0, (image, listed(first.codec, SOUND, first.channels))),
-        (CLOCK - SOONER, (image, listed(second.codec, pid, second.channels))),
+        (begin - SOONER, (image, listed(second.codec, pid, second.channels))),
     )
     tracks = [
         _track_of_pictures(choice, pictures),

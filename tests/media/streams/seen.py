@@ -6,7 +6,7 @@ Of a session's reader, of a file's reader, and of libavformat with libavcodec, a
 import io
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -24,9 +24,15 @@ HOLE: Final = 0.05
 """Seconds of nothing between blocks that make two of one span of sound: more than one block."""
 
 
+Samples: TypeAlias = NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Sound without a hole. begin, end: seconds. share: of its energy that the tone has."""
+    """Sound without a hole. begin, end: seconds. share: of its energy that the tone has.
+
+    wave: its first channel, where it was heard.
+    """
 
     begin: float
     end: float
@@ -34,12 +40,34 @@ class Span:
     share: float
     rate: int
     channels: int
+    wave: Samples | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return (
             f"{self.begin:.3f}-{self.end:.3f} s {self.tone:.0f} Hz {self.share:.0%}"
             f" {self.channels}x{self.rate}"
         )
+
+    def between(self, begin: float, end: float) -> "Span":
+        """The part between two times, heard anew."""
+        begin, end = max(begin, self.begin), min(end, self.end)
+        if self.wave is None or end <= begin:
+            return self
+        first = round((begin - self.begin) * self.rate)
+        wave = self.wave[first : first + round((end - begin) * self.rate)]
+        tone, share = _tone(wave, self.rate)
+        return replace(self, begin=begin, end=end, tone=tone, share=share, wave=wave)
+
+
+def _tone(wave: Samples, rate: int) -> tuple[float, float]:
+    """The loudest tone, and its share of the energy."""
+    power = np.abs(np.fft.rfft(wave)) ** 2
+    whole = float(power.sum())
+    if whole < 1e-6:
+        return 0.0, 0.0
+    best, width = int(power.argmax()), max(1, round(20 * len(wave) / rate))
+    near = float(power[max(0, best - width) : best + width].sum())
+    return best * rate / len(wave), near / whole
 
 
 @dataclass(slots=True)
@@ -67,20 +95,12 @@ class Seen:
             first = self.spans[0].begin if self.spans else 0.0
         pictures = [(number, None if at is None else at - first) for number, at in self.pictures]
         spans = [
-            Span(
-                span.begin - first,
-                span.end - first,
-                span.tone,
-                span.share,
-                span.rate,
-                span.channels,
-            )
-            for span in self.spans
+            replace(span, begin=span.begin - first, end=span.end - first) for span in self.spans
         ]
         return Seen(pictures, self.sizes, spans, self.damaged)
 
 
-_Block: TypeAlias = tuple[float, NDArray[np.float64], int]
+_Block: TypeAlias = tuple[float, Samples, int]
 """Seconds, (channels, samples), rate."""
 
 
@@ -125,7 +145,7 @@ def _follows(before: _Block, block: _Block) -> bool:
     return same and abs(block[0] - at - samples.shape[1] / rate) < HOLE
 
 
-def _samples(frame: av.AudioFrame) -> NDArray[np.float64]:
+def _samples(frame: av.AudioFrame) -> Samples:
     samples = frame.to_ndarray().astype(np.float64)
     channels = frame.layout.nb_channels
     if not frame.format.is_planar:
@@ -135,22 +155,12 @@ def _samples(frame: av.AudioFrame) -> NDArray[np.float64]:
 
 
 def _span(blocks: Sequence[_Block]) -> Span:
-    begin, rate = blocks[0][0], blocks[0][2]
-    samples = np.concatenate([block for _, block, _ in blocks], axis=1)
+    begin, first, rate = blocks[0]
+    wave = np.concatenate([block[0] for _, block, _ in blocks])
     last, tail, _ = blocks[-1]
-    wave = samples[0]
-    power = np.abs(np.fft.rfft(wave)) ** 2
-    best, width = int(power.argmax()), max(1, round(20 * len(wave) / rate))
-    whole = float(power.sum())
-    near = float(power[max(0, best - width) : best + width].sum())
-    return Span(
-        begin,
-        last + tail.shape[1] / rate,
-        best * rate / len(wave),
-        near / whole if whole > 1e-6 else 0.0,
-        rate,
-        samples.shape[0],
-    )
+    end = last + tail.shape[1] / rate
+    tone, share = _tone(wave, rate)
+    return Span(begin, end, tone, share, rate, first.shape[0], wave)
 
 
 def number(image: av.VideoFrame) -> int | None:

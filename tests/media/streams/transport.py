@@ -181,7 +181,7 @@ class Tables:
     every: ticks between them; 0 for at the start alone, -1 before each key picture. padding: bytes
     of descriptors in a map. versions: a new one each time. announced: a map that holds nothing of
     this program comes marked "next" behind each one. network: a network's table is listed first.
-    late: bytes of the stream before the first table. pointer: filling before a section begins.
+    pointer: filling before a section begins.
     """
 
     every: int = -1
@@ -189,7 +189,6 @@ class Tables:
     versions: bool = False
     announced: bool = False
     network: bool = False
-    late: bool = False
     pointer: int = 0
 
 
@@ -258,12 +257,12 @@ class _Writer:
         groups: list[list[bytes]] = []
         due: int | None = None
         said: list[tuple[Listed, ...]] = []
-        for number, (at, place, _, track, pes) in enumerate(order):
+        for at, place, _, track, pes in order:
             now = [program.at(at) for program in self.programs]
             begins = place == 0 and pes.key and self.tables.every < 0
             wanted = due is None or begins or now != said
             wanted = wanted or (self.tables.every > 0 and due is not None and at >= due)
-            if wanted and not (self.tables.late and number < 30):
+            if wanted:
                 groups.append(self._tables(at))
                 due, said = at + self.tables.every, now
             clock = pes.dts if pes.dts is not None else at
