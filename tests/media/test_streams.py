@@ -1,18 +1,28 @@
 """What is given for a stream is what was put into it: by a session, by a run, and by FFmpeg."""
 
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.media.streams import expected, matrix, seen
+from tests.media.streams import expected, files, matrix, seen
 from tests.media.streams.elementary import seed
+from tests.media.streams.files import File
 from tests.media.streams.matrix import Choice, Stream
 
-CHOICES = [
-    pytest.param(choice, id=str(choice), marks=() if choice in matrix.SHORT else pytest.mark.media)
-    for choice in matrix.ALL
-]
+
+def params(every: Iterable[Any], short: Collection[Any]) -> list[Any]:
+    """One of each, those that are not short to be asked for."""
+    return [
+        pytest.param(each, id=str(each), marks=() if each in short else pytest.mark.media)
+        for each in every
+    ]
+
+
+CHOICES = params(matrix.ALL, matrix.SHORT)
+FILES = params(files.FILES, files.SHORT)
 
 
 @lru_cache(maxsize=2)
@@ -52,3 +62,13 @@ def test_the_library_finds_what_the_stream_holds(choice: Choice) -> None:
     given = seen.by_library(there.data, choose, "mpegts").from_first()
     right = expected.wanted(there)
     assert expected.differences(given, right, expected.library_tolerance(choice), known=True) == []
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_run_gives_what_the_library_finds_in_a_file(file: File, tmp_path: Path) -> None:
+    path = files.write(file, tmp_path)
+    kinds = [kind for kind in ("pictures", "sound") if getattr(file, kind)]
+    right = expected.in_time(seen.by_library(path).from_first())
+    assert len(right.pictures) >= 40 if file.pictures else right.spans
+    given = seen.by_run(path, kinds).from_first()
+    assert expected.differences(given, right, files.tolerance(file)) == []

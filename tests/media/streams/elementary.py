@@ -304,41 +304,44 @@ VOICES: Final[dict[str, Voice]] = {
 def sound(name: str, seconds: float = 2.0, tone: float = 440.0) -> Sound:
     """One tone. Blocks begin at 0, where an encoder's delay would have them begin before."""
     voice = VOICES[name]
-    packets, blocks = _sounded(voice, seconds, tone)
+    packets, written = _sounded(voice, seconds, tone)
     begin = packets[0].pts
     channels = av.AudioLayout(voice.layout).nb_channels
     each = Fraction(packets[1].pts - begin) * packets[0].time_base * CLOCK
     coded = tuple(
-        Coded(data, round(place * each), round(place * each)) for place, data in enumerate(blocks)
+        Coded(data, round(place * each), round(place * each)) for place, data in enumerate(written)
     )
     return Sound(voice.codec, coded, tone, voice.rate, channels, float(each))
 
 
 def _sounded(voice: Voice, seconds: float, tone: float) -> tuple[list[Any], list[bytes]]:
-    """The packets of an encoder, and the blocks that stand for them in a stream."""
+    """The packets of an encoder, and the bytes that stand for them in a stream."""
     buffer, packets = io.BytesIO(), []
     with av.open(buffer, "w", voice.muxer or "null") as file:
         stream: Any = file.add_stream(voice.encoder, rate=voice.rate, options=voice.options)
         stream.layout, stream.bit_rate = voice.layout, 128_000
         context = stream.codec_context
-        forms = {each.name: each for each in context.codec.audio_formats}
-        context.format = forms.get("fltp") or forms.get("flt") or forms["s16"]
+        choose_form(context)
         context.open()
-        for block in (*_blocks(context, seconds, tone), None):
+        for block in (*blocks(context, seconds, tone), None):
             for packet in stream.encode(block):
                 packets.append(packet)
                 if voice.muxer:
                     file.mux(packet)
     if voice.muxer == "adts":
-        blocks = list(_cut(buffer.getvalue(), _adts_length))
-    elif voice.muxer == "latm":
-        blocks = list(_cut(buffer.getvalue(), _loas_length))
-    else:
-        blocks = [bytes(packet) for packet in packets]
-    return packets, blocks
+        return packets, list(_cut(buffer.getvalue(), _adts_length))
+    if voice.muxer == "latm":
+        return packets, list(_cut(buffer.getvalue(), _loas_length))
+    return packets, [bytes(packet) for packet in packets]
 
 
-def _blocks(context: Any, seconds: float, tone: float) -> Iterator[av.AudioFrame]:
+def choose_form(context: Any) -> None:
+    """A form of samples that NumPy has too."""
+    forms = {each.name: each for each in context.codec.audio_formats}
+    context.format = forms.get("fltp") or forms.get("flt") or forms["s16"]
+
+
+def blocks(context: Any, seconds: float, tone: float) -> Iterator[av.AudioFrame]:
     rate, size = context.sample_rate, context.frame_size
     layout, form = context.layout, context.format
     channels = layout.nb_channels
