@@ -431,10 +431,13 @@ def _changed_pictures(choice: Choice, second: str, *, pid: int = PICTURES) -> St
         numbers=tuple((number, at + ticks) for number, at in behind.numbers),
     )
     tracks = [_track_of_pictures(choice, first), _track_of_pictures(choice, later, pid)]
+    # What an encoder's delay puts before the last pictures of the first kind is sent behind them.
+    sent = tuple(replace(each, at=max(each.at, ticks)) for each in tracks[1].pes)
+    tracks[1] = replace(tracks[1], pes=sent)
     voice = listed(sound.codec, SOUND, sound.channels)
     maps: tuple[tuple[int, tuple[Listed, ...]], ...] = (
         (0, (listed(first.codec, PICTURES), voice)),
-        (later.coded[0].dts, (listed(later.codec, pid), voice)),
+        (ticks, (listed(later.codec, pid), voice)),
     )
     if pid == PICTURES:
         tracks = [replace(tracks[0], pes=(*tracks[0].pes, *tracks[1].pes))]
@@ -533,14 +536,16 @@ def _each() -> Iterator[Choice]:
 
 
 def _makes_sense(choice: Choice) -> bool:
-    """Opus lies whole in PES packets, times that vary must be written, and where each field has its
-    time the second one's is not its picture's.
+    """Opus lies whole in PES packets; times that vary must be written; where each field has its
+    time the second one's is not its picture's; a clock jumps where nothing refers to what was.
     """
     if choice.blocks.startswith("cut") and choice.sound.startswith("opus"):
         return False
     if "apart" in choice.pictures and choice.pes not in ("picture", "two", "units"):
         return False
-    if choice.timing.startswith("jump") and choice.scene != "plain":
+    if choice.timing.startswith("jump") and (
+        choice.scene != "plain" or any(each in choice.pictures for each in ("open", "once", "mpeg"))
+    ):
         return False
     return choice.timing != "varying" or choice.pes in ("picture", "units")
 

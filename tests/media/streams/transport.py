@@ -6,9 +6,9 @@ After ISO/IEC 13818-1; sound of Opus after "Opus in MPEG-TS" (ETSI TS 102 366 ha
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Final
 
-from composer.media.psi import crc
 from tests.media.streams.elementary import CLOCK, STEP, Coded, Sound, start_codes
 
 PACKET: Final = 188
@@ -352,7 +352,7 @@ class _Writer:
         head = ident.to_bytes(2, "big") + bytes([0xC0 | version << 1 | now, 0, 0])
         length = len(head) + len(body) + 4
         section = bytes([table]) + (0xB000 | length).to_bytes(2, "big") + head + body
-        section += crc(section).to_bytes(4, "big")
+        section += _crc(section).to_bytes(4, "big")
         pointer = self.tables.pointer
         data = bytes([pointer]) + b"\xff" * pointer + section
         packets = []
@@ -360,6 +360,17 @@ class _Writer:
             part = data[at : at + PACKET - 4].ljust(PACKET - 4, b"\xff")
             packets.append(self._packet(pid, part, begins=at == 0))
         return packets
+
+
+@cache
+def _crc(data: bytes) -> int:
+    """CRC-32 of ISO/IEC 13818-1 annex A."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C11DB7 if value & 0x80000000 else 0)) & 0xFFFFFFFF
+    return value
 
 
 def _mixed(groups: list[list[bytes]], source: random.Random) -> list[bytes]:
@@ -417,15 +428,11 @@ def _stamp(mark: int, ticks: int) -> bytes:
 # times
 
 
-def later(pes: Sequence[Pes], ticks: int, since: int = -WRAP) -> tuple[Pes, ...]:
-    """The same, its clock moved by `ticks` from `since` on; sent in the same order."""
+def later(pes: Sequence[Pes], ticks: int, since: int) -> tuple[Pes, ...]:
+    """The same, times from `since` on moved by `ticks`; sent in the same order."""
     return tuple(
-        replace(
-            each,
-            pts=None if each.pts is None else each.pts + ticks,
-            dts=None if each.dts is None else each.dts + ticks,
-        )
-        if each.at >= since
+        replace(each, pts=each.pts + ticks, dts=None if each.dts is None else each.dts + ticks)
+        if each.pts is not None and each.pts >= since
         else each
         for each in pes
     )
