@@ -18,6 +18,9 @@ ROUGH: Final = 0.021
 ACROSS: Final = 0.06
 """A step of the clock: how long it was cannot be known to the picture."""
 
+NEIGHBOUR: Final = 0.2
+"""As far as a picture's place in decoding is from that in showing."""
+
 HEARD: Final = 0.035
 """A block of sound, and what an encoder adds around it."""
 
@@ -167,6 +170,14 @@ def run_differs(choice: Choice) -> str:
     return ""
 
 
+def without_late(right: Seen, given: Seen, library: Seen) -> Seen:
+    """What a run of a file has to give: FFmpeg's command leaves out pictures at times that it has
+    given already, and so may a run.
+    """
+    late = library.late - set(given.numbers)
+    return replace(right, pictures=[each for each in right.pictures if each[0] not in late])
+
+
 def follow_each_other(choice: Choice) -> bool:
     return "change" in choice.scene or "move" in choice.scene
 
@@ -176,10 +187,10 @@ CHOSEN: Final = ("two-sounds", "swapped-sounds", "two-programs")
 
 
 def library_tolerance(choice: Choice) -> float:
-    """Its parser gives the time of a PES packet to a neighbour of the picture that begins in it
-    where such packets are cut anywhere, once in some hundred times.
+    """Where not each picture's time is written, its parser gives some to a neighbour: once in some
+    hundred times where PES packets are cut anywhere, and what is guessed of them is off as far.
     """
-    return 0.2 if choice.pes.startswith("cut") else tolerance(choice)
+    return tolerance(choice) if choice.pes in ("picture", "units") else NEIGHBOUR
 
 
 def library_differs(choice: Choice) -> str:

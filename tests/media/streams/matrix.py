@@ -127,27 +127,24 @@ SOONER: Final = 5 * STEP
 """How much earlier than its time sound is sent: pictures are waited for longer."""
 
 
-def _timed(
-    name: str, pictures: tuple[Pes, ...], sound: tuple[Pes, ...]
-) -> tuple[tuple[Pes, ...], tuple[Pes, ...]]:
-    """The clock of a stream as `name` says."""
-    both = pictures, sound
+def _timed(name: str, pes: tuple[Pes, ...]) -> tuple[Pes, ...]:
+    """The times of a track as `name` says."""
     if name == "jump-ahead":
-        return tuple(transport.later(each, 1000 * CLOCK, CLOCK) for each in both)  # type: ignore[return-value]
+        return transport.later(pes, 1000 * CLOCK, CLOCK)
     if name == "jump-back":
-        return tuple(transport.later(each, -5 * CLOCK, CLOCK) for each in both)  # type: ignore[return-value]
+        return transport.later(pes, -5 * CLOCK, CLOCK)
     if name == "pts-some":
-        return transport.timed_only(pictures, 3), transport.timed_only(sound, 3)
+        return transport.timed_only(pes, 3)
     if name == "no-dts":
-        return tuple(replace(each, dts=None) for each in pictures), sound
-    return both
+        return tuple(replace(each, dts=None) for each in pes)
+    return pes
 
 
 BASES: Final = {"wrap": transport.WRAP - CLOCK, "wrap-at-start": transport.WRAP - 1000, "zero": 0}
 
 TIMINGS: Final = (
     *("plain", "wrap", "wrap-at-start", "zero", "jump-ahead", "jump-back", "pts-some", "no-dts"),
-    *("sound-before", "sound-after", "sound-gap", "sound-first", "varying"),
+    *("sound-before", "sound-after", "sound-gap", "sent-before", "sent-behind", "varying"),
 )
 
 
@@ -215,7 +212,8 @@ def _track_of_pictures(choice: Choice, pictures: Pictures, pid: int = PICTURES) 
 def _track_of_sound(choice: Choice, sound: Sound, pid: int = SOUND) -> Track:
     private = sound.codec in ("opus", "ac3", "eac3")
     coded = transport.sound_pes(sound)
-    pes = transport.sent_before(BLOCKS[choice.blocks](coded), SOONER)
+    sooner = {"sent-before": CLOCK, "sent-behind": -CLOCK}.get(choice.timing, SOONER)
+    pes = transport.sent_before(BLOCKS[choice.blocks](coded), sooner)
     return Track(pid, 0xBD if private else 0xC0, pes, "right")
 
 
@@ -233,10 +231,7 @@ def _written(
     numbers: tuple[tuple[int, int], ...],
     sounds: tuple[Span, ...],
 ) -> Stream:
-    timed = []
-    for track in tracks:
-        of_pictures, of_sound = _timed(choice.timing, track.pes, track.pes)
-        timed.append(replace(track, pes=of_pictures if track.stream_id >= 0xE0 else of_sound))
+    timed = [replace(track, pes=_timed(choice.timing, track.pes)) for track in tracks]
     layout = replace(PACKETS[choice.packets], clock=CLOCKS[choice.clock])
     base = BASES.get(choice.timing, transport.BASE)
     data = transport.mux(timed, programs, TABLES[choice.tables], layout, base)
@@ -542,6 +537,8 @@ def _makes_sense(choice: Choice) -> bool:
     if choice.blocks.startswith("cut") and choice.sound.startswith("opus"):
         return False
     if "apart" in choice.pictures and choice.pes not in ("picture", "two", "units"):
+        return False
+    if choice.timing.startswith("sent") and choice.scene != "plain":
         return False
     if choice.timing.startswith("jump") and (
         choice.scene != "plain" or any(each in choice.pictures for each in ("open", "once", "mpeg"))

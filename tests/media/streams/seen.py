@@ -72,12 +72,15 @@ def _tone(wave: Samples, rate: int) -> tuple[float, float]:
 
 @dataclass(slots=True)
 class Seen:
-    """numbers and times (seconds; None where none is known) of the pictures, spans of sound."""
+    """numbers and times (seconds; None where none is known) of the pictures, spans of sound.
+
+    late: pictures that FFmpeg's command takes to be no later than one before them, and leaves out.
+    """
 
     pictures: list[tuple[int | None, float | None]] = field(default_factory=list)
-    sizes: set[tuple[int, int]] = field(default_factory=set)
     spans: list[Span] = field(default_factory=list)
     damaged: int = 0
+    late: set[int | None] = field(default_factory=set)
 
     @property
     def numbers(self) -> list[int | None]:
@@ -97,7 +100,7 @@ class Seen:
         spans = [
             replace(span, begin=span.begin - first, end=span.end - first) for span in self.spans
         ]
-        return Seen(pictures, self.sizes, spans, self.damaged)
+        return replace(self, pictures=pictures, spans=spans)
 
 
 _Block: TypeAlias = tuple[float, Samples, int]
@@ -110,12 +113,18 @@ class _Gatherer:
     def __init__(self) -> None:
         self.seen = Seen()
         self._blocks: list[_Block] = []
+        self._guess = _Guess()
+        self._newest: int | None = None
 
     def add(self, frame: Any) -> None:
         at = None if frame.pts is None else float(frame.pts * frame.time_base)
         if isinstance(frame, av.VideoFrame):
             self.seen.pictures.append((number(frame), at))
-            self.seen.sizes.add((frame.width, frame.height))
+            guessed = self._guess(frame.pts, frame.dts)
+            if guessed is not None and self._newest is not None and guessed <= self._newest:
+                self.seen.late.add(self.seen.pictures[-1][0])
+            elif guessed is not None:
+                self._newest = guessed
         elif frame.samples:
             self._blocks.append(
                 (self._after() if at is None else at, _samples(frame), frame.sample_rate)
@@ -137,6 +146,30 @@ class _Gatherer:
             return 0.0
         at, samples, rate = self._blocks[-1]
         return float(at + samples.shape[1] / rate)
+
+
+@dataclass(slots=True)
+class _Guess:
+    """The time of a picture as libavcodec guesses it of what is written (guess_correct_pts)."""
+
+    last_pts: int = -(1 << 62)
+    last_dts: int = -(1 << 62)
+    faulty_pts: int = 0
+    faulty_dts: int = 0
+
+    def __call__(self, pts: int | None, dts: int | None) -> int | None:
+        if dts is not None:
+            self.faulty_dts += dts <= self.last_dts
+            self.last_dts = dts
+        elif pts is not None:
+            self.last_dts = pts
+        if pts is not None:
+            self.faulty_pts += pts <= self.last_pts
+            self.last_pts = pts
+        elif dts is not None:
+            self.last_pts = dts
+        good = self.faulty_pts <= self.faulty_dts or dts is None
+        return pts if good and pts is not None else dts
 
 
 def _follows(before: _Block, block: _Block) -> bool:
@@ -271,9 +304,13 @@ def by_library(source: bytes | Path, choose: Choice = best, form: str | None = N
 
 def _demuxed(opened: Any, used: list[Any]) -> Iterator[Any]:
     """Packets of these streams; what cannot be read is gone by, as FFmpeg's command does it."""
-    for _ in range(8):
+    failed = 0
+    while failed < 8:
         try:
             yield from opened.demux(used)
+        except IndexError:  # PyAV knows no stream that comes later
+            continue
         except av.FFmpegError:
+            failed += 1
             continue
         return

@@ -1,6 +1,6 @@
 """MPEG-TS whose layout is free: what lies in a PES packet, in a TS packet, in the tables, and when.
 
-After ISO/IEC 13818-1; sound of Opus after "Opus in MPEG-TS" (ETSI TS 102 366 has AC-3's part).
+After ISO/IEC 13818-1; Opus after its mapping (opus-codec.org, ETSI_TS_opus-v0.1.3-draft).
 """
 
 import random
@@ -434,6 +434,19 @@ def later(pes: Sequence[Pes], ticks: int, since: int) -> tuple[Pes, ...]:
         replace(each, pts=each.pts + ticks, dts=None if each.dts is None else each.dts + ticks)
         if each.pts is not None and each.pts >= since
         else each
+        for each in pes
+    )
+
+
+def moved(pes: Sequence[Pes], ticks: int) -> tuple[Pes, ...]:
+    """The same, later; sent later too."""
+    return tuple(
+        replace(
+            each,
+            at=each.at + ticks,
+            pts=None if each.pts is None else each.pts + ticks,
+            dts=None if each.dts is None else each.dts + ticks,
+        )
         for each in pes
     )
 
