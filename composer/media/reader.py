@@ -35,6 +35,9 @@ Given: TypeAlias = "av.VideoFrame | av.AudioFrame | av.Packet[Any]"
 MAX_PIXELS: Final = 8192 * 8192
 """Largest picture that is decoded: 67 million pixels, 100 MB in yuv420p."""
 
+BACK_SECONDS: Final = 0.1
+"""From here on a step back in time is one of the source's clock, where that may jump (ffmpeg's)."""
+
 JUMP_SECONDS: Final = 10
 """From here on a step in time is a jump of the source's clock (ffmpeg's -dts_delta_threshold)."""
 
@@ -97,7 +100,9 @@ class Reader:
         for stream in self._container.streams:
             if stream not in (self._image, self._sound) and self._grid is None:
                 stream.discard = av.stream.Discard.all
-        self._timeline = Timeline(self._start(), wraps=self._has(av.format.Flags.ts_discont))
+        jumps = self._has(av.format.Flags.ts_discont)
+        back = BACK_SECONDS if jumps else JUMP_SECONDS
+        self._timeline = Timeline(self._start(), wraps=jumps, back=back)
         self._guessed, self._sounding = BestEffort(), Samples()
         self._counted = self._row is None and self._has(av.format.Flags.no_timestamps)
         self.rate = _rate(self._image, max_fps)
@@ -379,6 +384,8 @@ class Reader:
                     if packet.size:  # else the decoder would take it for the end
                         self._had.add(packet.stream.index)
                         yield packet
+            except IndexError:  # PyAV: a packet of a track that was found only after opening
+                continue
             except av.FFmpegError as exc:
                 failed += 1
                 self.damaged += 1
@@ -447,8 +454,9 @@ class Reader:
             if image.format.name != self._seen:
                 self._seen = image.format.name
                 self._tell_of_alpha(image)
-            written = None if self._counted else self._guessed.time(image.pts, image.dts)
-            pts = track.place(written, None, image.duration)
+            guessed = None if self._counted else self._guessed.time(image.pts, image.dts)
+            said = None if image.pts is None else guessed
+            pts = track.place(said, guessed, image.duration)
             if pts is None:
                 continue
             if self._pace is not None:
@@ -760,31 +768,55 @@ class Track:
         self._back = round(Fraction(timeline.back) / time_base)
         self._step = step
         self._last: int | None = None
-        self._dated = False
+        self._dated: int | None = None
+        """Where the last item was that had a time of its own; others are counted on from there."""
+        self._counted = self._each = 0
 
     def place(self, pts: int | None, dts: int | None, duration: int | None) -> int | None:
-        """When the next item is, in ticks from 0; None when it must be left out."""
-        written = dts if pts is None else pts
-        last = self._last
+        """When the next item is, in ticks from 0; None when it must be left out.
+
+        dts: what stands in for a pts that is not said, where it goes on.
+        """
+        written, last = pts, self._last
+        if pts is None and dts is not None and (last is None or dts + self._shift > last):
+            written = dts
         if written is None:
-            new = 0 if last is None else last + self._step
+            new = 0 if last is None else last + (self._each or self._step)
         elif last is None:
             new = self._begin(written)
         else:
-            new = written + self._shift
-            ahead = new - last
-            if ahead < -self._back or (self._timeline.wraps and ahead > self._jump + self._step):
-                new = self._rebase(written, last + self._step)
-            elif ahead <= 0 and not self._dated:  # those before it were only counted
-                new = last + self._step
-                self._shift = new - written
+            new = self._on(written, last)
             if new < last or (new == last and not self.may_repeat):
                 self._count_repeated()
                 return None
+        self._counted_on(new, counted=written is None)
         if duration:
             self._step = duration
-        self._last, self._dated = new, self._dated or written is not None
+        self._last = new
         return new
+
+    def _on(self, written: int, last: int) -> int:
+        """The time of an item behind another one."""
+        new = written + self._shift
+        ahead = new - last
+        if ahead < -self._back or (self._timeline.wraps and ahead > self._jump + self._step):
+            return self._rebase(written, last + self._step)
+        if ahead > 0 or not self._counted:
+            return new
+        if self._dated is None:  # all before it were only counted
+            self._shift += last + self._step - new
+            return last + self._step
+        return last + 1  # they were counted too far
+
+    def _counted_on(self, new: int, *, counted: bool) -> None:
+        """Learn how far apart items are that have no time, by those that have one."""
+        if counted:
+            self._counted += 1
+            return
+        if self._counted and self._dated is not None:
+            each = max(1, (new - self._dated) // (self._counted + 1))
+            self._each = min(self._each or each, each)  # a time may be that of a later one
+        self._counted, self._dated = 0, new
 
     @property
     def begun(self) -> bool:

@@ -161,12 +161,21 @@ def run_follows(choice: Choice) -> bool:
     return choice.scene in CHOSEN or follow_each_other(choice)
 
 
+def session_differs(choice: Choice) -> str:
+    """Why a session may give something else than what the stream holds."""
+    if choice.pictures.startswith("h264-fields") and choice.packets == "stuffed-anywhere":
+        return "its first PES packet looks whole at its first stuffing: a field is given, and again"
+    return ""
+
+
 def run_differs(choice: Choice) -> str:
     """Why nothing is the measure for a run of a file."""
     if choice.way == "twins":
         return "libavformat takes packets that came twice for others, and so damages what it gives"
     if "in-place" in choice.scene:
         return "libavformat gives what one codec made to the decoder of another"
+    if choice.pictures.startswith("h264-fields") and choice.timing == "pts-some":
+        return "nothing says how long a field lasts that has no time"
     return ""
 
 

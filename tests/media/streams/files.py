@@ -37,6 +37,17 @@ class File:
         return "+".join(each for each in said if each)
 
 
+def differs(file: File) -> str:
+    """Why the library's times, in one thread and without FFmpeg's command, are not the measure."""
+    if str(file) in ("m1v+mpeg1", "avi+h264+mp3", "avi+h264-pyramid+ac3"):
+        return "the command's first picture is at another time, as that of a run"
+    if (file.form, file.pictures) == ("mpeg", "h264-b"):
+        return (
+            "libavformat gives the time of a pack to two pictures; a run counts one of them as late"
+        )
+    return ""
+
+
 def tolerance(file: File) -> float:
     """Seconds by which a time may be off: of a program stream some are written, as on a DVD."""
     return ROUGH if file.form in ("mpeg", "vob", "dvd") else EXACT

@@ -273,8 +273,9 @@ def first_of(*pids: int) -> Choice:
 
 
 def best(container: Any, kind: str) -> list[Any]:
-    """libavformat's choice."""
-    found = container.streams.best(kind)
+    """libavformat's choice: the sound is that of the programme of the pictures."""
+    image = container.streams.best("video") if kind == "audio" else None
+    found = container.streams.best(kind, related=image)
     return [] if found is None else [found]
 
 
