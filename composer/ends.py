@@ -28,8 +28,8 @@ NO_ENDS: Final = Ends()
 def fitted(graph: Graph, ends: Ends, *, live: bool) -> Graph:
     """The graph with the layouts of its ends, as far as they are known and matter.
 
-    They do where a source has alpha, or where what is written keeps whole colours, as a PNG does.
-    Everywhere else the layouts of codecs are the cheapest, and the graph stays as it is.
+    They do where a source has alpha or whole colours, or where what is written keeps them, as a PNG
+    does. Everywhere else the layouts of codecs are the cheapest, and the graph stays as it is.
     """
     stored = {
         name: node.settings.stored_layout(ends.source(name), node.folder)
@@ -42,7 +42,7 @@ def fitted(graph: Graph, ends: Ends, *, live: bool) -> Graph:
         for name, node in graph.nodes.items()
         if node.cls.inputs and not node.cls.outputs
     }
-    if not any(map(has_alpha, stored.values())) and not any(map(keeps_chroma, held.values())):
+    if not any(map(_is_more, stored.values())) and not any(map(keeps_chroma, held.values())):
         return graph
     nodes = {
         name: replace(node, stored=stored.get(name, ""), layouts=held.get(name, node.layouts))
@@ -53,6 +53,11 @@ def fitted(graph: Graph, ends: Ends, *, live: bool) -> Graph:
 
 def _layouts(port: str, names: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
     return {port: names} if names else {}
+
+
+def _is_more(layout: str) -> bool:
+    """Whether pictures of a source hold more than codecs usually do."""
+    return has_alpha(layout) or layout in ("rgb24", "yuv444p")
 
 
 def keeps_chroma(layouts: Mapping[str, tuple[str, ...]]) -> bool:

@@ -475,18 +475,35 @@ class Plain(Node):
     def process(self, image: Annotated[Picture, Layouts("yuv420p", "rgb24")]) -> None: ...
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "layout"), [("a.mov", "qtrle", "rgb24"), ("a.mkv", "ffv1", "yuv444p")]
+)
+def test_a_clip_of_whole_colours_gives_them_to_whoever_looks(
+    tmp_path: Path, name: str, codec: str, layout: str
+) -> None:
+    (tmp_path / "nodes.py").write_text(
+        "from composer import Node, Picture, Record\n\n\n"
+        "class Look(Node):\n"
+        "    def process(self, image: Picture) -> Record:\n"
+        "        return {}\n"
+    )
+    nodes = "{source: {type: decode}, look: {type: ./nodes.py:Look}, out: {type: record}}"
+    plan = planned(tmp_path, nodes, film(tmp_path / name, codec, layout), None)
+    assert plan.steps["source"].outputs["image"].layout == layout
+
+
 def test_ends_are_found_by_name_and_else_by_none() -> None:
     ends = Ends({"": "a.mp4", "top": "b.mov"}, {"out": "o.png"})
     assert (ends.source("top"), ends.source("source")) == ("b.mov", "a.mp4")
     assert (ends.sink("out"), ends.sink("other")) == ("o.png", "")
 
 
-def test_a_graph_without_alpha_is_planned_as_ever() -> None:
+def test_a_graph_of_usual_colours_is_planned_as_ever() -> None:
     class Knows(Node):
         def stored_layout(self, source: str, folder: Path) -> str:
-            return "yuv444p"
+            return "yuv422p"
 
-        def process(self) -> Iterator[Annotated[Picture, Layouts("yuv420p", "yuv444p")]]:
+        def process(self) -> Iterator[Annotated[Picture, Layouts("yuv420p", "yuv422p")]]:
             raise NotImplementedError
 
     graph = good_graph("nodes: {s: {type: knows}, o: {type: plain}}", knows=Knows, plain=Plain)
