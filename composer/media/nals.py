@@ -40,7 +40,7 @@ def head(codec: str, data: bytes, size: int) -> Head:
         if what == "sets":
             sets = True
         elif what == "sei":
-            recovers = recovers or _recovers(unit[1 if codec == "h264" else 2 :])
+            recovers = recovers or is_recovery_point(unit[1 if codec == "h264" else 2 :])
         elif what is not None:
             return Head(what or ("recovery" if recovers else ""), sets)
     return Head("", sets)
@@ -61,8 +61,10 @@ def _hevc(unit: bytes) -> str | None:
     return {33: "sets", 39: "sei"}.get(kind)
 
 
-def _recovers(messages: bytes) -> bool:
-    """Whether one of the SEI messages is a recovery point."""
+def is_recovery_point(messages: bytes) -> bool:
+    """Whether one of the messages of a SEI unit, behind its header, says that pictures are right
+    from here on, or some pictures later (H.264, D.2.8; HEVC, D.3.8).
+    """
     at = 0
     while at + 2 <= len(messages) and messages[at] != 0x80:
         kind, at = _sum(messages, at)

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import av
 
+from composer.media import nals
 from composer.media.pes import FULL_PES, Pes
 from composer.media.psi import Track
 
@@ -378,27 +379,8 @@ _NALS: Final[dict[str, Callable[[bytes, int], _Nal]]] = {
 
 
 def _is_recovery_point(data: bytes, at: int) -> bool:
-    """Whether one of the messages of a SEI NAL unit says that pictures are right from here on, or
-    some pictures later (ISO/IEC 14496-10, D.2.8; 23008-2, D.3.8: payload type 6 in both).
-    """
     end = data.find(_START, at)
-    end = len(data) if end < 0 else end
-    while at + 1 < end and data[at] != 0x80:
-        kind, at = _number(data, at, end)
-        if kind == 6:
-            return True
-        size, at = _number(data, at, end)
-        at += size
-    return False
-
-
-def _number(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """A number of SEI, written as bytes of 255 and a last one, and where it ends."""
-    number = 0
-    while at < end and data[at] == 0xFF:
-        number += 0xFF
-        at += 1
-    return (number + data[at], at + 1) if at < end else (number, end)
+    return nals.is_recovery_point(data[at : end if end >= 0 else len(data)])
 
 
 class Opus:
@@ -457,6 +439,15 @@ def _opus_header(data: bytes, at: int) -> int:
             return at
         at += 1
     return len(data)
+
+
+def _number(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """A number written as bytes of 255 and a last one, and where it ends."""
+    number = 0
+    while at < end and data[at] == 0xFF:
+        number += 0xFF
+        at += 1
+    return (number + data[at], at + 1) if at < end else (number, end)
 
 
 def _opus_packet(data: bytes, at: int) -> tuple[int, int]:
