@@ -70,6 +70,11 @@ class Ingress:
         return any(track.kind == kind for track in tracks) if tracks else None
 
     @property
+    def unreadable(self) -> list[str]:
+        """Types of tracks of the stream that nothing here can read, as "0x06"."""
+        return [f"0x{kind:02x}" for kind in sorted(self._demuxer.unknown)]
+
+    @property
     def parsed(self) -> bool:
         """Whether pictures come one later, since only a parser finds where they begin."""
         return self._demuxer.parsed

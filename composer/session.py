@@ -616,6 +616,7 @@ class Session:
             "input_status": {
                 "last_input_time": self._ms(self.ingress.last_at if self.ingress else 0.0),
                 "reader": "parser" if self.ingress and self.ingress.parsed else "direct",
+                "unreadable": self.ingress.unreadable if self.ingress else [],
                 "fps": self._rate(report, inputs=True),
             },
             "inference_status": {

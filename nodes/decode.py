@@ -98,7 +98,7 @@ class Decode(Node):
         return {"damaged": self.damaged} if self.damaged else {}
 
     def lost(self) -> Mapping[str, int]:
-        return self._reader.lost if isinstance(self._reader, reader.Reader) else {}
+        return self._reader.lost if self._reader is not None else {}
 
     def lost_tracks(self) -> Sequence[str]:
         return self._reader.lost_tracks if isinstance(self._reader, reader.Reader) else ()

@@ -4,7 +4,7 @@ One unit goes into the decoder, and what it completes comes out: nothing waits f
 """
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any, Final
@@ -13,6 +13,7 @@ import av
 from av.codec.hwaccel import HWAccel
 
 from composer.frames import UNSAID
+from composer.media.awaited import Awaited
 from composer.media.mpegts import CLOCK, Track, Unit
 from composer.media.orientation import Orientation
 from composer.media.packets import packet_of
@@ -73,11 +74,26 @@ class LiveReader:
             "audio": timeline.track(TIME_BASE, 1, "the input"),
         }
         self._decoders: dict[str, _Decoder] = {}
+        self._lost: Counter[str] = Counter()  # by decoders that are gone
         self._untimed: dict[str, deque[Any]] = {
             kind: deque(maxlen=MOST_UNTIMED) for kind in self._clocks
         }
         self._unwrapped = _Unwrapped()
         self._orientation = Orientation()
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """What came and nobody was given, by reason.
+
+        before_key: pictures before the first that could be decoded, at the beginning or behind a
+        gap. damaged: pictures that could not be, and units of sound. time: what repeats a time or
+        goes back.
+        """
+        found = self._lost.copy()
+        for decoder in tuple(self._decoders.values()):
+            found += decoder.lost
+        found["time"] += sum(clock.repeated for clock in self._clocks.values())
+        return dict(+found)
 
     @property
     def rate(self) -> Fraction:
@@ -100,6 +116,8 @@ class LiveReader:
 
     def close(self) -> None:
         """Let go of the decoders."""
+        for decoder in self._decoders.values():
+            self._lost += decoder.lost
         self._decoders.clear()
 
     def _decoded(self, unit: Unit) -> Iterator[av.VideoFrame | av.AudioFrame]:
@@ -108,6 +126,7 @@ class LiveReader:
         if decoder is None or decoder.track != unit.track:
             if decoder is not None:
                 yield from self._stamped(kind, decoder.finish())
+                self._lost += decoder.lost
             decoder = _Decoder(unit.track, self._threads, self._max_pixels, self._device)
             self._decoders[kind] = decoder
         frames = decoder.decode(unit, self._unwrapped)
@@ -223,7 +242,17 @@ class _Decoder:
             context.thread_type, context.thread_count = "SLICE", threads
         context.options = {"max_pixels": str(max_pixels), "pkt_timebase": str(TIME_BASE)}
         self._context = context
+        self._awaited = Awaited(CLOCK // 25) if track.kind == "video" else None
+        self._gone: Counter[str] = Counter()
         self._begun = self._given = False
+
+    @property
+    def lost(self) -> Counter[str]:
+        """Units that nothing came of: before_key, damaged."""
+        if self._awaited is None:
+            return self._gone
+        waited = self._awaited
+        return self._gone + Counter(before_key=waited.late, damaged=waited.damaged)
 
     def decode(self, unit: Unit, unwrapped: _Unwrapped) -> list[Any]:
         packet = packet_of(unit.data)
@@ -231,13 +260,19 @@ class _Decoder:
         packet.pts, packet.dts = unwrapped(kind, unit.pts), unwrapped(kind, unit.dts)
         packet.time_base = TIME_BASE
         self._begun = self._begun or unit.key
+        if self._awaited is not None:
+            self._awaited.sent(packet)
         try:
             frames = list(self._context.decode(packet))
         except av.FFmpegError as exc:
             self.failed = self._begun  # before a key picture nothing can be decoded
+            self._gone["damaged"] += self._awaited is None
             log.debug("a unit of %s cannot be decoded: %s", self.track.codec, exc)
             return []
         self.failed = False
+        if self._awaited is not None:
+            for frame in frames:
+                self._awaited.came(frame)
         if frames and not self._given:
             self._given = True
             said = Fraction(getattr(self._context, "framerate", 0) or 0)
@@ -253,4 +288,10 @@ class _Decoder:
             frames = []
         if self._context.is_open:
             self._context.flush_buffers()
+        if self._awaited is not None:
+            for frame in frames:
+                self._awaited.came(frame)
+            self._awaited.end()
+            self._gone = self.lost
+            self._awaited = Awaited(CLOCK // 25)
         return frames

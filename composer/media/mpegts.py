@@ -52,7 +52,8 @@ class Demuxer:
         self._readers: dict[int, _Reader] = {}
         self._early: deque[tuple[int, bytes]] | None = deque(maxlen=EARLY_PACKETS)
         self._silent: set[int] = set()
-        self._told: set[int] = set()
+        self.unknown: frozenset[int] = frozenset()
+        """Types of tracks of the programme that nothing here can read (ISO/IEC 13818-1, 2-34)."""
 
     @property
     def parsed(self) -> bool:
@@ -211,9 +212,9 @@ class Demuxer:
                 return
 
     def _tell(self, chosen: ProgramMap) -> None:
-        for kind in set(chosen.unknown) - self._told:
-            self._told.add(kind)
+        for kind in set(chosen.unknown) - self.unknown:
             log.warning("the input has a track of type 0x%02x that nothing here can read", kind)
+        self.unknown |= set(chosen.unknown)
 
 
 class _Reader:

@@ -1,6 +1,6 @@
 """Units of a live stream as pictures and sound, whatever happens to the stream."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -204,6 +204,28 @@ def test_one_track_with_wild_times_does_not_move_the_other() -> None:
     pictures, _ = read(wild)
     straight, _ = read(units)
     assert pts(pictures) == pts(straight)
+
+
+@pytest.mark.parametrize(
+    ("units", "lost"),
+    [
+        (lambda units: units, {}),
+        (lambda units: units[5:], {"before_key": 5}),
+        (lambda units: [*units[:15], Gap(), *units[18:]], {"before_key": 2}),
+        (lambda units: [*units[:15], *units[10:]], {"time": 5}),
+        (lambda units: [replace(units[0], data=b"no picture"), *units[1:]], {"before_key": 10}),
+    ],
+    ids=["none", "begins late", "a gap", "times again", "a bad key picture"],
+)
+def test_every_picture_is_accounted_for(
+    units: Callable[[list[Unit]], list[Unit | Gap]], lost: dict[str, int]
+) -> None:
+    sent = units(units_of(stream(g="10", sc_threshold="0", preset="ultrafast")))
+    reader = LiveReader(sent, layout="yuv420p")
+    given = len(list(reader.read()))
+    reader.close()
+    assert reader.lost == lost
+    assert given + sum(lost.values()) == sum(isinstance(unit, Unit) for unit in sent)
 
 
 @pytest.mark.parametrize(("quarters", "size"), [(0, (320, 180)), (1, (180, 320)), (2, (320, 180))])

@@ -205,6 +205,15 @@ def map_of(*tracks: tuple[int, int], current: bool = True) -> bytes:
 VIDEO, FIRST, SECOND = (0x1B, 256), (0x0F, 257), (0x0F, 258)
 
 
+def test_tracks_that_nothing_can_read_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    tables = [packet for packet in packets(stream(preset="ultrafast")) if pid(packet) == 0]
+    demuxer = Demuxer()
+    for named in ((VIDEO, (0x06, 300), (0x05, 301)), (VIDEO, (0x06, 300)), (VIDEO, (0x7F, 300))):
+        demuxer.feed(tables[0] + map_of(*named))
+    assert demuxer.unknown == {0x06, 0x7F}
+    assert len(caplog.records) == 2
+
+
 def test_a_map_marked_next_does_not_count_yet() -> None:
     found = packets(stream(preset="ultrafast"))
     table = next(at for at, packet in enumerate(found) if pid(packet) == 4096)
