@@ -62,6 +62,8 @@ def test_a_worker_gives_back_what_a_stream_holds(choice: Choice) -> None:
             await session.over.wait()
             await there.close()
             given.append(heard(there.output))
+            parsed = session.status()["input_status"]["reader"] == "parser"
+            assert parsed == (choice.pes == "units")
 
     ran(test)
     assert_same(given[0], expected.wanted(stream))
