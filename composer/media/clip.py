@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final
 import av
 
 from composer.errors import MediaError
+from composer.media.containers import open_input
 
 SHORTEST: Final = 1.0
 """Seconds that a segment lasts at least."""
@@ -53,7 +54,7 @@ class _Segments:
         if not isinstance(self._path, str):
             self._path.seek(0)
         source: Any
-        with av.open(self._path, metadata_errors="replace") as source:
+        with open_input(self._path) as source:
             used = [each for each in (_picture(source), _sound(source)) if each is not None]
             began: Fraction | None = None
             first: Fraction | None = None

@@ -9,6 +9,7 @@ import av
 from composer.errors import MediaError
 from composer.formats import Carrier
 from composer.media import pixels
+from composer.media.containers import open_input
 from composer.media.reader import Reader
 
 CLOCK: Final = 90_000
@@ -98,7 +99,7 @@ class Camera:
 
 
 def _has_sound(path: str) -> bool:
-    with av.open(path, metadata_errors="replace") as opened:
+    with open_input(path) as opened:
         return bool(opened.streams.audio)
 
 

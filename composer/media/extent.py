@@ -7,6 +7,7 @@ from typing import Any
 import av
 
 from composer.errors import MediaError
+from composer.media.containers import open_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def measure(path: Path) -> Clip:
     first: float | None = None
     last = 0.0
     try:
-        with av.open(str(path), metadata_errors="replace") as file:
+        with open_input(str(path)) as file:
             for stream in file.streams.video:
                 width, height = max(width, stream.width), max(height, stream.height)
             for packet in file.demux():

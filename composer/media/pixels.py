@@ -129,7 +129,8 @@ def aspect(image: av.VideoFrame) -> Fraction:
     PyAV does not show AVFrame.sample_aspect_ratio, but the scale filter counts with it: its high
     digits become the width of a small picture, its low ones the height.
     """
-    measured = _VIEWS.run(image, ("scale", _MEASURING))
+    untagged = with_tags(_VIEWS.run(image), UNTAGGED)  # scale refuses some tags
+    measured = _VIEWS.run(untagged, ("scale", _MEASURING))
     found = Fraction((measured.width - _SMALL << 8) + measured.height - _SMALL, 1 << 16)
     return found.limit_denominator(255) if 0 < found < _WIDEST else Fraction(1)
 

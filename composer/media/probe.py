@@ -220,7 +220,7 @@ def probe(
             container.format.long_name,
             _over(container.start_time, av.time_base),
             _over(container.duration, av.time_base),
-            container.size if container.size > 0 else None,
+            container.size if (container.size or 0) > 0 else None,
             container.bit_rate or None,
             reading.seconds,
             reading.whole,
@@ -275,7 +275,7 @@ class _Reading:
             ):
                 return
         self.whole = not self.broken
-        self.position = max(self.position, self._container.size)
+        self.position = max(self.position, self._container.size or 0)
 
     def _packets(self) -> Iterator[Any]:
         failed = 0

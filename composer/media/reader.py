@@ -20,6 +20,7 @@ from composer.formats import ALPHA_YUV, Carrier, has_alpha
 from composer.frames import UNSAID
 from composer.media import pixels, rows
 from composer.media.awaited import Awaited
+from composer.media.containers import open_input
 from composer.media.orientation import Orientation, turned
 
 with lazy.deferred():  # only pictures that have alpha, are joined or made by Pillow need NumPy
@@ -556,10 +557,7 @@ def opened(
         source, form = str(row.path(row.first)), "image2"
         options = limits | {"pattern_type": "none"}
     try:
-        # tags may be written in any alphabet
-        container: Any = av.open(
-            source, format=form, options=options, timeout=timeout, metadata_errors="replace"
-        )
+        container = open_input(source, format=form, options=options, timeout=timeout)
         container.flags &= ~av.container.Flags.gen_pts.value  # PyAV asks for made up ones
         return container
     except FileNotFoundError:

@@ -1013,7 +1013,7 @@ class Writer:
             " write an mp4, or resize with `fit: stretch` to the shape that is shown",
             self._path,
             self._settings.codec,
-            *aspect.as_integer_ratio(),
+            *(aspect.numerator, aspect.denominator),
         )
 
     def _check_sound(self, sound: "Sound") -> None:
