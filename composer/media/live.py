@@ -17,8 +17,8 @@ from composer.media.awaited import Awaited
 from composer.media.mpegts import CLOCK, Track, Unit
 from composer.media.orientation import Orientation
 from composer.media.packets import packet_of
-from composer.media.reader import Pace, Timeline
-from composer.media.reader import Track as Clock
+from composer.media.timeline import Pace, Timeline
+from composer.media.timeline import Track as Clock
 
 log: Final = logging.getLogger(__name__)
 

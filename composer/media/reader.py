@@ -5,7 +5,6 @@ Times begin near 0 (the earliest track that is used begins there), never repeat 
 
 import itertools
 import logging
-import math
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -22,6 +21,15 @@ from composer.media import pixels, rows
 from composer.media.awaited import Awaited
 from composer.media.containers import open_input
 from composer.media.orientation import Orientation, turned
+from composer.media.timeline import (
+    BACK_SECONDS,
+    JUMP_SECONDS,
+    BestEffort,
+    Pace,
+    Samples,
+    Timeline,
+    Track,
+)
 
 with lazy.deferred():  # only pictures that have alpha, are joined or made by Pillow need NumPy
     from composer.media import alpha, animation, heif
@@ -35,12 +43,6 @@ Given: TypeAlias = "av.VideoFrame | av.AudioFrame | av.Packet[Any]"
 
 MAX_PIXELS: Final = 8192 * 8192
 """Largest picture that is decoded: 67 million pixels, 100 MB in yuv420p."""
-
-BACK_SECONDS: Final = 0.1
-"""From here on a step back in time is one of the source's clock, where that may jump (ffmpeg's)."""
-
-JUMP_SECONDS: Final = 10
-"""From here on a step in time is a jump of the source's clock (ffmpeg's -dts_delta_threshold)."""
 
 _STILL_BRANDS: Final = ("mif1", "mif2", "heic", "avif")
 """Of files that hold pictures as items (ISO/IEC 23008-12)."""
@@ -193,7 +195,7 @@ class Reader:
             else:
                 yield from self._samples(packet, track)
 
-    def _track(self, stream: Any) -> "Track":
+    def _track(self, stream: Any) -> Track:
         base, coded = stream.time_base, self._carrier == Carrier.PACKET
         if stream.type == "audio" and not coded:
             base = Fraction(1, stream.sample_rate or 48_000)
@@ -250,7 +252,7 @@ class Reader:
         length = Fraction((container.start_time or 0) + container.duration, 1_000_000)
         return length - max(track.end for track in self._tracks.values()) - self._start()
 
-    def _animated(self, data: bytes, track: "Track") -> Iterator[av.VideoFrame]:
+    def _animated(self, data: bytes, track: Track) -> Iterator[av.VideoFrame]:
         try:
             yield from self._pictures(animation.pictures(data, self._max_pixels), track)
         except MediaError as exc:
@@ -446,7 +448,7 @@ class Reader:
         if self.damaged == 1:
             log.warning("%s is damaged: what cannot be decoded is left out", self._name)
 
-    def _pictures(self, images: Iterable[av.VideoFrame], track: "Track") -> Iterator[av.VideoFrame]:
+    def _pictures(self, images: Iterable[av.VideoFrame], track: Track) -> Iterator[av.VideoFrame]:
         for image in images:
             self._awaited.came(image)
             self._tail.came(image)
@@ -498,7 +500,7 @@ class Reader:
             self._told_of_alpha = True
             log.warning("%s: its pictures have alpha, which is left out", self._name)
 
-    def _samples(self, packet: Any, track: "Track") -> Iterator[av.AudioFrame]:
+    def _samples(self, packet: Any, track: Track) -> Iterator[av.AudioFrame]:
         damaged = self.damaged
         blocks = self._decode(packet)
         self._silent += self.damaged - damaged
@@ -510,7 +512,7 @@ class Reader:
                 yield block
 
 
-def _coded(packet: Any, track: "Track") -> Iterator[Any]:
+def _coded(packet: Any, track: Track) -> Iterator[Any]:
     if not packet.size:  # the last one
         return
     before = packet.dts if packet.pts is None else packet.pts
@@ -675,202 +677,3 @@ class Tail:
             count = len(self._packets)
             for end in range(count - 1, max(count - 1 - most, 0), -1):
                 yield self._packets[:end]
-
-
-class BestEffort:
-    """When each picture is shown, where a container keeps only the order of decoding (AVI).
-
-    pts, unless they have gone back more often than dts: guess_correct_pts() in libavcodec/decode.c.
-    """
-
-    def __init__(self) -> None:
-        self._pts = self._dts = -(1 << 63)
-        self._faulty_pts = self._faulty_dts = 0
-
-    def time(self, pts: int | None, dts: int | None) -> int | None:
-        if dts is not None:
-            self._faulty_dts += dts <= self._dts
-            self._dts = dts
-        elif pts is not None:
-            self._dts = pts
-        if pts is not None:
-            self._faulty_pts += pts <= self._pts
-            self._pts = pts
-        elif dts is not None:
-            self._pts = dts
-        if pts is not None and (dts is None or self._faulty_pts <= self._faulty_dts):
-            return pts
-        return dts
-
-
-class Samples:
-    """When each block of sound begins: times that a container has rounded follow the samples."""
-
-    def __init__(self) -> None:
-        self._next: int | None = None
-
-    def time(self, block: Any, seconds: float, length: int) -> int | None:
-        """In ticks of so many seconds; None where the block says nothing. length: its own ticks."""
-        if block.pts is None:
-            self._next = None
-            return None
-        tick = float(block.time_base)
-        begin: int = round(block.pts * tick / seconds)
-        if self._next is not None and abs(begin - self._next) * seconds <= tick:
-            begin = self._next
-        self._next = begin + length
-        return begin
-
-
-class Timeline:
-    """What to add to the times of a file. A jump of its clock begins a new stretch for all tracks.
-
-    start: seconds that become 0. wraps: a jump ahead counts too; else long pauses are believed.
-    back: seconds from which on a step back is a jump; items of a smaller one are left out.
-    """
-
-    def __init__(self, start: Fraction, *, wraps: bool, back: float = JUMP_SECONDS) -> None:
-        self.shifts = [-start]
-        self.wraps, self.back = wraps, back
-        self._tracks: list[Track] = []
-
-    def track(self, time_base: Fraction, step: int, name: str = "") -> "Track":
-        track = Track(self, time_base, step, name)
-        self._tracks.append(track)
-        return track
-
-    def nearest(self, seconds: Fraction) -> int:
-        """The stretch in which an item written at this time is nearest to the other tracks."""
-        now = max((track.now for track in self._tracks), default=Fraction(0))
-        return min(
-            range(len(self.shifts)), key=lambda stretch: abs(seconds + self.shifts[stretch] - now)
-        )
-
-
-class Track:
-    """The clock of one track, counted in `time_base` seconds."""
-
-    def __init__(self, timeline: Timeline, time_base: Fraction, step: int, name: str) -> None:
-        self.seconds: Final = float(time_base)
-        self.time_base: Final = time_base
-        self.repeated = 0
-        """Items left out because their time had been used."""
-
-        self.may_repeat = False
-        """Whether items may have one time: packets of sound that are shorter than a tick."""
-
-        self._timeline, self._name = timeline, name
-        self._stretch = 0
-        self._shift = self._ticks(timeline.shifts[0])
-        self._jump = round(JUMP_SECONDS / time_base)
-        self._back = round(Fraction(timeline.back) / time_base)
-        self._step = step
-        self._last: int | None = None
-        self._dated: int | None = None
-        """Where the last item was that had a time of its own; others are counted on from there."""
-        self._counted = self._each = 0
-
-    def place(self, pts: int | None, dts: int | None, duration: int | None) -> int | None:
-        """When the next item is, in ticks from 0; None when it must be left out.
-
-        dts: what stands in for a pts that is not said, where it goes on.
-        """
-        written, last = pts, self._last
-        if pts is None and dts is not None and (last is None or dts + self._shift > last):
-            written = dts
-        if written is None:
-            new = 0 if last is None else last + (self._each or self._step)
-        elif last is None:
-            new = self._begin(written)
-        else:
-            new = self._on(written, last)
-            if new < last or (new == last and not self.may_repeat):
-                self._count_repeated()
-                return None
-        self._counted_on(new, counted=written is None)
-        if duration:
-            self._step = duration
-        self._last = new
-        return new
-
-    def _on(self, written: int, last: int) -> int:
-        """The time of an item behind another one."""
-        new = written + self._shift
-        ahead = new - last
-        if ahead < -self._back or (self._timeline.wraps and ahead > self._jump + self._step):
-            return self._rebase(written, last + self._step)
-        if ahead > 0 or not self._counted:
-            return new
-        if self._dated is None:  # all before it were only counted
-            self._shift += last + self._step - new
-            return last + self._step
-        return last + 1  # they were counted too far
-
-    def _counted_on(self, new: int, *, counted: bool) -> None:
-        """Learn how far apart items are that have no time, by those that have one."""
-        if counted:
-            self._counted += 1
-            return
-        if self._counted and self._dated is not None:
-            each = max(1, (new - self._dated) // (self._counted + 1))
-            self._each = min(self._each or each, each)  # a time may be that of a later one
-        self._counted, self._dated = 0, new
-
-    @property
-    def begun(self) -> bool:
-        """Whether it has placed anything."""
-        return self._last is not None
-
-    @property
-    def now(self) -> Fraction:
-        """Seconds at which its last item was."""
-        return (self._last or 0) * self.time_base
-
-    @property
-    def end(self) -> Fraction:
-        """Seconds until which its last item is."""
-        return self.now + self._step * self.time_base
-
-    def _begin(self, written: int) -> int:
-        self._stretch = self._timeline.nearest(written * self.time_base)
-        self._shift = self._ticks(self._timeline.shifts[self._stretch])
-        return written + self._shift
-
-    def _rebase(self, written: int, expected: int) -> int:
-        """Join the stretch that another track has begun, or begin one where time goes on."""
-        shifts = self._timeline.shifts
-        for stretch in range(self._stretch + 1, len(shifts)):
-            shift = self._ticks(shifts[stretch])
-            if abs(written + shift - expected) <= self._jump:
-                break
-        else:
-            stretch, shift = len(shifts), expected - written
-            shifts.append(shift * self.time_base)
-            log.warning("%s: its clock jumps; time goes on from there", self._name)
-        self._stretch, self._shift = stretch, shift
-        return written + shift
-
-    def _count_repeated(self) -> None:
-        self.repeated += 1
-        if self.repeated == 1:
-            log.warning("%s: times repeat or go back; such items are left out", self._name)
-
-    def _ticks(self, seconds: Fraction) -> int:
-        return round(seconds / self.time_base)
-
-
-class Pace:
-    """Takes at most so many pictures per second, by their time: those nearest to an even beat."""
-
-    def __init__(self, per_second: float) -> None:
-        self._interval = 1 / per_second
-        self._due = self._last = -math.inf
-
-    def takes(self, seconds: float) -> bool:
-        early = min(seconds - self._last, self._interval) / 2
-        self._last = seconds
-        if seconds < self._due - early:
-            return False
-        late = seconds >= self._due + self._interval
-        self._due = (seconds if late else self._due) + self._interval
-        return True
