@@ -51,6 +51,7 @@ class Demuxer:
         self._tables: dict[int, Sections] = {0: Sections()}
         self._readers: dict[int, _Reader] = {}
         self._early: deque[tuple[int, bytes]] | None = deque(maxlen=EARLY_PACKETS)
+        self._begun: Counter[int] = Counter()  # PES packets among them, by PID
         self._silent: set[int] = set()
         self.unknown: frozenset[int] = frozenset()
         """Types of tracks of the programme that nothing here can read (ISO/IEC 13818-1, 2-34)."""
@@ -80,7 +81,7 @@ class Demuxer:
             elif pid in self._tables:
                 self._table(pid, data[at : at + PACKET], units)
             elif self._early is not None and pid != _NULL:
-                self._early.append((pid, data[at : at + PACKET]))
+                self._keep(pid, data[at : at + PACKET])
             at += self._stride or PACKET
         self._rest, self._skip = data[at:], max(0, at - len(data))
         if self._early is not None:
@@ -185,31 +186,37 @@ class Demuxer:
         for reader in before.values():
             if reader not in self._readers.values():
                 reader.finish(units)
-        early = self._early or ()
-        self._early = deque(maxlen=EARLY_PACKETS)
+        early, self._early = self._early or (), deque(maxlen=EARLY_PACKETS)
+        self._begun.clear()
         for pid, packet in early:
             if pid in self._readers:
                 self._readers[pid].packet(packet, 0, units)
             else:
-                self._early.append((pid, packet))
+                self._keep(pid, packet)
+
+    def _keep(self, pid: int, packet: bytes) -> None:
+        """A packet of a track that is not taken yet."""
+        assert self._early is not None
+        self._early.append((pid, packet))
+        self._begun[pid] += packet[1] >> 6 & 1
 
     def _settle(self, units: list[Unit], *, least: int) -> None:
-        """Give up tracks that send nothing where another of their kind does, and keep packets no
-        longer once all that were taken send.
+        """Give up tracks that send nothing where another of their kind does. Packets are kept no
+        longer once all that were taken send, or too many wait for those that do not.
         """
-        waiting = {pid for pid, reader in self._readers.items() if not reader.heard}
-        if self._readers and not waiting:
-            self._early = None
+        chosen = self._maps.get(self._program or 0)
+        if not self._readers or chosen is None:
             return
-        if not waiting or self._program is None:
-            return
-        begun = Counter(pid for pid, packet in self._early or () if packet[1] & 0x40)
-        for track in self._maps[self._program].tracks:
-            rivals = [pid for pid in waiting if self._readers[pid].track.kind == track.kind]
-            if begun[track.pid] >= least and rivals:
+        waiting = [reader for reader in self._readers.values() if not reader.heard]
+        for track in chosen.tracks:
+            rivals = [each.track.pid for each in waiting if each.track.kind == track.kind]
+            if rivals and self._begun[track.pid] >= least:
                 self._silent.update(rivals)
                 self._choose(units)
                 return
+        if not waiting or len(self._early or ()) == EARLY_PACKETS:
+            self._early = None
+            self._begun.clear()
 
     def _tell(self, chosen: ProgramMap) -> None:
         for kind in set(chosen.unknown) - self.unknown:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from composer.media import pes
-from composer.media.mpegts import PACKET, Demuxer, Unit
+from composer.media.mpegts import EARLY_PACKETS, PACKET, Demuxer, Unit
 from composer.media.psi import crc
 from tests.media.transport import expected, packets, pid, stream, times, units_of
 
@@ -249,6 +249,28 @@ def test_a_track_that_sends_nothing_gives_way_to_the_next() -> None:
     )
     units = [unit.data for unit in units_of(silent, 1000) if unit.track.kind == "audio"]
     assert units == [unit.data for unit in units_of(data) if unit.track.kind == "audio"]
+
+
+def test_a_programme_may_go_before_its_tracks_send_anything() -> None:
+    found = packets(stream(preset="ultrafast"))
+    table = next(packet for packet in found if pid(packet) == 0)
+    other = bytes([0x00, 0xB0, 13, 0, 1, 0xC3, 0, 0, 0, 2, 0xF0, 1])
+    gone = b"\x47\x40\x00\x11\x00" + other + crc(other).to_bytes(4, "big")
+    demuxer = Demuxer()
+    demuxer.feed(table + map_of(VIDEO, FIRST) + gone.ljust(PACKET, b"\xff"))
+    assert demuxer.feed(b"".join(found[3:60])) == []
+    assert len(demuxer.feed(b"".join(found)) + demuxer.flush()) >= 40
+
+
+def test_packets_do_not_wait_for_a_track_that_never_sends_for_ever() -> None:
+    found = packets(stream(preset="ultrafast"))
+    table = next(packet for packet in found if pid(packet) == 0)
+    demuxer = Demuxer()
+    demuxer.feed(table + map_of(VIDEO, FIRST))
+    media = b"".join(packet for packet in found if pid(packet) == 256)
+    other = b"".join(bytes([0x47, 0x01, 0x40, 0x10]) + bytes(184) for _ in range(EARLY_PACKETS))
+    demuxer.feed(media + other)
+    assert demuxer._early is None
 
 
 def test_what_comes_before_the_tables_is_kept() -> None:
