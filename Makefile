@@ -17,13 +17,13 @@ install: $(DEV)  ## make .venv with everything that work on the program needs
 # Each stamp is younger than what it was made from, so a second call costs nothing.
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
-	@echo "making $(VENV) with byoc and what it needs (about 64 MB to download) ..."
+	@echo "making $(VENV) with byoc and what it needs (it downloads) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) --editable .
 	@touch $@
 
 $(DEV): $(STAMP)
-	@echo "adding what tests and checks need to $(VENV) (about 200 MB to download) ..."
+	@echo "adding what tests and checks need to $(VENV) (it downloads) ..."
 	@$(PIP) --editable '.[dev]'
 	@touch $@
 

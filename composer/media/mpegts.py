@@ -26,7 +26,7 @@ EARLY_PACKETS: Final = 4096
 SILENT_STARTS: Final = 8
 """PES packets of a track that begin before one named before it that sent nothing is given up."""
 
-_NULL: Final = 0x1FFF
+NULL_PID: Final = 0x1FFF
 
 
 class Demuxer:
@@ -80,7 +80,7 @@ class Demuxer:
                 reader.packet(data, at, units)
             elif pid in self._tables:
                 self._table(pid, data[at : at + PACKET], units)
-            elif self._early is not None and pid != _NULL:
+            elif self._early is not None and pid != NULL_PID:
                 self._keep(pid, data[at : at + PACKET])
             at += self._stride or PACKET
         self._rest, self._skip = data[at:], max(0, at - len(data))

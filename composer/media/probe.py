@@ -18,7 +18,8 @@ from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 from composer.media import nals, rows, transport
 from composer.media.mpegts import Demuxer
 from composer.media.reader import MAX_PIXELS, READ_ATTEMPTS, candidates, choose, opened
-from composer.media.times import JUMP_SECONDS, Times, Verdict
+from composer.media.timeline import JUMP_SECONDS
+from composer.media.times import Times, Verdict
 from composer.media.transport import Transport
 
 DECODED_SECONDS: Final = 5.0

@@ -31,11 +31,14 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class ProgramMap:
-    """What a programme holds. unknown: stream types of tracks that nothing here can read."""
+    """What a programme holds. unknown: stream types of tracks that nothing here can read. pids: of
+    all tracks.
+    """
 
     program: int
     tracks: tuple[Track, ...]
     unknown: tuple[int, ...] = ()
+    pids: tuple[int, ...] = ()
 
 
 def programs(section: bytes) -> Iterator[tuple[int, int]]:
@@ -48,7 +51,7 @@ def programs(section: bytes) -> Iterator[tuple[int, int]]:
 
 def program_map(section: bytes) -> ProgramMap:
     """The tracks of a section of a program map, in its order."""
-    tracks, unknown = [], []
+    tracks, unknown, pids = [], [], []
     end = len(section) - 4
     at = 12 + ((section[10] & 0x0F) << 8 | section[11])
     while at + 5 <= end:
@@ -56,12 +59,14 @@ def program_map(section: bytes) -> ProgramMap:
         length = (section[at + 3] & 0x0F) << 8 | section[at + 4]
         described = dict(_descriptors(section[at + 5 : min(at + 5 + length, end)]))
         at += 5 + length
+        pids.append(pid)
         track = _track(pid, kind, described)
         if track is not None:
             tracks.append(track)
         elif kind not in _NO_MEDIA:
             unknown.append(kind)
-    return ProgramMap(section[3] << 8 | section[4], tuple(tracks), tuple(unknown))
+    number = section[3] << 8 | section[4]
+    return ProgramMap(number, tuple(tracks), tuple(unknown), tuple(pids))
 
 
 class Sections:

@@ -21,6 +21,7 @@ from composer.media import pixels, rows
 from composer.media.awaited import Awaited
 from composer.media.containers import open_input
 from composer.media.orientation import Orientation, turned
+from composer.media.packets import packet_of
 from composer.media.timeline import (
     BACK_SECONDS,
     JUMP_SECONDS,
@@ -402,7 +403,7 @@ class Reader:
         image: Any = self._image
         for number in row.numbers:
             try:
-                packet: Any = av.Packet(row.path(number).read_bytes())
+                packet: Any = packet_of(row.path(number).read_bytes())
             except OSError as exc:
                 raise MediaError(f"{row.path(number)} may not be read") from exc
             packet.stream, packet.time_base = image, image.time_base

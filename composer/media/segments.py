@@ -21,10 +21,12 @@ _BODY: Final = PACKET - 4
 _LONGEST_PES: Final = 0xFFFF
 _STREAM_TYPES: Final = {"h264": 0x1B, "hevc": 0x24, "aac": 0x0F, "opus": 0x06}
 _DELIMITERS: Final = {"h264": b"\0\0\0\1\x09\xf0", "hevc": b"\0\0\0\1\x46\x01\x50"}
-_AAC_RATES: Final = (
+ADTS_RATES: Final = (
     *(96000, 88200, 64000, 48000, 44100, 32000, 24000),
     *(22050, 16000, 12000, 11025, 8000, 7350),
 )
+"""Hz, by their index in an ADTS header (ISO/IEC 13818-7, table 35)."""
+
 _STUFFING: Final = b"\xff" * PACKET
 
 
@@ -121,7 +123,7 @@ class Muxer:
     def _adts(self, data: bytes) -> bytes:
         if data[:1] == b"\xff" and data[1:2] and data[1] & 0xF6 == 0xF0:
             return b""
-        rate, size = _AAC_RATES.index(self._rate), len(data) + 7
+        rate, size = ADTS_RATES.index(self._rate), len(data) + 7
         return (
             0xFFF1 << 40 | 1 << 38 | rate << 34 | self._channels << 30 | size << 13 | 0x7FF << 2
         ).to_bytes(7)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from composer.media.timeline import JUMP_SECONDS
+
 REORDERED: Final = 17
 """Pictures within which those of H.264 and HEVC come into the order in which they are shown."""
 
 BACK_SECONDS: Final = 0.3
-JUMP_SECONDS: Final = 10
-"""A step back, and ahead, from which on it is a jump of the clock."""
+"""A step back from which on it is a jump of the clock; ahead it is JUMP_SECONDS."""
 
 MOST_STEPS: Final = 4096
 MOST_JUMPS: Final = 100

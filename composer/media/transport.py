@@ -9,14 +9,10 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from composer.media import psi
-
-SYNC: Final = 0x47
-PACKET: Final = 188
+from composer.media.mpegts import NULL_PID, PACKET, SYNC
 
 FORMS: Final = ((188, 0), (192, 4), (204, 0))
 """Bytes from one packet to the next, and those before it: plain, with times (M2TS), with parity."""
-
-NULL_PID: Final = 0x1FFF
 
 _MOST: Final = 64
 _PIECE: Final = 1 << 20
@@ -141,19 +137,10 @@ class _Tables:
                         self._sections.setdefault(at, psi.Sections())
             elif section[0] == 0x02:
                 made = psi.program_map(section)
-                pids = tuple(_pids(section))
                 self._found.unknown.update(made.unknown)
                 if made.program in self._found.programs or len(self._found.programs) < _MOST:
                     before = self._found.programs.get(made.program, ())
-                    self._found.programs[made.program] = tuple(dict.fromkeys((*before, *pids)))
-
-
-def _pids(section: bytes) -> Iterator[int]:
-    """PIDs of all tracks of a program map, also of those that nothing here can read."""
-    at, end = 12 + ((section[10] & 0x0F) << 8 | section[11]), len(section) - 4
-    while at + 5 <= end:
-        yield (section[at + 1] & 0x1F) << 8 | section[at + 2]
-        at += 5 + ((section[at + 3] & 0x0F) << 8 | section[at + 4])
+                    self._found.programs[made.program] = tuple(dict.fromkeys((*before, *made.pids)))
 
 
 def _is_next(packet: bytes) -> bool:

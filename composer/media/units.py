@@ -17,6 +17,7 @@ import av
 from composer.media import nals
 from composer.media.pes import FULL_PES, Pes
 from composer.media.psi import Track
+from composer.media.segments import ADTS_RATES
 
 log: Final = logging.getLogger(__name__)
 
@@ -183,12 +184,6 @@ class _Time(NamedTuple):
     dts: int | None
 
 
-_ADTS_RATES: Final = (
-    *(96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000),
-    *(22_050, 16_000, 12_000, 11_025, 8_000, 7_350),
-)
-
-
 def _ticks(data: bytes, samples: int | None, context: Any, codec: str) -> float | None:
     """How long a frame of sound lasts; None where only its decoder knows.
 
@@ -198,7 +193,7 @@ def _ticks(data: bytes, samples: int | None, context: Any, codec: str) -> float 
     if codec == "aac" and len(data) >= 7:
         rate = data[2] >> 2 & 15
         blocks = (data[6] & 3) + 1
-        return 1024 * blocks * CLOCK / _ADTS_RATES[rate] if rate < len(_ADTS_RATES) else None
+        return 1024 * blocks * CLOCK / ADTS_RATES[rate] if rate < len(ADTS_RATES) else None
     return samples * CLOCK / context.sample_rate if samples and context.sample_rate else None
 
 

@@ -5,7 +5,8 @@ import io
 import pytest
 
 from composer.media import psi
-from composer.media.transport import PACKET, Transport, look
+from composer.media.pes import PACKET
+from composer.media.transport import Transport, look
 from tests.media import transport
 
 MAP = 4096
