@@ -32,8 +32,8 @@ def stream(choice: Choice) -> Stream:
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_session_gives_what_the_stream_holds(choice: Choice) -> None:
-    if expected.session_differs(choice):
-        return
+    if why := expected.session_differs(choice):
+        pytest.skip(why)
     there = stream(choice)
     given = seen.by_session([there.data], seed(str(choice))).from_first()
     assert expected.differences(given, expected.wanted(there), expected.tolerance(choice)) == []
@@ -41,8 +41,8 @@ def test_a_session_gives_what_the_stream_holds(choice: Choice) -> None:
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_a_run_gives_what_the_stream_holds(choice: Choice, tmp_path: Path) -> None:
-    if expected.run_differs(choice):
-        return
+    if why := expected.run_differs(choice):
+        pytest.skip(why)
     there = stream(choice)
     path = tmp_path / "stream.ts"
     path.write_bytes(there.data)
@@ -58,8 +58,8 @@ def test_a_run_gives_what_the_stream_holds(choice: Choice, tmp_path: Path) -> No
 @pytest.mark.parametrize("choice", CHOICES)
 def test_the_library_finds_what_the_stream_holds(choice: Choice) -> None:
     """Else it is not a stream that plays elsewhere."""
-    if expected.library_differs(choice):
-        return
+    if why := expected.library_differs(choice):
+        pytest.skip(why)
     there = stream(choice)
     choose = seen.first_of(*there.pictures, *there.sound)
     given = seen.by_library(there.data, choose, "mpegts").from_first()
@@ -69,8 +69,8 @@ def test_the_library_finds_what_the_stream_holds(choice: Choice) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_run_gives_what_the_library_finds_in_a_file(file: File, tmp_path: Path) -> None:
-    if files.differs(file):
-        return
+    if why := files.differs(file):
+        pytest.skip(why)
     path = files.write(file, tmp_path)
     kinds = [kind for kind in ("pictures", "sound") if getattr(file, kind)]
     right = expected.in_time(seen.by_library(path).from_first())
