@@ -810,3 +810,19 @@ def test_a_good_file_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.DEBUG):
         write(tmp_path / "a.mp4", images, blocks_of(beep(0.1, 0.4)))
     assert [record for record in caplog.records if record.name.startswith("composer")] == []
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_the_last_picture_lasts_as_long_as_it_says(tmp_path: Path, name: str) -> None:
+    settings = PictureSettings(preset="ultrafast", options={"bf": "0"})
+    writer = Writer(str(tmp_path / name), settings, SoundSettings("none"), audio=False)
+    for pts, duration in enumerate((1, 1, 5)):
+        (image,) = numbered(1)
+        image.pts, image.time_base, image.duration = pts, Fraction(1, 10), duration
+        writer.picture(image, Moment(pts, Fraction(1, 10)))
+    writer.finish()
+    opened: Any
+    with av.open(str(tmp_path / name)) as opened:
+        packets = [packet for packet in opened.demux(video=0) if packet.size]
+        lengths = [float(packet.duration * packet.time_base) for packet in packets]
+    assert lengths == pytest.approx([0.1, 0.1, 0.5], abs=0.002)
