@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from composer.compile import compile_file, plan_of
-from composer.executor import Media, Run
-from composer.registry import Registry
+from composer.compiler.compile import compile_file, plan_of
+from composer.engine.run import Media, Run
+from composer.node.registry import Registry
 
 FRAMES: Final = 300
 SHORT, LONG = 1, 41

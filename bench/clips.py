@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import av
 
-from composer.media import barcode, pixels
-from composer.media.mpegts import PACKET, Demuxer
+from composer.media.mpegts.demuxer import PACKET, Demuxer
+from composer.pictures import barcode, pixels
 
 SOURCE: Final = Path(".clips/bigbuckbunny.mp4")
 RATE: Final = 30

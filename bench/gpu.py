@@ -21,13 +21,14 @@ import numpy as np
 
 from bench import results
 from bench.results import Spread
-from composer import cuda, lanes, lazy, tensors
-from composer.frames import UNTAGGED
-from composer.lanes import Lane, Pinned
-from composer.media import pixels
+from composer import lazy
+from composer.device import cuda, lanes, tensors
+from composer.device.lanes import Lane, Pinned
 from composer.models import tensorfeed
 from composer.models.answer import Answer, Seen
 from composer.models.feed import Feed, Feeding, parsed, settle
+from composer.node.frames import UNTAGGED
+from composer.pictures import pixels
 
 with lazy.deferred():
     import torch

@@ -21,9 +21,9 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from composer.compile import compile_file, plan_of
-from composer.executor import Media, Run
-from composer.registry import Registry
+from composer.compiler.compile import compile_file, plan_of
+from composer.engine.run import Media, Run
+from composer.node.registry import Registry
 
 SIZE: Final = (320, 192)
 FRAMES: Final = 300
@@ -39,7 +39,7 @@ nodes:
 ONE_AND_EIGHT: Final = """
 from pathlib import Path
 from bench.model import resident
-from composer.node import Batching, Context
+from composer.node.node import Batching, Context
 from nodes.onnx import Onnx
 made = [Onnx(model="heavy.onnx", post="embedding").shaped(Path(), Batching()) for _ in range(8)]
 made[0].setup(Context("net", Path(), {}, {}))

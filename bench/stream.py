@@ -16,7 +16,7 @@ import av
 
 from bench.clips import RATE, Clip, number_of
 from bench.contenders import BYOC, Contender
-from composer.media.mpegts import Demuxer
+from composer.media.mpegts.demuxer import Demuxer
 from composer.media.packets import packet_of
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")

@@ -16,8 +16,10 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
-from composer import cli, egress, executor, ingress
-from composer.media import live, writer
+from composer.command import cli
+from composer.engine import run as executor
+from composer.media import live_reader, writer
+from composer.session import egress, ingress
 
 SPENT: Final[defaultdict[str, float]] = defaultdict(float)
 """Seconds of CPU by part; "pictures" is a count."""
@@ -71,7 +73,7 @@ def main() -> None:
     timed(transport, "write", "write")
     timed(transport, "writelines", "write")
     timed(ingress.Ingress, "put", "demux")
-    timed(live._Decoder, "decode", "decode")
+    timed(live_reader._Decoder, "decode", "decode")
     timed(writer.PictureEncoder, "encode", "encode")
     timed(egress.Egress, "packet", "mux")
     framed()

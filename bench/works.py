@@ -16,7 +16,7 @@ from bench.clips import Clip
 from bench.contenders import BYOC, Contender
 from bench.results import Numbers
 from bench.stream import Drive, Seen
-from composer.media.mpegts import Demuxer
+from composer.media.mpegts.demuxer import Demuxer
 
 PASS: Final = "version: 1\nnodes: {source: {type: decode}, out: {type: encode}}\n"
 TINT: Final = (

@@ -3,8 +3,8 @@
 The names below are what an author of nodes needs; everything else is the engine.
 """
 
-from composer.anchor import Position, PositionX, PositionY, place
-from composer.formats import (
+from composer.node.colors import Paint, rgba
+from composer.node.formats import (
     RGB,
     YUV,
     YUVA,
@@ -20,8 +20,8 @@ from composer.formats import (
     Sound,
     Tensor,
 )
-from composer.frames import Frame, Moment
-from composer.node import (
+from composer.node.frames import Frame, Moment
+from composer.node.node import (
     BadSetting,
     Batching,
     Context,
@@ -31,8 +31,8 @@ from composer.node import (
     ReadFile,
     WeightsFile,
 )
-from composer.paint import Paint, rgba
-from composer.values import Detection, Detections, Record
+from composer.node.positions import Position, PositionX, PositionY, place
+from composer.node.values import Detection, Detections, Record
 
 __version__ = "0.1.0"
 

@@ -1,5 +1,5 @@
 """python -m composer"""
 
-from composer.cli import main
+from composer.command.cli import main
 
 main()

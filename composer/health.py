@@ -21,7 +21,7 @@ MOST_BYTES: Final = 65536
 
 
 def address() -> str:
-    """Where the worker listens, by the settings in the environment (composer/settings.py)."""
+    """Where the worker listens, by the settings in the environment (server/settings.py)."""
     host = os.environ.get("BYOC_HOST") or "127.0.0.1"
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from composer import YUVA, Live, Mask, Node, OwnYUVA
-from composer.formats import has_alpha
-from composer.media import mixing
+from composer.node.formats import has_alpha
+from composer.pictures import mixing
 
 
 class Blend(Node):

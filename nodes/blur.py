@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from pydantic import PrivateAttr
 
 from composer import YUVA, Context, Live, Node
-from composer.media import chain, gaussian
+from composer.pictures import chain, gaussian
 
 if TYPE_CHECKING:
-    from composer.media.chain import Chain
+    from composer.pictures.chain import Chain
 
 
 class Blur(Node):

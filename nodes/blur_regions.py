@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import PrivateAttr
 
 from composer import Context, Detections, Live, Node, OwnYUVA
-from composer.media import boxes, chain, gaussian
+from composer.pictures import boxes, chain, gaussian
 
 if TYPE_CHECKING:
-    from composer.media.chain import Chain
+    from composer.pictures.chain import Chain
 
 SIGMA: Final = 0.2
 """Standard deviation at strength 1, in parts of the shorter side of what is blurred."""

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from composer import YUVA, Live, Node
-from composer.media import gains, tables
+from composer.pictures import gains, tables
 
 
 class Color(Node):

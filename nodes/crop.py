@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, PrivateAttr
 
 from composer import YUVA, Context, Live, Node, OwnYUVA, PositionX, PositionY, place
-from composer.media import boxes, pixels
+from composer.pictures import boxes, pixels
 
 
 class Crop(Node):

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import av
 
-from composer import Context, Fixed, Frame, Layouts, Node, Picture, ReadFile, Sound, lanes, tensors
+from composer import Context, Fixed, Frame, Layouts, Node, Picture, ReadFile, Sound
+from composer.device import lanes, tensors
 from composer.errors import MediaError
-from composer.formats import EVERY_LAYOUT, Carrier, OrTensor
-from composer.media import cores, live, pixels, reader
+from composer.media import cores, live_reader, reader
+from composer.node.formats import EVERY_LAYOUT, Carrier, OrTensor
+from composer.pictures import pixels
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
-    from composer.ingress import Ingress
-    from composer.media.live import LiveReader
+    from composer.media.live_reader import LiveReader
     from composer.media.reader import Reader
+    from composer.session.ingress import Ingress
 
 
 # Not Own: the decoder may still look at the pictures it gave.
@@ -110,12 +112,13 @@ class Decode(Node):
             self._device, layout = image.device, "yuv420p"
         if ctx.ingress is not None and not self.path:
             self._ingress = ctx.ingress
-            self._reader = live.LiveReader(
+            self._reader = live_reader.LiveReader(
                 ctx.ingress,
                 layout=layout,
                 sound=audio is not None,
                 max_fps=self.max_fps,
-                threads=self.threads or cores.slices(live.MOST_PIXELS, ctx.sessions, cores.count()),
+                threads=self.threads
+                or cores.slices(live_reader.MOST_PIXELS, ctx.sessions, cores.count()),
                 device=self._device if self._device != "cpu" else "",
             )
             return
@@ -134,7 +137,7 @@ class Decode(Node):
         image = ctx.outputs.get("image")
         if image is None or image.carrier is Carrier.TENSOR:
             return
-        if isinstance(self._reader, live.LiveReader):
+        if isinstance(self._reader, live_reader.LiveReader):
             self._reader.layout = image.layout
 
     def process(self) -> Iterator[Tracks]:

@@ -10,11 +10,11 @@ from pydantic import field_validator, model_validator
 
 from composer import Context, Fixed, Layouts, Moment, Node, Picture, Sound
 from composer.errors import MediaError
-from composer.formats import ALPHA_YUV, CODED_LAYOUTS, EVERY_LAYOUT
-from composer.media import cast, nvenc, writer
+from composer.media import live_encoder, nvenc, writer
+from composer.node.formats import ALPHA_YUV, CODED_LAYOUTS, EVERY_LAYOUT
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
-    from composer.media.cast import LiveWriter
+    from composer.media.live_encoder import LiveWriter
     from composer.media.writer import Writer
 
 log: Final = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class Encode(Node):
     def setup(self, ctx: Context) -> None:
         self._card = self._card_of(ctx.device)
         if ctx.egress is not None and not self.path:
-            self._writer = cast.LiveWriter(
+            self._writer = live_encoder.LiveWriter(
                 ctx.egress,
                 self._pictures(),
                 self._sounds(),

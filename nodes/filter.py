@@ -12,12 +12,13 @@ import av
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from composer import Context, Fixed, Layouts, Live, Moment, Node, Picture
-from composer.formats import EVERY_LAYOUT, is_yuv
-from composer.frames import UNSAID, UNTAGGED
-from composer.media import chain, pixels, rates
+from composer.media import rates
+from composer.node.formats import EVERY_LAYOUT, is_yuv
+from composer.node.frames import UNSAID, UNTAGGED
+from composer.pictures import chain, pixels
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
-    from composer.media.chain import Chain
+    from composer.pictures.chain import Chain
 
 Filtered: TypeAlias = Annotated[Picture, Layouts(*EVERY_LAYOUT)]
 

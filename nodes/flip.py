@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import PrivateAttr
 
 from composer import YUVA, Context, Live, Node, OwnYUVA
-from composer.media import chain
+from composer.pictures import chain
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
-    from composer.media.chain import Chain
+    from composer.pictures.chain import Chain
 
 
 class Flip(Node):

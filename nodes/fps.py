@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from pydantic import Field, field_validator
 
 from composer import Context, Frame, Moment, Node, Picture
-from composer.media import chain, rates
+from composer.media import rates
+from composer.pictures import chain
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
-    from composer.media.chain import Chain
+    from composer.pictures.chain import Chain
 
 LONGEST_GAP_SECONDS: Final = 10
 """A longer gap stays a gap: it is a jump of the clock, or a source that was away."""

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import PrivateAttr
 
 from composer import YUVA, Context, Live, Node, ReadFile
-from composer.media import alpha, boxes, chain, mixing, pixels
+from composer.pictures import alpha, boxes, chain, mixing, pixels
 
 if TYPE_CHECKING:
     import av
 
-    from composer.media.chain import Chain
+    from composer.pictures.chain import Chain
 
 LARGEST: Final = 256
 """Entries along one edge that libavfilter reads (libavfilter/lut3d.h, MAX_LEVEL)."""

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import BeforeValidator, PrivateAttr
 
 from composer import Context, Detection, Detections, Live, Node, OwnYUVA, ReadFile, rgba
-from composer.media import pixels, sprite
-from composer.media import text as letters
+from composer.pictures import pixels, sprite
+from composer.pictures import text as letters
 
 if TYPE_CHECKING:
     import av
 
-    from composer.media.sprite import Box, Shelf
-    from composer.media.text import Block, Face
-    from composer.paint import RGBA
+    from composer.node.colors import RGBA
+    from composer.pictures.sprite import Box, Shelf
+    from composer.pictures.text import Block, Face
 
 PALETTE: Final = (
     "#ff3b30",

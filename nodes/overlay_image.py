@@ -9,12 +9,12 @@ import PIL.Image
 from pydantic import PrivateAttr
 
 from composer import Context, Live, Node, OwnYUVA, PositionX, PositionY, ReadFile, place
-from composer.media import sprite
+from composer.pictures import sprite
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from composer.media.sprite import Box, Shelf
+    from composer.pictures.sprite import Box, Shelf
 
 LARGEST: Final = 32_768
 """Pixels a side of the still after scaling; beyond that it cannot be told from one colour."""

@@ -23,12 +23,12 @@ from composer import (
     place,
     rgba,
 )
-from composer.media import sprite
-from composer.media import text as letters
+from composer.pictures import sprite
+from composer.pictures import text as letters
 
 if TYPE_CHECKING:
-    from composer.media.sprite import Shelf
-    from composer.media.text import Block, Face, Look
+    from composer.pictures.sprite import Shelf
+    from composer.pictures.text import Block, Face, Look
 
 PLACEHOLDER: Final = re.compile(r"\{(?:\{|(fps|pts|time|frame)\})")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from composer import Detections, Live, Node, OwnYUVA
-from composer.media import boxes, mosaic
+from composer.pictures import boxes, mosaic
 
 
 class PixelateRegions(Node):

@@ -8,7 +8,7 @@ from typing import BinaryIO, Final
 from pydantic import Field
 
 from composer import Context, Fixed, Moment, Node, strictjson
-from composer.values import Record as Row
+from composer.node.values import Record as Row
 
 STANDARD_OUTPUT: Final = "-"
 DEFAULT_PATH: Final = "records.jsonl"

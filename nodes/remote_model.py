@@ -16,7 +16,7 @@ from composer.remote import inference
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from composer.lanes import Lane
+    from composer.device.lanes import Lane
     from composer.remote.inference import RemoteModel as Client
     from composer.remote.inference import RemoteValue
 

@@ -9,11 +9,11 @@ import av
 from pydantic import Field
 
 from composer import Context, Layouts, Live, Moment, Node, Paint, Picture, rgba
-from composer.formats import EVERY_LAYOUT
-from composer.media import areas, chain, pixels
+from composer.node.formats import EVERY_LAYOUT
+from composer.pictures import areas, chain, pixels
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
-    from composer.media.chain import Chain
+    from composer.pictures.chain import Chain
 
 Scaled: TypeAlias = Annotated[Picture, Layouts(*EVERY_LAYOUT)]
 

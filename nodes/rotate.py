@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import Field, PrivateAttr
 
 from composer import Context, Layouts, Node, Own, Picture
-from composer.formats import ALPHA_YUV
-from composer.media import chain
+from composer.node.formats import ALPHA_YUV
+from composer.pictures import chain
 
 if TYPE_CHECKING:
-    from composer.media.chain import Chain, Filter
+    from composer.pictures.chain import Chain, Filter
 
 Square = Annotated[Picture, Layouts("yuv420p", "yuv444p", ALPHA_YUV)]
 """YUV whose chroma is halved in both directions or in none: it can lie on its side."""

@@ -17,9 +17,10 @@ import PIL.ImageFont
 from pydantic import Field, field_validator
 
 from composer import Audio, Chosen, Context, Live, Node, Paint, rgba
-from composer.formats import YUV_LAYOUTS
-from composer.frames import UNTAGGED, Color
-from composer.media import areas, barcode, chain, pixels, rates
+from composer.media import rates
+from composer.node.formats import YUV_LAYOUTS
+from composer.node.frames import UNTAGGED, Color
+from composer.pictures import areas, barcode, chain, pixels
 
 BT601: Final = Color(6, 6, 6)
 """SMPTE 170M for matrix, primaries and transfer (ISO/IEC 23091-2)."""
@@ -60,9 +61,9 @@ class TestSource(Node):
     comes at the pace of the clock; what could not be given in its time is left out.
 
     bars: SMPTE colour bars at 75 %, above them the number of the picture as a bar code
-    (composer.media.barcode), below them a marker that crosses the picture in 4 s. ramp: grey from
-    black at the left to white. noise: grey, from `seed`. counter: time and number of the picture in
-    digits, with the bar code. testsrc: FFmpeg's testsrc2. solid: one `color`.
+    (composer.pictures.barcode), below them a marker that crosses the picture in 4 s. ramp: grey
+    from black at the left to white. noise: grey, from `seed`. counter: time and number of the
+    picture in digits, with the bar code. testsrc: FFmpeg's testsrc2. solid: one `color`.
     """
 
     __test__: ClassVar[bool] = False  # its name is not meant for pytest

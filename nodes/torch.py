@@ -14,7 +14,7 @@ from composer.models.model import Model
 from composer.models.onnxfile import Signature, Value
 from composer.models.torchmodel import Precision, TorchModel, Tuning
 from composer.models.weights import Weights, WeightsMissing
-from composer.registry import NotFound, load_class, locate, names_class
+from composer.node.registry import NotFound, load_class, locate, names_class
 
 EXPORTED: Final = (".pt2",)
 PICKLED: Final = (".pt", ".pth", ".pkl", ".bin", ".ckpt")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import Field, PrivateAttr
 
 from composer import Context, Live, Moment, Node, OwnYUVA, Record
-from composer.media import areas, chain, gaussian, mosaic
+from composer.pictures import areas, chain, gaussian, mosaic
 
 if TYPE_CHECKING:
     import av
 
-    from composer.media.chain import Chain
+    from composer.pictures.chain import Chain
 
 SIGMA: Final = 0.1
 """Standard deviation of the blur, in parts of the picture's shorter side: light and colour stay."""

@@ -17,11 +17,11 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from composer.compile import compile_file, plan_of
-from composer.executor import Media, Run
+from composer.compiler.compile import compile_file, plan_of
+from composer.engine.run import Media, Run
 from composer.models import weights
 from composer.models.fetch import fetch
-from composer.registry import Registry
+from composer.node.registry import Registry
 
 ROOT: Final = Path(__file__).parent.parent
 PIPELINES: Final = ROOT / "pipelines"

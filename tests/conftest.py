@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from composer import cuda
-from composer.media import live, nvenc
+from composer.device import cuda
+from composer.media import live_reader, nvenc
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -27,7 +27,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(
         cuda, "chosen", lambda wanted, able, needs=(): "cpu" if wanted == "cpu" else "cpu:0"
     )
-    monkeypatch.setattr(live, "_hardware", lambda device: None)
+    monkeypatch.setattr(live_reader, "_hardware", lambda device: None)
     monkeypatch.setattr(nvenc, "missing", lambda codec, device: "a stand-in encodes nothing")
     return "cuda"
 

@@ -31,17 +31,16 @@ from composer import (
     OwnYUV,
     Picture,
     Sound,
-    source,
-    spec,
 )
-from composer import graph as graphs
-from composer import plan as plans
+from composer.compiler import graph as graphs
+from composer.compiler import plan as plans
+from composer.compiler.graph import Graph
+from composer.compiler.plan import Mode, Plan
+from composer.engine.run import Report, Run
 from composer.errors import Problem
-from composer.executor import Report, Run
-from composer.graph import Graph
-from composer.media import pixels
-from composer.plan import Mode, Plan
-from composer.registry import Registry
+from composer.node.registry import Registry
+from composer.pictures import pixels
+from composer.pipeline import source, spec
 
 TICK: Final = Fraction(1, 100)
 

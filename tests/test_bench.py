@@ -24,7 +24,7 @@ from bench import (
 from bench.promises import MOST, P720, PROMISES, Promise
 from bench.results import Spread
 from bench.stream import Drive
-from composer.media.mpegts import Demuxer
+from composer.media.mpegts.demuxer import Demuxer
 from tests.clips import BUNNY, ROOT, fetched
 from tests.server.streams import compiled_of
 

@@ -12,7 +12,7 @@ torch: Any = pytest.importorskip("torch", reason="torch is not installed")
 
 from bench import gpu, results  # noqa: E402 - after the skip
 from bench.gpu import Row  # noqa: E402
-from composer import lanes, tensors  # noqa: E402
+from composer.device import lanes, tensors  # noqa: E402
 from tests.clips import ROOT  # noqa: E402
 
 BLOCKS = ["upload", "NV12 -> RGB", "resize", "normalise", "network", "feed, network, mix"]

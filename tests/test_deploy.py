@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from composer.settings import Settings
+from composer.server.settings import Settings
 from tests.clips import ROOT
 
 DEPLOY = ROOT / "deploy"

@@ -14,11 +14,13 @@ from typing import Any
 import av
 import pytest
 
-from composer import __version__, draw, outline, reference, report
-from composer.compile import compile_file, plan_of
-from composer.registry import Registry
+from composer import __version__
+from composer.compiler.compile import compile_file, plan_of
+from composer.node.registry import Registry
+from composer.pipeline import report
+from composer.plot import draw, plan_text, reference
 from composer.server import metrics
-from composer.settings import Settings
+from composer.server.settings import Settings
 from tests import commands
 from tests.clips import BUNNY, ROOT, fetched
 
@@ -47,7 +49,7 @@ def test_the_schema_is_current() -> None:
 
 def test_the_picture_in_the_readme_is_current() -> None:
     plan = plan_of(compile_file(ROOT / "pipelines" / "lower_third.yaml", Registry.installed()))
-    made = draw.svg(outline.boxes(plan), outline.arrows(plan), plan.graph.capability)
+    made = draw.svg(plan_text.boxes(plan), plan_text.arrows(plan), plan.graph.capability)
     assert (ROOT / "docs" / "lower_third.svg").read_text() == made
 
 

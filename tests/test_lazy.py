@@ -177,8 +177,8 @@ def test_checking_a_file_loads_nothing_heavy(tmp_path: Path) -> None:
         """
         import sys
         from pathlib import Path
-        from composer import compile as compiler
-        from composer.registry import Registry
+        from composer.compiler import compile as compiler
+        from composer.node.registry import Registry
         compiled = compiler.compile_file(Path("p.yaml"), Registry())
         assert compiled.graph is not None, compiled.problems
         assert compiler.plan_of(compiled)

@@ -26,10 +26,10 @@ def _as_before() -> Iterator[None]:
 
 def test_text_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("text")
-    logging.getLogger("composer.session").info("it %s", "ends")
-    logging.getLogger("composer.session").debug("not this")
+    logging.getLogger("composer.session.session").info("it %s", "ends")
+    logging.getLogger("composer.session.session").debug("not this")
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("INFO composer.session: it ends")
+    assert line.endswith("INFO composer.session.session: it ends")
 
 
 def test_json_is_an_object_per_line(capsys: pytest.CaptureFixture[str]) -> None:

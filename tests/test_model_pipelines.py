@@ -19,12 +19,12 @@ import PIL.ImageFont
 import pytest
 from numpy.typing import NDArray
 
-from composer.compile import Compiled, compile_file, plan_of
-from composer.executor import Media, Run
+from composer.compiler.compile import Compiled, compile_file, plan_of
+from composer.engine.run import Media, Run
 from composer.models import weights
 from composer.models.fetch import FetchFailed, fetch
 from composer.models.weights import Weights, WeightsMissing
-from composer.registry import Registry
+from composer.node.registry import Registry
 from tests.clips import BIKES, BUNNY, ROOT, fetched
 from tests.server.streams import pictures, pieces, ran, serving
 
@@ -303,7 +303,7 @@ def test_checking_and_planning_need_no_library_of_models(
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('no {name} here')\n")
     program = (
         "import sys\n"
-        "from composer.cli import app\n"
+        "from composer.command.cli import app\n"
         "for name in ('onnxruntime', 'torch'):\n"
         "    try: __import__(name)\n"
         "    except ImportError: pass\n"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from composer.compile import compile_file, plan_of
-from composer.executor import Media, Run
-from composer.plan import Plan
-from composer.registry import Registry
+from composer.compiler.compile import compile_file, plan_of
+from composer.compiler.plan import Plan
+from composer.engine.run import Media, Run
+from composer.node.registry import Registry
 from tests.clips import BUNNY, ROOT, fetched
 
 FILES = sorted((ROOT / "pipelines").glob("*.yaml"))

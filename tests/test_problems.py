@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from composer import compile as compiler
-from composer import report
+from composer.compiler import compile as compiler
 from composer.errors import PipelineInvalid
-from composer.registry import Registry
+from composer.node.registry import Registry
+from composer.pipeline import report
 
 FOLDER = Path(__file__).parent / "problems"
 CASES = sorted(path.stem for path in FOLDER.glob("*.yaml"))

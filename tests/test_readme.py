@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from composer import report
-from composer.compile import compile_file
-from composer.registry import Registry
+from composer.compiler.compile import compile_file
+from composer.node.registry import Registry
+from composer.pipeline import report
 from tests import commands
 from tests.clips import BUNNY, ROOT, fetched
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from composer import RGB, Audio, Detection, Detections, Live, Node, Record, Tensor
-from composer.node import Batching
+from composer.node.node import Batching
 from composer.testing import bars, bench, gradient, picture, run_node, sound
 from tests import stubs
 from tests.stubs import luma

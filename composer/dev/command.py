@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from composer import registry
-from composer.compile import Compiled, compile_file, plan_of, ready
+from composer.compiler.compile import Compiled, compile_file, plan_of, ready
+from composer.compiler.plan import Mode
 from composer.dev import feed, terminal
 from composer.dev.ongoing import Ongoing, ends
 from composer.dev.studio import Studio
 from composer.errors import MediaError, NodeFailed, PipelineInvalid, Problem
-from composer.plan import Mode
-from composer.registry import Registry
+from composer.node import registry
+from composer.node.registry import Registry
 from composer.server.capability import Capability
 from composer.server.manifest import manifest
 from composer.server.reload import Reloaded, Reloader, Saves

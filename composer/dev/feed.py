@@ -8,16 +8,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from composer.compile import compile_file, plan_of
-from composer.egress import Cut, Egress
+from composer.compiler.compile import compile_file, plan_of
+from composer.engine.run import Media, Run
 from composer.errors import ChannelEnded, ComposerError, SegmentLost
-from composer.executor import Media, Run
-from composer.frames import Moment
 from composer.media import endless
-from composer.media.cast import LiveWriter
 from composer.media.endless import Endless
+from composer.media.live_encoder import LiveWriter
 from composer.media.writer import PictureSettings, SoundSettings
-from composer.registry import Registry
+from composer.node.frames import Moment
+from composer.node.registry import Registry
+from composer.session.egress import Cut, Egress
 from composer.trickle.publisher import Publisher, Segment
 
 log: Final = logging.getLogger(__name__)

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from composer.compiler.params import Patch
+from composer.compiler.plan import Plan
 from composer.dev.feed import Feed
 from composer.dev.relay import Relay
 from composer.errors import ChannelEnded, NodeFailed, ParamRejected
-from composer.params import Patch
-from composer.plan import Plan
 from composer.server.capability import Capability, Full
-from composer.session import Channels, Reason, Session
+from composer.session.session import Channels, Reason, Session
 from composer.trickle.http import Http
 from composer.trickle.publisher import Publisher
 from composer.trickle.server import TrickleServer

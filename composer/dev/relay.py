@@ -6,10 +6,10 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from composer.egress import Cut, Egress
 from composer.errors import ChannelLost
-from composer.media.mpegts import CLOCK, Demuxer, Track, Unit
+from composer.media.mpegts.demuxer import CLOCK, Demuxer, Track, Unit
 from composer.media.rates import TIME_BASE
+from composer.session.egress import Cut, Egress
 from composer.trickle.http import Http
 from composer.trickle.subscriber import Subscriber
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from composer import plan as plans
-from composer import report
+from composer.compiler import plan as plans
+from composer.compiler.plan import Plan
 from composer.dev.ongoing import Ongoing
-from composer.executor import Report
-from composer.formats import Kind
-from composer.plan import Plan
+from composer.engine.run import Report
+from composer.node.formats import Kind
+from composer.pipeline import report
 from composer.server.manifest import params_schema
 from composer.server.reload import Reloaded
-from composer.session import Session, State
+from composer.session.session import Session, State
 
 WINDOW_SECONDS: Final = 1.5
 """Rates are of so much time, so that they neither jump nor lag."""

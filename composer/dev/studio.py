@@ -10,15 +10,17 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from composer import control, draw, outline, strictjson
+from composer import strictjson
 from composer.dev import state
 from composer.dev.gate import Gate, add_headers
 from composer.dev.ongoing import Ongoing
 from composer.dev.relay import Relay
 from composer.errors import MediaError, ParamRejected
 from composer.media import newest
+from composer.plot import draw, plan_text
 from composer.server.reload import Reloaded, Reloader
 from composer.server.routes import as_json, refusal, said_as_json, updated
+from composer.session import control
 
 TICK_SECONDS: Final = 0.5
 """How often what is shown is looked at."""
@@ -170,7 +172,7 @@ class Studio:
 
     async def _graph(self, request: web.Request) -> web.Response:
         plan = self._reloader.plan
-        made = draw.svg(outline.boxes(plan), outline.arrows(plan), plan.graph.capability)
+        made = draw.svg(plan_text.boxes(plan), plan_text.arrows(plan), plan.graph.capability)
         return web.Response(text=made, content_type="image/svg+xml")
 
     async def _state(self, request: web.Request) -> web.Response:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, TextIO
 
-from composer import report
+from composer.pipeline import report
 from composer.server.reload import Outcome, Reloaded
 
 KEYS: Final = "r rebuild all   p pause   s snapshot   q quit"

@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from composer import registry, source, spec, strictjson
-from composer.compile import Compiled
-from composer.graph import Graph, GraphNode
+from composer import strictjson
+from composer.compiler.compile import Compiled
+from composer.compiler.graph import Graph, GraphNode
 from composer.models import onnxfile, weights
 from composer.models.weights import Weights
-from composer.registry import GROUP, Registry, names_class
+from composer.node import registry
+from composer.node.registry import GROUP, Registry, names_class
+from composer.pipeline import source, spec
 
 ENGINE: Final = "byoc-composer"
 

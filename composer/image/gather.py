@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from composer import report
-from composer.compile import compile_file
+from composer.compiler.compile import compile_file
 from composer.errors import ComposerError
 from composer.image import contents
 from composer.image.contents import Contents
 from composer.models import fetch, weights
-from composer.registry import Registry
+from composer.node.registry import Registry
+from composer.pipeline import report
 
 FETCHED: Final = Path("fetched")
 """In a context that `byoc image` wrote: a cache with the weights."""

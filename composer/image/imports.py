@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from pathlib import Path
 from typing import Final
 
-from composer import registry
+from composer.node import registry
 
 OURS: Final = frozenset({"composer", "nodes"})
 

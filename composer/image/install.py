@@ -19,7 +19,7 @@ from typing import Final
 import composer
 from composer.image import contents
 from composer.image.imports import normal
-from composer.registry import Registry
+from composer.node.registry import Registry
 
 VARIANTS: Final = ("cpu", "gpu")
 

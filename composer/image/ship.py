@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from composer.compile import Compiled, plan_of
+from composer.compiler.compile import Compiled, plan_of
+from composer.compiler.plan import Mode
 from composer.errors import ComposerError
 from composer.image import builder, context, install
 from composer.image.builder import Builder, NoBuilder
@@ -18,7 +19,6 @@ from composer.image.contents import REQUIREMENTS, Contents
 from composer.image.imports import strangers
 from composer.models import weights
 from composer.models.weights import Weights
-from composer.plan import Mode
 from composer.server.manifest import manifest
 
 FRAMES: Final = 10

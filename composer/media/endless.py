@@ -7,10 +7,10 @@ from typing import Any, Final, Protocol, TypeAlias
 import av
 
 from composer.errors import MediaError
-from composer.formats import Carrier
-from composer.media import pixels
 from composer.media.containers import open_input
 from composer.media.reader import Reader
+from composer.node.formats import Carrier
+from composer.pictures import pixels
 
 CLOCK: Final = 90_000
 TIME_BASE: Final = Fraction(1, CLOCK)

@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from composer.errors import MediaError
-from composer.media import pixels
+from composer.pictures import pixels
 
 Boxes: TypeAlias = dict[bytes, list[bytes]]
 

@@ -7,9 +7,9 @@ import av
 import PIL.Image
 
 from composer.errors import MediaError
-from composer.media import pixels
-from composer.media.live import LiveReader
-from composer.media.mpegts import Unit
+from composer.media.live_reader import LiveReader
+from composer.media.mpegts.demuxer import Unit
+from composer.pictures import pixels
 
 
 def png(units: Sequence[Unit]) -> bytes:

@@ -15,12 +15,9 @@ import av
 
 from composer import lazy
 from composer.errors import MediaError
-from composer.formats import ALPHA_YUV, Carrier, has_alpha
-from composer.frames import UNSAID
-from composer.media import pixels, rows
+from composer.media import rows
 from composer.media.awaited import Awaited
 from composer.media.containers import open_input
-from composer.media.orientation import Orientation, turned
 from composer.media.packets import packet_of
 from composer.media.timeline import (
     BACK_SECONDS,
@@ -31,9 +28,14 @@ from composer.media.timeline import (
     Timeline,
     Track,
 )
+from composer.node.formats import ALPHA_YUV, Carrier, has_alpha
+from composer.node.frames import UNSAID
+from composer.pictures import pixels
+from composer.pictures.orientation import Orientation, turned
 
 with lazy.deferred():  # only pictures that have alpha, are joined or made by Pillow need NumPy
-    from composer.media import alpha, animation, heif
+    from composer.media import animation, heif
+    from composer.pictures import alpha
 
 with lazy.deferred():  # it brings the encoders with it
     from composer.media import writer

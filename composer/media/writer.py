@@ -18,14 +18,15 @@ import av
 
 from composer import lazy
 from composer.errors import MediaError
-from composer.formats import ALPHA_YUV, CODED_LAYOUTS, YUV_LAYOUTS, has_alpha, is_yuv
-from composer.frames import UNTAGGED, Moment
-from composer.media import nvenc, pixels
-from composer.media.chain import Chain
+from composer.media import nvenc
 from composer.media.packets import packet_of
+from composer.node.formats import ALPHA_YUV, CODED_LAYOUTS, YUV_LAYOUTS, has_alpha, is_yuv
+from composer.node.frames import UNTAGGED, Moment
+from composer.pictures import pixels
+from composer.pictures.chain import Chain
 
 with lazy.deferred():  # only pictures with alpha need NumPy
-    from composer.media import alpha
+    from composer.pictures import alpha
 
 log = logging.getLogger(__name__)
 

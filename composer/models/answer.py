@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 from composer import lazy
-from composer.formats import Carrier, Format, Kind
 from composer.models.feed import WHOLE, Axes, Feeding, Fit, Range
 from composer.models.onnxfile import PRODUCTS
-from composer.values import Record
+from composer.node.formats import Carrier, Format, Kind
+from composer.node.values import Record
 
 with lazy.deferred():
     import numpy as np

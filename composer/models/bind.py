@@ -8,14 +8,14 @@ from typing import Any, Final, Literal, TypeAlias
 from pydantic import Field
 
 from composer import lazy
-from composer.formats import Array, Format, Mask, Picture, Tensor, formats_of
 from composer.models.answer import FORMATS, PORT, Answer, Post, made_by
 from composer.models.feed import Feed, Feeding, parsed, settle
 from composer.models.labels import labels_in
 from composer.models.onnxfile import Signature, Value
 from composer.models.ultralytics import BOXES, FILL, Export, export
-from composer.node import BadSetting, Port
-from composer.source import did_you_mean
+from composer.node.formats import Array, Format, Mask, Picture, Tensor, formats_of
+from composer.node.node import BadSetting, Port
+from composer.pipeline.source import did_you_mean
 
 with lazy.deferred():
     from composer.models import heads

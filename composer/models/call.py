@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from composer import lazy
-from composer.frames import OnDevice
 from composer.models.engine import Engine, ModelFailed
+from composer.node.frames import OnDevice
 
 with lazy.deferred():
     import numpy as np

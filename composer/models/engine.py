@@ -9,7 +9,7 @@ from composer.models.onnxfile import Signature
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from composer.lanes import Lane
+    from composer.device.lanes import Lane
 
 
 class ModelFailed(ComposerError):

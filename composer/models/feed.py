@@ -10,12 +10,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from composer import lazy
 from composer.models.onnxfile import Value
-from composer.node import BadSetting
+from composer.node.node import BadSetting
 
 with lazy.deferred():
     import numpy as np
 
-    from composer.media import boxes, pixels
+    from composer.pictures import boxes, pixels
 
 if TYPE_CHECKING:
     import av

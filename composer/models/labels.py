@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from composer import source
 from composer.models.ultralytics import literal
+from composer.pipeline import source
 
 MOST_LABELS: Final = 100_000
 

@@ -11,22 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Type
 from pydantic import ConfigDict, Field, PrivateAttr, create_model
 
 from composer import lazy
-from composer.formats import Carrier
 from composer.models import answer as answers
 from composer.models import bind as binds
 from composer.models import call as calling
 from composer.models.answer import Answer, Post, Seen
 from composer.models.batch import Batcher
-from composer.models.bind import (
-    ArrayIn,
-    Binding,
-    Out,
-    PictureIn,
-    StateIn,
-    Take,
-    ValueIn,
-    Wanted,
-)
+from composer.models.bind import ArrayIn, Binding, Out, PictureIn, StateIn, Take, ValueIn, Wanted
 from composer.models.call import Call
 from composer.models.engine import Engine, ModelFailed
 from composer.models.feed import Axes, Feed, Feeder, Fitting, PerChannel, Range, Size, planar
@@ -34,15 +24,16 @@ from composer.models.labels import LabelsInvalid, labels_of
 from composer.models.labels import read_file as read_labels
 from composer.models.onnxfile import Signature
 from composer.models.pool import POOL, Lease
-from composer.node import BadSetting, Batching, Context, Fixed, Live, Node, ReadFile
-from composer.values import Detection, Detections
+from composer.node.formats import Carrier
+from composer.node.node import BadSetting, Batching, Context, Fixed, Live, Node, ReadFile
+from composer.node.values import Detection, Detections
 
 with lazy.deferred():
     import numpy as np
 
-    from composer import lanes
-    from composer.media import boxes, pixels
+    from composer.device import lanes
     from composer.models import heads, tensorfeed
+    from composer.pictures import boxes, pixels
 
 if TYPE_CHECKING:
     import av

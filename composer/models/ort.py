@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from composer import cuda, lazy
+from composer import lazy
+from composer.device import cuda
 from composer.models.engine import ModelFailed
 from composer.models.onnxfile import Signature
 
@@ -20,7 +21,7 @@ with lazy.deferred():
     import onnxruntime as ort
     import torch
 
-    from composer import lanes
+    from composer.device import lanes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

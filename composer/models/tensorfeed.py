@@ -9,7 +9,7 @@ from composer.models.feed import Feeding, Fit, placed
 with lazy.deferred():
     import torch
 
-    from composer import tensors
+    from composer.device import tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

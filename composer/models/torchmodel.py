@@ -16,7 +16,7 @@ with lazy.deferred():
     import numpy as np
     import torch
 
-    from composer import lanes
+    from composer.device import lanes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from composer import registry
 from composer.errors import ComposerError, SettingsInvalid
-from composer.registry import NotFound
-from composer.source import did_you_mean
+from composer.node import registry
+from composer.node.registry import NotFound
+from composer.pipeline.source import did_you_mean
 
 SCHEMES: Final = ("https", "hf", "pypi", "npm")
 

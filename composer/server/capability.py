@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from composer import logs, memory
-from composer.change import Change
+from composer import logs
+from composer.compiler.change import Change
+from composer.compiler.plan import Plan
 from composer.errors import NodeFailed, Stalled
-from composer.plan import Plan
-from composer.session import Channels, Reason, Session, Timing
+from composer.server import memory
+from composer.session.session import Channels, Reason, Session, Timing
 from composer.trickle.http import Http
 
 log: Final = logging.getLogger(__name__)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from composer.formats import Kind
-from composer.plan import Plan
-from composer.session import hash_of
+from composer.compiler.plan import Plan
+from composer.node.formats import Kind
+from composer.session.session import hash_of
 
 
 def manifest(name: str, plan: Plan) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from composer.engine.worker import BUCKETS, Histogram
 from composer.server.capability import Capability
-from composer.session import Reason, Session
-from composer.worker import BUCKETS, Histogram
+from composer.session.session import Reason, Session
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 

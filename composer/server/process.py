@@ -11,7 +11,8 @@ from typing import Any, Final
 from aiohttp import BodyPartReader, web
 
 from composer import strictjson
-from composer.compile import Compiled
+from composer.compiler.compile import Compiled
+from composer.engine.oneshot import FORMATS, Job, Limits, Order, Result, TooLarge, UnknownKind
 from composer.errors import (
     ComposerError,
     MediaError,
@@ -20,7 +21,6 @@ from composer.errors import (
     PipelineInvalid,
     Problem,
 )
-from composer.oneshot import FORMATS, Job, Limits, Order, Result, TooLarge, UnknownKind
 from composer.server.capability import Full, Slots
 from composer.server.routes import Handler, refusal
 

@@ -11,12 +11,13 @@ from typing import Final
 import watchfiles
 from watchfiles._rust_notify import RustNotify
 
-from composer import change, registry
-from composer.change import Change
-from composer.compile import Compiled, compile_file, plan_of, ready
+from composer.compiler import change
+from composer.compiler.change import Change
+from composer.compiler.compile import Compiled, compile_file, plan_of, ready
+from composer.compiler.plan import Mode, Plan
 from composer.errors import NodeFailed, PipelineInvalid, Problem, Stalled
-from composer.plan import Mode, Plan
-from composer.registry import Registry
+from composer.node import registry
+from composer.node.registry import Registry
 from composer.server.capability import Capability
 from composer.server.manifest import manifest
 

@@ -11,14 +11,15 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 from yarl import URL
 
-from composer import control, strictjson
+from composer import strictjson
+from composer.compiler.params import Patch
 from composer.errors import NodeFailed, ParamRejected, Problem
-from composer.params import Patch
+from composer.pipeline.spec import sentence, shown
 from composer.server import bodies
 from composer.server.capability import Capability, Full, Taken
 from composer.server.reload import Outcome, Reloader
-from composer.session import Channels, Reason, Session
-from composer.spec import sentence, shown
+from composer.session import control
+from composer.session.session import Channels, Reason, Session
 from composer.trickle.host import Host
 
 log: Final = logging.getLogger(__name__)

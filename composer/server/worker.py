@@ -14,16 +14,18 @@ from typing import Any, Final, NoReturn
 
 from aiohttp import web
 
-from composer import cuda, executor, exits
-from composer.compile import Compiled, plan_of, ready
+from composer import exits
+from composer.compiler.compile import Compiled, plan_of, ready
+from composer.compiler.plan import Mode, Plan
+from composer.device import cuda
+from composer.engine import run as executor
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
-from composer.plan import Mode, Plan
-from composer.registration import Offered, Registration
-from composer.registry import Registry
+from composer.node.registry import Registry
 from composer.server import bodies, hardware, metrics, openapi, process
 from composer.server.capability import Capability, Slots
 from composer.server.manifest import manifest
+from composer.server.registration import Offered, Registration
 from composer.server.reload import Reloader
 from composer.server.routes import (
     Handler,
@@ -36,8 +38,8 @@ from composer.server.routes import (
     reloading,
     said_as_json,
 )
-from composer.session import Reason, Timing
-from composer.settings import Settings
+from composer.server.settings import Settings
+from composer.session.session import Reason, Timing
 from composer.trickle.http import Http, open_http
 
 log: Final = logging.getLogger(__name__)

@@ -15,12 +15,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from composer import tensors, worker
-from composer.formats import Carrier, Format, Kind
-from composer.frames import Frame, Moment
-from composer.media import pixels
-from composer.node import ALONE, Context, Node, Port, change_of
-from composer.values import Detections
+from composer.device import tensors
+from composer.engine import worker
+from composer.node.formats import Carrier, Format, Kind
+from composer.node.frames import Frame, Moment
+from composer.node.node import ALONE, Context, Node, Port, change_of
+from composer.node.values import Detections
+from composer.pictures import pixels
 
 BARS: Final = (
     (255, 255, 255),

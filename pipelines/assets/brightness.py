@@ -1,7 +1,7 @@
 """How bright a picture is."""
 
 from composer import YUV, Node, Record
-from composer.media import pixels
+from composer.pictures import pixels
 
 
 class Brightness(Node):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from composer import YUV, Context, Live, Node, OwnYUV
-from composer.media import pixels
+from composer.pictures import pixels
 from tests import stubs
 from tests.server.streams import Stage, numbers, pieces, ran, serving
 

@@ -12,10 +12,10 @@ import av
 import numpy as np
 import pytest
 
-from composer.egress import Cut, Egress
-from composer.frames import Moment
-from composer.media.cast import LiveWriter
+from composer.media.live_encoder import LiveWriter
 from composer.media.writer import PictureSettings, SoundSettings
+from composer.node.frames import Moment
+from composer.session.egress import Cut, Egress
 from composer.testing import bars, picture, sound
 
 RATE = 30

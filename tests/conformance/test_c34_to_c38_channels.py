@@ -8,9 +8,9 @@ from typing import ClassVar
 import pytest
 
 from composer import YUV, Live, Moment, Node, OwnYUV, Record
-from composer.datalines import LINES, LONGEST
-from composer.media import pixels
-from composer.session import Timing
+from composer.pictures import pixels
+from composer.session.data_lines import LINES, LONGEST
+from composer.session.session import Timing
 from composer.testing.orchestrator import event_of
 from tests import stubs
 from tests.server.streams import QUICK, Stage, numbers, pieces, ran, serving

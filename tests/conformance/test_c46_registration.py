@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from composer import registration
-from composer.registration import Answer, Offered, Registration, Rhythm
+from composer.server import registration
+from composer.server.registration import Answer, Offered, Registration, Rhythm
 from composer.testing.orchestrator import Orchestrator
 from composer.trickle.http import open_http
 from tests.server.streams import PASS, ran, serving

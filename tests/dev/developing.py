@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 
-from composer.compile import compile_file
+from composer.compiler.compile import compile_file
 from composer.dev.command import Development, Wishes
 from composer.dev.studio import Studio
-from composer.registry import Registry
+from composer.node.registry import Registry
 from tests.server import streams
 
 WAIT: Final = 40.0

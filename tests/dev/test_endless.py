@@ -8,15 +8,15 @@ from pathlib import Path
 import av
 import pytest
 
-from composer.compile import compile_file, plan_of
+from composer.compiler.compile import compile_file, plan_of
 from composer.dev.feed import Feed, bars
-from composer.egress import Cut
+from composer.engine.run import Media, Run
 from composer.errors import MediaError
-from composer.executor import Media, Run
-from composer.media import barcode, pixels
 from composer.media.endless import CLOCK, Camera, Clip
-from composer.media.mpegts import Demuxer, Unit
-from composer.registry import Registry
+from composer.media.mpegts.demuxer import Demuxer, Unit
+from composer.node.registry import Registry
+from composer.pictures import barcode, pixels
+from composer.session.egress import Cut
 from tests.dev.developing import ran
 from tests.server import streams
 

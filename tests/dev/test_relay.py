@@ -6,7 +6,7 @@ import itertools
 from collections.abc import AsyncIterator
 
 from composer.dev.relay import STEP, Relay
-from composer.media.mpegts import CLOCK, Demuxer, Unit
+from composer.media.mpegts.demuxer import CLOCK, Demuxer, Unit
 from composer.trickle.http import Http, open_http
 from composer.trickle.publisher import Publisher
 from composer.trickle.server import TrickleServer

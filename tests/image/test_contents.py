@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save_model
 
-from composer.compile import compile_file
+from composer.compiler.compile import compile_file
 from composer.image import contents
 from composer.image.contents import Contents
-from composer.registry import Registry
+from composer.node.registry import Registry
 from tests.clips import ROOT
 
 SAYS = """\

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from composer.compile import compile_file
+from composer.compiler.compile import compile_file
 from composer.image import contents, context, ship, wheel
 from composer.image.contents import Contents
 from composer.models import weights
-from composer.registry import Registry
+from composer.node.registry import Registry
 from tests.clips import ROOT
 
 

@@ -11,7 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.media import pixels
+from composer.pictures import pixels
 from composer.testing import BARS
 
 Samples = NDArray[np.float32]

@@ -10,8 +10,9 @@ import PIL.Image
 import pytest
 
 from composer.errors import MediaError
-from composer.media import animation, pixels
+from composer.media import animation
 from composer.media.reader import Reader
+from composer.pictures import pixels
 
 COLORS = ("red", "lime", "blue")
 

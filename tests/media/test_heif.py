@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from composer.errors import MediaError
-from composer.media import heif, pixels
+from composer.media import heif
 from composer.media.reader import Reader
+from composer.pictures import pixels
 from composer.testing import gradient
 from tests.media.films import numbered, write_film
 from tests.media.tiled import box, write_tiled

@@ -6,7 +6,7 @@ from typing import Any
 import av
 import pytest
 
-from composer.media import nals
+from composer.media.mpegts import nals
 from tests.media import films, transport
 
 START = b"\x00\x00\x00\x01"

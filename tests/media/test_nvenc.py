@@ -7,7 +7,7 @@ import pytest
 
 from composer import Context
 from composer.media import nvenc
-from composer.media.cast import live_settings
+from composer.media.live_encoder import live_settings
 from composer.media.writer import SPEEDS, PictureSettings, coder_options
 from nodes.encode import Encode
 

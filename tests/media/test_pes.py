@@ -2,7 +2,7 @@
 
 import pytest
 
-from composer.media.pes import PACKET, Pes, PesReader
+from composer.media.mpegts.pes import PACKET, Pes, PesReader
 
 HEAD = b"\0\0\1\xe0"
 SOME = bytes(range(256)) * 300

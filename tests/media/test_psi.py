@@ -1,6 +1,6 @@
 """Tables of programmes and tracks, and their check sum."""
 
-from composer.media.psi import crc
+from composer.media.mpegts.psi import crc
 from tests.media.transport import stream, units_of
 
 

@@ -16,10 +16,10 @@ import PIL.ImageOps
 import pytest
 
 from composer.errors import MediaError
-from composer.formats import Carrier
-from composer.media import pixels
 from composer.media.reader import Reader
 from composer.media.writer import SoundDecoder
+from composer.node.formats import Carrier
+from composer.pictures import pixels
 from composer.testing import bars, gradient, picture
 from tests.media.films import (
     Sound,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from composer.media.pes import Pes
-from composer.media.psi import Track
-from composer.media.units import MOST_NAL_UNITS, Unit, Units, opus_samples, units_of
+from composer.media.mpegts.pes import Pes
+from composer.media.mpegts.psi import Track
+from composer.media.mpegts.units import MOST_NAL_UNITS, Unit, Units, opus_samples, units_of
 from tests.media import transport
 
 H264 = Track(256, "video", "h264")

@@ -12,10 +12,6 @@ import numpy as np
 import pytest
 
 from composer.errors import MediaError
-from composer.formats import Carrier
-from composer.frames import Color, Moment
-from composer.media import pixels
-from composer.media.chain import Chain
 from composer.media.reader import Reader
 from composer.media.writer import (
     PictureEncoder,
@@ -24,6 +20,10 @@ from composer.media.writer import (
     SoundSettings,
     Writer,
 )
+from composer.node.formats import Carrier
+from composer.node.frames import Color, Moment
+from composer.pictures import pixels
+from composer.pictures.chain import Chain
 from composer.testing import bars, gradient, picture, sound
 from tests.media.films import (
     Film,

@@ -7,7 +7,7 @@ from typing import Any
 
 import av
 
-from composer.media.mpegts import PACKET, Demuxer, Unit
+from composer.media.mpegts.demuxer import PACKET, Demuxer, Unit
 from tests.clips import BUNNY, fetched
 
 Times = list[tuple[int | None, int | None, int]]

@@ -4,21 +4,12 @@ import pytest
 from pydantic import ValidationError
 
 from composer import Mask, Picture
-from composer.formats import Array, Kind, formats_of
 from composer.models.answer import FORMATS, Answer
-from composer.models.bind import (
-    ArrayIn,
-    Binding,
-    PictureIn,
-    StateIn,
-    Take,
-    ValueIn,
-    Wanted,
-    bind,
-)
+from composer.models.bind import ArrayIn, Binding, PictureIn, StateIn, Take, ValueIn, Wanted, bind
 from composer.models.feed import Feed
 from composer.models.onnxfile import Signature, Value
-from composer.node import BadSetting
+from composer.node.formats import Array, Kind, formats_of
+from composer.node.node import BadSetting
 
 
 def values(text: str) -> tuple[Value, ...]:

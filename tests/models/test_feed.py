@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from composer.frames import Color
-from composer.media import pixels
 from composer.models.feed import LARGEST, WHOLE, Feed, Feeder, Feeding, Fit, parsed, settle
 from composer.models.onnxfile import Value
-from composer.node import BadSetting
+from composer.node.frames import Color
+from composer.node.node import BadSetting
+from composer.pictures import pixels
 from composer.testing import picture
 from tests.stubs import luma
 

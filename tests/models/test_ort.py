@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from composer import cuda
+from composer.device import cuda
 from composer.models import onnxfile, ort
 from composer.models.engine import ModelFailed
 from composer.models.ort import OrtModel, Running
@@ -94,7 +94,7 @@ def test_tensors_go_in_and_come_out_on_the_device(device: str) -> None:
 def test_what_one_lane_still_reads_the_next_call_does_not_write_over() -> None:
     """Two sessions share a model: the first is held up on the device, the second goes on."""
     torch: Any = pytest.importorskip("torch", reason="torch is not installed")
-    from composer.lanes import Lane
+    from composer.device.lanes import Lane
 
     made = engine(networks.doubled(), Running("cuda:0"))
     first, second = Lane("cuda:0"), Lane("cuda:0")
@@ -123,7 +123,7 @@ def test_what_one_lane_still_reads_the_next_call_does_not_write_over() -> None:
 
 WITHOUT_TORCH = """
 import sys
-from composer import cuda
+from composer.device import cuda
 cuda.has_torch = lambda: False
 from composer.models import onnxfile
 from composer.models.ort import OrtModel, Running

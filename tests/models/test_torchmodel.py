@@ -10,8 +10,8 @@ import pytest
 
 torch: Any = pytest.importorskip("torch", reason="torch is not installed")
 
-from composer import lanes  # noqa: E402 - after the skip
-from composer.lanes import Lane, Pinned  # noqa: E402
+from composer.device import lanes  # noqa: E402 - after the skip
+from composer.device.lanes import Lane, Pinned  # noqa: E402
 from composer.models import call, torchmodel  # noqa: E402
 from composer.models.call import Call  # noqa: E402
 from composer.models.engine import ModelFailed  # noqa: E402

@@ -6,12 +6,7 @@ import pytest
 
 from composer.errors import SettingsInvalid
 from composer.models import weights
-from composer.models.weights import (
-    Weights,
-    WeightsBad,
-    WeightsInvalid,
-    WeightsMissing,
-)
+from composer.models.weights import Weights, WeightsBad, WeightsInvalid, WeightsMissing
 
 CONTENT = bytes(range(256)) * 8
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

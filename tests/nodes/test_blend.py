@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from composer.formats import YUV_LAYOUTS
-from composer.media import pixels
+from composer.node.formats import YUV_LAYOUTS
+from composer.pictures import pixels
 from composer.testing import bars, bench, gradient, picture, run_node
 from nodes.blend import Blend
 

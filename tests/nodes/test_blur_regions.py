@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from composer.formats import YUV_LAYOUTS
-from composer.media import boxes, pixels
-from composer.media.boxes import Box
+from composer.node.formats import YUV_LAYOUTS
+from composer.node.values import Detection, Detections
+from composer.pictures import boxes, pixels
+from composer.pictures.boxes import Box
 from composer.testing import bench, gradient, picture, run_node
-from composer.values import Detection, Detections
 from nodes.blur_regions import BlurRegions
 
 FACE = Detections((Detection(0.25, 0.25, 0.5, 0.5),))

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from composer import Detection, Detections, Node
-from composer.formats import ALPHA_YUV
-from composer.media import alpha, pixels
-from composer.registry import Registry
+from composer.node.formats import ALPHA_YUV
+from composer.node.registry import Registry
+from composer.pictures import alpha, pixels
 from composer.testing import bench, picture
 from nodes.blend import Blend
 from nodes.blur import Blur

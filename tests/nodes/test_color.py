@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from composer.formats import YUV_LAYOUTS
-from composer.frames import Color as Tags
-from composer.media import pixels
+from composer.node.formats import YUV_LAYOUTS
+from composer.node.frames import Color as Tags
+from composer.pictures import pixels
 from composer.testing import bars, bench, gradient, picture, run_node
 from nodes.color import Color
 

@@ -2,8 +2,8 @@ import av
 import numpy as np
 import pytest
 
-from composer.formats import YUV_LAYOUTS
-from composer.media import pixels
+from composer.node.formats import YUV_LAYOUTS
+from composer.pictures import pixels
 from composer.testing import bench, gradient, picture, run_node
 from nodes.crop import Crop
 

@@ -11,9 +11,9 @@ import pytest
 
 from composer import Frame
 from composer.errors import MediaError
-from composer.formats import PACKETS, Carrier, Format, Kind
-from composer.media.live import LiveReader
-from composer.node import Context, change_of, reads_file
+from composer.media.live_reader import LiveReader
+from composer.node.formats import PACKETS, Carrier, Format, Kind
+from composer.node.node import Context, change_of, reads_file
 from nodes.decode import Decode, Tracks
 from tests.media.films import Sound, beep, number, numbered, write_film
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from composer.egress import Egress
 from composer.errors import MediaError
-from composer.formats import PACKETS, Carrier, Format, Kind
-from composer.ingress import Ingress
-from composer.media import pixels
-from composer.node import Context, change_of
+from composer.node.formats import PACKETS, Carrier, Format, Kind
+from composer.node.node import Context, change_of
+from composer.pictures import pixels
+from composer.session.egress import Egress
+from composer.session.ingress import Ingress
 from composer.testing import Bench, bars, picture, sound
 from nodes.decode import Decode
 from nodes.encode import Encode, bits_per_second

@@ -13,12 +13,12 @@ import pytest
 from pydantic import ValidationError
 
 from composer import Node, Picture
-from composer.executor import Media, Run
-from composer.formats import LAYOUTS
-from composer.frames import UNSAID, Color, Moment
-from composer.media import pixels
-from composer.media.chain import Chain
-from composer.media.live import LiveReader
+from composer.engine.run import Media, Run
+from composer.media.live_reader import LiveReader
+from composer.node.formats import LAYOUTS
+from composer.node.frames import UNSAID, Color, Moment
+from composer.pictures import pixels
+from composer.pictures.chain import Chain
 from composer.testing import Bench, bars, bench, gradient, picture, run_node
 from nodes.decode import Decode
 from nodes.filter import Filter, Step, steps_of

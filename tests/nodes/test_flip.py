@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from composer.formats import YUV_LAYOUTS
-from composer.media import pixels
+from composer.node.formats import YUV_LAYOUTS
+from composer.pictures import pixels
 from composer.testing import gradient, picture, run_node
 from nodes.flip import Flip
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from composer import Frame
-from composer.media import pixels
+from composer.pictures import pixels
 from composer.testing import bench, gradient, picture
 from nodes.fps import Fps
 

@@ -17,28 +17,18 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from composer import (
-    YUV,
-    Array,
-    Context,
-    Detection,
-    Detections,
-    Layouts,
-    Node,
-    Picture,
-    Record,
-    cuda,
-)
+from composer import YUV, Array, Context, Detection, Detections, Layouts, Node, Picture, Record
+from composer.compiler.plan import Mode, Plan
+from composer.device import cuda
+from composer.engine.run import Report, Run
+from composer.engine.worker import Notice
 from composer.errors import NodeFailed
-from composer.executor import Report, Run
 from composer.models.engine import ModelFailed
 from composer.models.heads import HEADS
 from composer.models.model import HeadName
 from composer.models.pool import POOL
-from composer.node import BadSetting, Batching, Port
-from composer.plan import Mode, Plan
+from composer.node.node import BadSetting, Batching, Port
 from composer.testing import Bench, bars, gradient, picture, run_node
-from composer.worker import Notice
 from nodes.onnx import Onnx
 from nodes.regions import Regions
 from nodes.test_source import TestSource

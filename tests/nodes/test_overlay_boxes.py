@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from composer import Detection, Detections, rgba
-from composer.media import pixels
+from composer.pictures import pixels
 from composer.testing import bench, picture, run_node
 from nodes.overlay_boxes import PALETTE, OverlayBoxes, color_of, readable_on
 

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from composer.media import pixels
+from composer.pictures import pixels
 from composer.testing import bars, bench, picture, run_node
 from nodes.overlay_image import OverlayImage
 

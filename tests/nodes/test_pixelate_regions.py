@@ -2,10 +2,10 @@ import av
 import numpy as np
 import pytest
 
-from composer.formats import YUV_LAYOUTS
-from composer.media import boxes, pixels
+from composer.node.formats import YUV_LAYOUTS
+from composer.node.values import Detection, Detections
+from composer.pictures import boxes, pixels
 from composer.testing import bench, gradient, picture, run_node
-from composer.values import Detection, Detections
 from nodes.pixelate_regions import PixelateRegions
 
 FACE = Detections((Detection(0.25, 0.25, 0.5, 0.5),))

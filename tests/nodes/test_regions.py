@@ -1,9 +1,9 @@
 import pytest
 from pydantic import ValidationError
 
-from composer.formats import LAYOUTS
+from composer.node.formats import LAYOUTS
+from composer.node.values import Detection, Detections
 from composer.testing import bars, bench, picture, run_node
-from composer.values import Detection, Detections
 from nodes.regions import Regions
 
 

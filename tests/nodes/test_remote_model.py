@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from composer import Context, Node
-from composer.compile import compile_file, plan_of
-from composer.executor import Media, Run
-from composer.node import BadSetting, Batching
-from composer.plan import Mode
-from composer.registry import Registry
+from composer.compiler.compile import compile_file, plan_of
+from composer.compiler.plan import Mode
+from composer.engine.run import Media, Run
+from composer.node.node import BadSetting, Batching
+from composer.node.registry import Registry
 from composer.remote.inference import RemoteFailed
 from composer.testing import gradient, run_node
 from nodes.remote_model import RemoteModel

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from composer.formats import LAYOUTS, YUV_LAYOUTS
-from composer.frames import Color, Moment
-from composer.media import pixels
+from composer.node.formats import LAYOUTS, YUV_LAYOUTS
+from composer.node.frames import Color, Moment
+from composer.pictures import pixels
 from composer.testing import bars, bench, gradient, picture
 from nodes.resize import Resize
 

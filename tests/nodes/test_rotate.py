@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from composer.media import pixels
+from composer.pictures import pixels
 from composer.testing import gradient, picture, run_node
 from nodes.rotate import Rotate
 

@@ -11,12 +11,12 @@ import PIL.Image
 import pytest
 
 from composer import RGB, Mask, Node, Picture
-from composer.executor import Run
-from composer.frames import Color
-from composer.media import pixels
-from composer.media.chain import Chain
-from composer.plan import Mode
-from composer.registry import Registry
+from composer.compiler.plan import Mode
+from composer.engine.run import Run
+from composer.node.frames import Color
+from composer.node.registry import Registry
+from composer.pictures import pixels
+from composer.pictures.chain import Chain
 from tests import stubs
 from tests.stubs import TICK, finished, plan_of
 

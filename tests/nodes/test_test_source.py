@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from composer import Context
-from composer.formats import LAYOUTS, YUV_LAYOUTS
-from composer.media import barcode, pixels
+from composer.node.formats import LAYOUTS, YUV_LAYOUTS
+from composer.pictures import barcode, pixels
 from composer.testing import bench, run_node
 from nodes.test_source import TestSource, Tracks, clock, strip_height
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from composer import Context, Node
-from composer.compile import compile_file, plan_of
-from composer.executor import Run
+from composer.compiler.compile import compile_file, plan_of
+from composer.compiler.plan import Mode
+from composer.engine.run import Run
 from composer.models.pool import POOL
-from composer.node import BadSetting, Batching
-from composer.plan import Mode
-from composer.registry import Registry
+from composer.node.node import BadSetting, Batching
+from composer.node.registry import Registry
 from composer.testing import bench, gradient, picture, run_node
 from nodes.torch import Torch
 from tests.stubs import finished

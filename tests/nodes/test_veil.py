@@ -5,10 +5,10 @@ import av
 import numpy as np
 import pytest
 
-from composer.compile import compile_file
-from composer.formats import YUV_LAYOUTS
-from composer.media import pixels
-from composer.registry import Registry
+from composer.compiler.compile import compile_file
+from composer.node.formats import YUV_LAYOUTS
+from composer.node.registry import Registry
+from composer.pictures import pixels
 from composer.testing import bench, gradient, picture, run_node
 from nodes.veil import Veil
 from tests.clips import ROOT

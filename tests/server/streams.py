@@ -13,15 +13,16 @@ import av
 import numpy as np
 
 from composer import Node
-from composer.compile import Compiled, compile_file, plan_of
-from composer.media import barcode, clip, pixels
+from composer.compiler.compile import Compiled, compile_file, plan_of
+from composer.compiler.plan import Mode, Plan
+from composer.media import clip
 from composer.media.clip import Piece
-from composer.plan import Mode, Plan
-from composer.registration import Offered
-from composer.registry import Registry
+from composer.node.registry import Registry
+from composer.pictures import barcode, pixels
 from composer.server.manifest import manifest
+from composer.server.registration import Offered
 from composer.server.worker import Offer, Worker
-from composer.session import Timing
+from composer.session.session import Timing
 from composer.testing.orchestrator import Orchestrator, Stream
 from composer.trickle.http import Http, open_http
 from tests import stubs

@@ -184,7 +184,7 @@ def test_what_the_machine_does_not_have_is_3(tmp_path: Path) -> None:
 def test_a_mistake_of_ours_is_70_and_one_record(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(PASS)
     broken = "from composer.server import worker\nworker.offers = lambda *_: [][0]\n"
-    program = f"{broken}import sys\nfrom composer.cli import main\nmain()\n"
+    program = f"{broken}import sys\nfrom composer.command.cli import main\nmain()\n"
     done = subprocess.run(
         [sys.executable, "-c", program, "serve", "p.yaml", "--log", "json"],
         cwd=tmp_path,

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from composer import Node
-from composer.compile import compile_file
-from composer.registry import Registry
+from composer.compiler.compile import compile_file
+from composer.node.registry import Registry
 from composer.server.reload import Outcome, Reloaded, Reloader
 from tests.server.streams import Stage, brightness, numbers, pictures, pieces, ran, serving
 
@@ -272,7 +272,7 @@ def test_another_decoder_goes_on_at_the_next_keyframe(tmp_path: Path) -> None:
 def test_a_node_that_hangs_is_not_waited_for_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("composer.executor.DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr("composer.engine.run.DRAIN_SECONDS", 0.2)
     file = tmp_path / "pipeline.yaml"
     (tmp_path / "nodes.py").write_text(
         "import threading\nfrom pathlib import Path\n\nfrom composer import YUV, Node\n\n\n"

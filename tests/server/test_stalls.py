@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from composer.media.clip import Piece
-from composer.session import Channels, Session, State, Timing
+from composer.session.session import Channels, Session, State, Timing
 from composer.trickle.http import open_http
 from tests import stubs
 from tests.server.streams import PASS, live_plan, pieces, ran

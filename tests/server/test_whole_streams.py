@@ -9,10 +9,10 @@ from typing import Final
 
 import pytest
 
-from composer.compile import plan_of
-from composer.executor import Media, Run
+from composer.compiler.compile import plan_of
+from composer.compiler.plan import Mode
+from composer.engine.run import Media, Run
 from composer.media.clip import Piece
-from composer.plan import Mode
 from tests.media.streams import expected, files, matrix, seen
 from tests.media.streams.files import File
 from tests.media.streams.matrix import Choice

@@ -21,7 +21,7 @@ from composer.server import routes
 from composer.server import worker as workers
 from composer.server.manifest import manifest
 from composer.server.worker import Offer, Worker
-from composer.session import Reason
+from composer.session.session import Reason
 from composer.testing.orchestrator import Orchestrator
 from composer.trickle.http import open_http
 from nodes.onnx import Onnx

@@ -3,13 +3,7 @@
 import pytest
 
 from composer.trickle import wire
-from composer.trickle.publication import (
-    LOST_SECONDS,
-    MOST_FAILURES,
-    Outcome,
-    Publication,
-    Retry,
-)
+from composer.trickle.publication import LOST_SECONDS, MOST_FAILURES, Outcome, Publication, Retry
 
 
 def mind(*, lasting: bool = False) -> Publication:

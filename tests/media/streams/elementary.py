@@ -11,7 +11,7 @@ from typing import Any, Final
 import av
 import numpy as np
 
-from composer.media import barcode, pixels
+from composer.pictures import barcode, pixels
 
 CLOCK: Final = 90_000
 FPS: Final = 25

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final
 
-from composer.media import pixels
+from composer.pictures import pixels
 from tests.media.streams.elementary import STEP, Coded, Kind, Pictures, numbered
 
 WIDTH: Final = 64

@@ -14,11 +14,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from composer.formats import Carrier
-from composer.ingress import Ingress
-from composer.media import barcode, pixels
-from composer.media.live import LiveReader
+from composer.media.live_reader import LiveReader
 from composer.media.reader import Reader
+from composer.node.formats import Carrier
+from composer.pictures import barcode, pixels
+from composer.session.ingress import Ingress
 
 HOLE: Final = 0.05
 """Seconds of nothing between blocks that make two of one span of sound: more than one block."""

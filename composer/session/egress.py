@@ -1,0 +1,247 @@
+"""Egress: what goes out of a session, on its way from an encoder's thread to the network's loop."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final
+
+from composer.media.mpegts.muxer import CLOCK, Muxer
+
+log: Final = logging.getLogger(__name__)
+
+LIMIT_BYTES: Final = 4 << 20
+CHUNK_BYTES: Final = 32 << 10
+"""A read gives no more at once, but for a single packet that is larger."""
+
+SHORTEST_SEGMENT_SECONDS: Final = 0.5
+"""A keyframe sooner than this (after a restart of an encoder) begins no new segment."""
+
+SOUND_SEGMENT_SECONDS: Final = 2.0
+"""Length of segments where there are no pictures."""
+
+JUMP_TICKS: Final = CLOCK
+"""Times that go back by more than this belong to another clock; less is corrected tick by tick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A new segment begins here."""
+
+
+CUT: Final = Cut()
+
+
+@dataclass
+class EgressCount:
+    """What went out. packets: by kind. dropped: packets and pictures by reason."""
+
+    bytes: int = 0
+    packets: Counter[str] = field(default_factory=Counter)
+    segments: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+class Egress:
+    """The output of one session: packets of encoders in, bytes of MPEG-TS and cuts out.
+
+    Opened again and again, by each encoder that is put in the place of another, it stays one
+    stream: a track keeps its codec, one that is new is added, counters run on, times only grow.
+    open(), packet() and end() belong to one thread at a time, read() to one task.
+    """
+
+    def __init__(
+        self,
+        *,
+        wanted: bool = True,
+        limit: int = LIMIT_BYTES,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wanted = wanted
+        self.counts: Final = EgressCount()
+        self.last_at = 0.0
+        """When the last packet came; 0.0 before the first."""
+
+        self._limit, self._now = limit, now
+        self._lock = threading.Lock()
+        self._queue: deque[bytes | Cut] = deque()
+        self._held = 0
+        self._ended = self._congested = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._muxer: Muxer | None = None
+        self._tracks: dict[str, str] = {}
+        self._offered: dict[str, str] = {}
+        self._last: dict[str, int] = {}
+        self._shifts: dict[str, int] = {}
+        self._shift = 0
+        self._begin: int | None = None
+        self._needs_key = self._needs_tables = False
+
+    # the encoder's thread
+
+    @property
+    def refusal(self) -> str:
+        """Why a picture need not be encoded now: "congested", "unwanted" for a stream that has no
+        output, "" when it is welcome. Congestion lasts from a quarter of the limit down to a
+        sixteenth.
+        """
+        if not self._wanted:
+            return "unwanted"
+        return "congested" if self._congested else ""
+
+    def open(self, *, video: str = "", audio: str = "", channels: int = 2) -> None:
+        """Encoders begin. One of another codec than its track began with is left out."""
+        offered = {kind: name for kind, name in (("video", video), ("audio", audio)) if name}
+        new = {kind: name for kind, name in offered.items() if kind not in self._tracks}
+        self._offered |= offered
+        self._tracks |= new
+        self._needs_key = self._needs_key or bool(video)
+        if self._muxer is None:
+            self._muxer = Muxer(video=video, audio=audio, channels=channels)
+        elif new:
+            self._muxer.add(**new, channels=channels)
+            self._needs_tables = True
+        for kind, name in offered.items():
+            if self._tracks[kind] != name:
+                log.warning("the output began with %s, so %s is left out", self._tracks[kind], name)
+
+    def packet(
+        self, kind: str, data: bytes, pts: int, dts: int, time_base: Fraction, *, key: bool
+    ) -> None:
+        """One packet of a track, "video" or "audio"; it is readable when this returns."""
+        if not self._wanted:
+            self.counts.dropped["unwanted"] += 1
+            return
+        if self._muxer is None or self._tracks.get(kind) != self._offered.get(kind, ""):
+            self.counts.dropped["track"] += 1
+            return
+        if kind == "video" and self._needs_key and not key:
+            self.counts.dropped["keyframe"] += 1
+            return
+        if self._held + len(data) > self._limit:
+            self.counts.dropped["full"] += 1
+            self._needs_key = self._needs_key or kind == "video"
+            return
+        ticks = self._ticks(kind, _on_clock(dts, time_base))
+        shown = max(ticks, ticks + _on_clock(pts - dts, time_base))
+        parts: list[bytes | Cut] = []
+        if self._begins(kind, ticks, key=key):
+            self._begin = ticks
+            self.counts.segments += 1
+            parts = [CUT]
+            self._needs_tables = True
+        if self._begin is None:  # sound before the first keyframe: no segment to put it in
+            self.counts.dropped["early"] += 1
+            return
+        if self._needs_tables:
+            self._needs_tables = False
+            parts.append(self._muxer.tables())
+        if kind == "video":
+            self._needs_key = False
+            parts.append(self._muxer.video(data, shown, ticks, key=key))
+        else:
+            parts.append(self._muxer.audio(data, ticks))
+        self.counts.packets[kind] += 1
+        self._put(parts)
+
+    def dropped(self, reason: str) -> None:
+        """Count a picture that was left out before it was encoded."""
+        self.counts.dropped[reason] += 1
+
+    def end(self) -> None:
+        """Nothing comes any more."""
+        with self._lock:
+            self._ended = True
+            waiter, self._waiter = self._waiter, None
+        _wake(waiter)
+
+    def _ticks(self, kind: str, dts: int) -> int:
+        """The time of a packet on the one clock of the output, above the last of its track."""
+        last = self._last.get(kind)
+        ticks = dts + self._shifts.setdefault(kind, self._shift)
+        if last is not None and ticks <= last:
+            if last - ticks > JUMP_TICKS:
+                if dts + self._shift <= last:
+                    self._shift = max(self._last.values()) + CLOCK // 30 - dts
+                self._shifts[kind] = self._shift
+            ticks = max(dts + self._shifts[kind], last + 1)
+        # Opus begins 6.5 ms before its sound, which below zero would look like a wrap of the clock
+        ticks = max(ticks, 0)
+        self._last[kind] = ticks
+        return ticks
+
+    def _begins(self, kind: str, ticks: int, *, key: bool) -> bool:
+        pictures = "video" in self._tracks
+        if pictures and (kind != "video" or not key):
+            return False
+        if self._begin is None:
+            return True
+        least = SHORTEST_SEGMENT_SECONDS if pictures else SOUND_SEGMENT_SECONDS
+        return ticks - self._begin >= least * CLOCK
+
+    def _put(self, parts: list[bytes | Cut]) -> None:
+        size = sum(len(part) for part in parts if isinstance(part, bytes))
+        with self._lock:
+            if self._ended:
+                return
+            self._queue.extend(parts)
+            self._held += size
+            self._congested = self._congested or self._held > self._limit // 4
+            waiter, self._waiter = self._waiter, None
+        self.counts.bytes += size
+        self.last_at = self._now()
+        _wake(waiter)
+
+    # the loop
+
+    async def read(self) -> bytes | Cut | None:
+        """What comes next; waits for it. None: the end."""
+        while True:
+            with self._lock:
+                if self._queue:
+                    return self._taken()
+                if self._ended:
+                    return None
+                waiter = self._waiter = asyncio.get_running_loop().create_future()
+            await waiter
+
+    def _taken(self) -> bytes | Cut:
+        first = self._queue.popleft()
+        if isinstance(first, Cut):
+            return first
+        parts, size = [first], len(first)
+        while self._queue:
+            part = self._queue[0]
+            if isinstance(part, Cut) or size + len(part) > CHUNK_BYTES:
+                break
+            parts.append(part)
+            size += len(part)
+            self._queue.popleft()
+        self._held -= size
+        self._congested = self._congested and self._held > self._limit // 16
+        return b"".join(parts)
+
+
+def _on_clock(value: int, time_base: Fraction) -> int:
+    """A time as ticks of 90 kHz; in whole numbers, since fractions are slow."""
+    return (2 * value * time_base.numerator * CLOCK + time_base.denominator) // (
+        2 * time_base.denominator
+    )
+
+
+def _wake(waiter: "asyncio.Future[None] | None") -> None:
+    if waiter is None:
+        return
+    try:
+        waiter.get_loop().call_soon_threadsafe(_finish, waiter)
+    except RuntimeError:  # the loop is closed: nobody reads any more
+        log.debug("the loop of the output is closed")
+
+
+def _finish(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,248 @@
+"""Units of a live stream as pictures and sound, whatever happens to the stream."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import pairwise
+
+import av
+import numpy as np
+import pytest
+
+from composer.device import lanes
+from composer.media.live_reader import LiveReader
+from composer.media.mpegts.demuxer import CLOCK, Unit
+from composer.pictures import pixels
+from composer.session.ingress import Gap
+from tests.media.transport import stream, units_of
+
+KEYED = {"preset": "ultrafast", "g": "10", "sc_threshold": "0"}
+
+
+@pytest.fixture
+def decoder(device: str) -> str:
+    """A device as LiveReader takes it, "" for none; ready to decode there."""
+    if device == "cpu":
+        return ""
+    pytest.importorskip("torch", reason="torch is not installed")
+    lanes.enter(device)
+    return device
+
+
+def read(
+    units: Iterable[object], **options: float | str | bool
+) -> tuple[list[av.VideoFrame], list[av.AudioFrame]]:
+    reader = LiveReader(units, **{"layout": "yuv420p", "sound": True, **options})  # type: ignore[arg-type]
+    pictures, sound = [], []
+    for item in reader.read():
+        if isinstance(item, av.VideoFrame):
+            pictures.append(item)
+        else:
+            sound.append(item)
+    return pictures, sound
+
+
+def pts(frames: Iterable[av.VideoFrame | av.AudioFrame]) -> list[int]:
+    return [frame.pts or 0 for frame in frames]
+
+
+def moved(units: Iterable[Unit], ticks: int) -> list[Unit]:
+    """The same units at other times, as a clock of 33 bits writes them."""
+    return [
+        replace(
+            unit,
+            pts=None if unit.pts is None else (unit.pts + ticks) % (1 << 33),
+            dts=None if unit.dts is None else (unit.dts + ticks) % (1 << 33),
+        )
+        for unit in units
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"preset": "ultrafast"},
+        {"preset": "superfast", "bf": "3"},
+        {"video": "libx265", "preset": "ultrafast", "x265-params": "log-level=error"},
+    ],
+)
+def test_every_picture_comes_out_in_order_at_its_own_time(options: dict[str, str]) -> None:
+    units = units_of(stream(**options))
+    pictures, _ = read(units)
+    assert pts(pictures) == sorted(unit.pts or 0 for unit in units)
+    assert {(image.format.name, image.width) for image in pictures} == {("yuv420p", 320)}
+
+
+def test_the_rate_is_that_of_the_parameter_sets() -> None:
+    for max_fps, rate in ((0, 25), (10, 0)):
+        units = units_of(stream(preset="ultrafast"))
+        reader = LiveReader(units, layout="yuv420p", max_fps=max_fps)
+        assert reader.rate == 0
+        next(iter(reader.read()))
+        assert reader.rate == rate
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"preset": "ultrafast"},
+        {"preset": "superfast", "bf": "3"},
+        {"video": "libx265", "preset": "ultrafast", "x265-params": "log-level=error"},
+    ],
+)
+def test_a_device_decodes_every_picture_and_keeps_it(options: dict[str, str]) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    from composer.device import tensors
+
+    lanes.enter("cuda:0")
+    units = units_of(stream(**options))
+    there, _ = read(units, device="cuda:0")
+    here, _ = read(units)
+    assert pts(there) == pts(here)
+    assert {image.format.name for image in there} == {"cuda"}
+    pool = lanes.Pinned("cuda:0")
+    for image, wanted in zip(there, here, strict=True):
+        given = tensors.download(tensors.from_hardware(image), "yuv420p", pixels.tags(wanted), pool)
+        luma, other = (pixels.planes(each)[0].astype(int) for each in (given, wanted))
+        assert abs(luma - other).mean() < 1
+
+
+@pytest.mark.parametrize("codec", ["aac", "libopus"])
+def test_sound_comes_as_samples_that_follow_each_other(codec: str) -> None:
+    units = units_of(stream(audio=codec, preset="ultrafast"))
+    _, sound = read(units)
+    assert len(sound) >= len([unit for unit in units if unit.track.kind == "audio"]) - 1
+    for before, after in pairwise(sound):
+        length = before.samples * CLOCK / before.sample_rate
+        assert abs((after.pts or 0) - (before.pts or 0) - length) <= 2
+
+
+def test_a_picture_comes_out_of_the_unit_that_holds_it(decoder: str) -> None:
+    units = units_of(stream(preset="ultrafast", tune="zerolatency"))
+    taken = 0
+
+    def counting() -> Iterable[Unit]:
+        nonlocal taken
+        for unit in units:
+            taken += 1
+            yield unit
+
+    for number, _ in enumerate(LiveReader(counting(), layout="yuv420p", device=decoder).read(), 1):
+        assert taken == number
+
+
+def test_nothing_comes_before_the_first_key_picture(decoder: str) -> None:
+    units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
+    pictures, _ = read(units[3:], device=decoder)
+    assert pts(pictures) == [unit.pts for unit in units[10:]]
+
+
+def test_behind_a_gap_it_begins_anew_at_a_key_picture(decoder: str) -> None:
+    units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
+    pictures, _ = read([*units[:15], Gap(), *units[17:]], device=decoder)
+    assert pts(pictures) == [unit.pts for unit in (*units[:15], *units[20:])]
+
+
+def test_units_that_cannot_be_decoded_are_counted_and_left_out(decoder: str) -> None:
+    units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
+    units[12] = replace(units[12], data=b"\x00\x00\x00\x01\x65" + b"\xff" * 50)
+    reader = LiveReader(units, layout="yuv420p", device=decoder)
+    pictures = list(reader.read())
+    assert reader.damaged >= 1
+    assert pts(pictures)[-20:] == [unit.pts for unit in units[20:]]
+
+
+def test_another_size_and_another_codec_go_on(decoder: str) -> None:
+    first = units_of(stream(**KEYED))
+    second = units_of(stream("libx265", preset="ultrafast", **{"x265-params": "log-level=error"}))
+    pictures, _ = read([*first, *moved(second, 2 * CLOCK)], device=decoder)
+    assert len(pictures) == 80
+    assert pts(pictures) == sorted(pts(pictures))
+
+
+@pytest.mark.parametrize("audio", ["", "aac"])
+def test_a_clock_that_wraps_goes_on(audio: str) -> None:
+    units = units_of(stream(audio=audio, preset="ultrafast"))
+    start = (1 << 33) - CLOCK
+    pictures, sound = read(moved(units, start))
+    straight, heard = read(units)
+    shift = (pictures[0].pts or 0) - (straight[0].pts or 0)
+    assert [each - shift for each in pts(pictures)] == pts(straight)
+    assert all(abs(a - shift - b) <= 1 for a, b in zip(pts(sound), pts(heard), strict=True))
+
+
+@pytest.mark.parametrize("jump", [3600 * CLOCK, -CLOCK * 20, CLOCK * 3600 * 20])
+def test_a_clock_that_jumps_goes_on_and_keeps_sound_with_its_picture(jump: int) -> None:
+    units = moved(units_of(stream(audio="aac", preset="ultrafast", g="10")), 100 * CLOCK)
+    again = moved(units, jump)
+    pictures, sound = read([*units, *again])
+    assert len(pictures) == 80
+    assert pts(pictures) == sorted(set(pts(pictures)))
+    before, behind = read(units)
+    seen = (pictures[-1].pts or 0) - (before[-1].pts or 0)
+    heard = (sound[-1].pts or 0) - (behind[-1].pts or 0)
+    assert abs(seen - heard) < 0.04 * CLOCK
+
+
+def test_at_most_so_many_pictures_a_second() -> None:
+    pictures, _ = read(units_of(stream(preset="ultrafast")), max_fps=12.5)
+    assert len(pictures) == 20
+
+
+def test_a_picture_that_is_too_large_is_not_decoded() -> None:
+    reader = LiveReader(units_of(stream(preset="ultrafast")), layout="yuv420p", max_pixels=1000)
+    assert list(reader.read()) == []
+    assert reader.damaged == 40
+
+
+def test_one_track_with_wild_times_does_not_move_the_other() -> None:
+    units = units_of(stream(audio="aac", preset="ultrafast"))
+    wild = [
+        moved([unit], 1 << 32)[0] if unit.track.kind == "audio" and place % 7 == 3 else unit
+        for place, unit in enumerate(units)
+    ]
+    pictures, _ = read(wild)
+    straight, _ = read(units)
+    assert pts(pictures) == pts(straight)
+
+
+@pytest.mark.parametrize(
+    ("units", "lost"),
+    [
+        (lambda units: units, {}),
+        (lambda units: units[5:], {"before_key": 5}),
+        (lambda units: [*units[:15], Gap(), *units[18:]], {"before_key": 2}),
+        (lambda units: [*units[:15], *units[10:]], {"time": 5}),
+        (lambda units: [replace(units[0], data=b"no picture"), *units[1:]], {"before_key": 10}),
+    ],
+    ids=["none", "begins late", "a gap", "times again", "a bad key picture"],
+)
+def test_every_picture_is_accounted_for(
+    units: Callable[[list[Unit]], list[Unit | Gap]], lost: dict[str, int]
+) -> None:
+    sent = units(units_of(stream(g="10", sc_threshold="0", preset="ultrafast")))
+    reader = LiveReader(sent, layout="yuv420p")
+    given = len(list(reader.read()))
+    reader.close()
+    assert reader.lost == lost
+    assert given + sum(lost.values()) == sum(isinstance(unit, Unit) for unit in sent)
+
+
+@pytest.mark.parametrize(("quarters", "size"), [(0, (320, 180)), (1, (180, 320)), (2, (320, 180))])
+def test_pictures_are_turned_as_the_first_one_says(quarters: int, size: tuple[int, int]) -> None:
+    """A coder may say it once, and it holds."""
+    plain = units_of(stream(preset="ultrafast", g="10", sc_threshold="0"))
+    first = replace(plain[0], data=turned(plain[0].data, quarters))
+    pictures, _ = read([first, *plain[1:]])
+    assert [(image.width, image.height) for image in pictures] == [size] * 40
+    for before, after in zip(read(plain)[0], pictures, strict=True):
+        wanted = np.rot90(pixels.planes(before)[0], quarters)
+        assert np.array_equal(pixels.planes(after)[0], wanted)
+
+
+def turned(data: bytes, quarters: int) -> bytes:
+    """A picture with a message of how it is to be turned, anticlockwise (H.264, D.1.26)."""
+    bits = f"000{quarters * 16384:016b}01010000"  # not cancelled, no flips; it persists
+    message = bytes([6, 47, 3, *int(bits[:24].ljust(24, "0"), 2).to_bytes(3), 0x80])
+    at = data.index(b"\0\0\1\x65")
+    return data[:at] + b"\0\0\1" + message + data[at:]

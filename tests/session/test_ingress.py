@@ -1,0 +1,148 @@
+"""The input of a session: bounded, in order, and every unit accounted for."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from composer.media.mpegts.demuxer import PACKET, Unit
+from composer.session.ingress import Gap, Ingress
+from tests import stubs
+from tests.media.transport import pieces_of, stream, times, units_of
+
+
+def drained(ingress: Ingress) -> list[Unit | Gap]:
+    ingress.end()
+    return list(ingress)
+
+
+def test_units_come_out_as_they_came_in() -> None:
+    data = stream(audio="aac", preset="ultrafast")
+    ingress = Ingress()
+    assert ingress.has("audio") is None
+    for at in range(0, len(data), 1000):
+        ingress.put(data[at : at + 1000])
+    assert ingress.has("audio") is True
+    units = drained(ingress)
+    assert times([unit for unit in units if isinstance(unit, Unit)]) == times(units_of(data))
+    assert ingress.counts.bytes == len(data)
+    assert sum(ingress.counts.units.values()) == len(units)
+
+
+def test_too_many_leave_the_newest_key_picture_and_what_follows_it() -> None:
+    data = stream(preset="ultrafast", g="10", sc_threshold="0")
+    ingress = Ingress(most_units=25)
+    ingress.put(data)
+    items = drained(ingress)
+    units = [item for item in items if isinstance(item, Unit)]
+    assert isinstance(items[0], Gap)
+    assert items.count(Gap()) == 1
+    assert units[0].key
+    assert units == units_of(data)[-len(units) :]
+    assert ingress.counts.dropped["full"] + len(units) == 40
+
+
+def test_too_many_bytes_are_too_many_as_well() -> None:
+    data = stream(preset="ultrafast", g="10", sc_threshold="0")
+    ingress = Ingress(most_bytes=len(data) // 3)
+    ingress.put(data)
+    units = [item for item in drained(ingress) if isinstance(item, Unit)]
+    assert 0 < sum(len(unit.data) for unit in units) <= len(data) // 3
+    assert ingress.counts.dropped["full"] + len(units) == 40
+
+
+def test_without_a_key_picture_nothing_is_kept() -> None:
+    ingress = Ingress(most_units=5)
+    ingress.put(stream(preset="ultrafast", g="1000", sc_threshold="0"))
+    items = drained(ingress)
+    units = [item for item in items if isinstance(item, Unit)]
+    assert not any(unit.key for unit in units)
+    assert ingress.counts.dropped["full"] + len(units) == 40
+
+
+def test_what_waits_too_long_gives_way_to_a_newer_key_picture() -> None:
+    data = stream(preset="ultrafast", g="10", sc_threshold="0")
+    pieces, clock = pieces_of(data), [0.0]
+    ingress = Ingress(now=lambda: clock[0])
+    for number, piece in enumerate(pieces):
+        clock[0] = number / 10
+        ingress.put(piece)
+    items = drained(ingress)
+    units = [item for item in items if isinstance(item, Unit)]
+    assert items[0] == Gap()
+    assert units == units_of(data)[-len(units) :]
+    assert units[0].key
+    assert ingress.counts.dropped == {"late": 40 - len(units)}
+    assert ingress.given_at == pytest.approx(3.9)
+
+
+def test_it_says_when_the_unit_came_that_it_gave() -> None:
+    pieces, clock = pieces_of(stream(preset="ultrafast")), [0.0]
+    ingress = Ingress(now=lambda: clock[0])
+    for number, piece in enumerate(pieces[:3]):
+        clock[0] = 1.0 + number / 10
+        ingress.put(piece)
+    given = iter(ingress)
+    assert [(next(given), ingress.given_at)[1] for _ in range(3)] == [1.0, 1.1, 1.2]
+
+
+def test_a_gap_is_told_once_and_ends_what_was_begun() -> None:
+    data = stream(preset="ultrafast")
+    ingress = Ingress()
+    ingress.put(data[: 50 * PACKET])
+    ingress.gap()
+    ingress.gap()
+    items = drained(ingress)
+    assert items.count(Gap()) == 1
+    assert items[-1] == Gap()
+    assert ingress.counts.gaps == 2
+
+
+@pytest.mark.parametrize("end", [Ingress.end, Ingress.abandon])
+def test_its_end_wakes_whoever_waits(end: Callable[[Ingress], None]) -> None:
+    ingress = Ingress()
+    got: list[object] = []
+    began = threading.Event()
+
+    def read() -> None:
+        began.set()
+        got.extend(ingress)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    stubs.reach(began)
+    end(ingress)
+    thread.join(stubs.WAIT)
+    assert not thread.is_alive()
+    assert got == []
+
+
+def test_what_is_abandoned_is_counted() -> None:
+    ingress = Ingress()
+    ingress.put(stream(preset="ultrafast"))
+    ingress.abandon()
+    assert list(ingress) == []
+    assert ingress.counts.dropped["stopped"] == ingress.counts.units["video"]
+
+
+def test_it_knows_when_bytes_came_last() -> None:
+    times = iter((3.0, 5.0))
+    ingress = Ingress(now=lambda: next(times))
+    assert ingress.last_at == 0.0
+    ingress.put(b"x")
+    ingress.put(b"x")
+    assert ingress.last_at == 5.0
+
+
+@pytest.mark.parametrize("first", ["gap", "sound"])
+def test_a_group_of_pictures_that_is_too_long_is_dropped_as_a_whole(first: str) -> None:
+    data = stream(preset="ultrafast", g="1000", sc_threshold="0", audio="aac")
+    ingress = Ingress(most_units=10)
+    if first == "gap":
+        ingress.gap()
+    ingress.put(data)
+    items = drained(ingress)
+    units = [item for item in items if isinstance(item, Unit)]
+    assert len(items) <= 10
+    given = sum(ingress.counts.units.values())
+    assert ingress.counts.dropped["full"] + len(units) == given
