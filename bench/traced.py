@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from composer.command import cli
-from composer.engine import run as executor
+from composer.engine.stage import StageRun
 from composer.media import live_reader, writer
 from composer.session import egress, ingress
 
@@ -46,7 +46,7 @@ def framed() -> None:
     """Count what the loop's thread spends from the first byte of the input to its end, and all that
     the threads of stages spend.
     """
-    put, end, main = ingress.Ingress.put, ingress.Ingress.end, executor._StageRun._main
+    put, end, main = ingress.Ingress.put, ingress.Ingress.end, StageRun._main
 
     def first_put(self: Any, data: bytes) -> None:
         BEGAN.setdefault("loop", time.thread_time())
@@ -63,7 +63,7 @@ def framed() -> None:
 
     ingress.Ingress.put = first_put  # type: ignore[method-assign]
     ingress.Ingress.end = last_end  # type: ignore[method-assign]
-    executor._StageRun._main = whole_main  # type: ignore[method-assign]
+    StageRun._main = whole_main  # type: ignore[method-assign]
 
 
 def main() -> None:

@@ -36,7 +36,8 @@ from composer.compiler import graph as graphs
 from composer.compiler import plan as plans
 from composer.compiler.graph import Graph
 from composer.compiler.plan import Mode, Plan
-from composer.engine.run import Report, Run
+from composer.engine.account import Report
+from composer.engine.run import Run
 from composer.errors import Problem
 from composer.node.registry import Registry
 from composer.pictures import pixels

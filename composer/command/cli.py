@@ -27,7 +27,7 @@ with lazy.deferred():
     from composer.command import flags, progress, scaffold, schedule
     from composer.command import selftest as selftests
     from composer.dev import command as development
-    from composer.engine import run as executor
+    from composer.engine import run as runs
     from composer.image import contents, context, ship
     from composer.models import fetch as fetching
     from composer.pipeline import codes
@@ -219,8 +219,8 @@ def run(
     Exit code: 0 fine, 1 it failed, 3 it is done, but nothing came through of a track of the input.
     """
     made, ends = _plan(file, whole=True, inputs=inputs, outputs=outputs)
-    media = executor.Media(ends.sources, ends.sinks)
-    started = executor.Run(made, media)
+    media = runs.Media(ends.sources, ends.sinks)
+    started = runs.Run(made, media)
     _set_params(started, settings or [], params)
     try:
         with _ended_by_signals(started):
@@ -486,7 +486,7 @@ def _outputs(given: Sequence[str] | None, graph: "Graph") -> dict[str, str]:
     return ends
 
 
-def _set_params(started: "executor.Run", settings: Sequence[str], file: Path | None) -> None:
+def _set_params(started: "runs.Run", settings: Sequence[str], file: Path | None) -> None:
     values: dict[str, Any] = {}
     for each in settings:
         name, equals, text = each.partition("=")
@@ -520,7 +520,7 @@ def _value(text: str) -> Any:
 
 
 @contextlib.contextmanager
-def _ended_by_signals(started: "executor.Run") -> Iterator[None]:
+def _ended_by_signals(started: "runs.Run") -> Iterator[None]:
     """The first Ctrl-C or SIGTERM ends the sources, the second gives up."""
     ends = iter((started.stop, started.abort))
 

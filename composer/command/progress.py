@@ -17,7 +17,8 @@ from rich.progress import (
 from rich.table import Table
 
 from composer.compiler.plan import Plan
-from composer.engine.run import Media, Report, Run
+from composer.engine.account import Report
+from composer.engine.run import Media, Run
 
 
 def terminal() -> Console:

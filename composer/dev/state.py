@@ -9,7 +9,7 @@ from typing import Any, Final
 from composer.compiler import plan as plans
 from composer.compiler.plan import Plan
 from composer.dev.ongoing import Ongoing
-from composer.engine.run import Report
+from composer.engine.account import Report
 from composer.node.formats import Kind
 from composer.pipeline import report
 from composer.server.manifest import params_schema

@@ -4,12 +4,13 @@ One thread takes; any number put. Frames come out in the order in which they cam
 """
 
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from composer.compiler.plan import InboxSpec
+from composer.engine.account import EdgeCount
 from composer.node.frames import Bound, Frame, Item
 
 GROWN_MOST: Final = 256
@@ -26,15 +27,6 @@ HURRIED_SECONDS: Final = 1.0
 
 class Aborted(Exception):
     """The run was given up; raised in whoever waits at an inbox."""
-
-
-@dataclass
-class EdgeCount:
-    """What went over one edge: offered == taken + dropped + waiting, always."""
-
-    offered: int = 0
-    taken: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from composer.engine.worker import BUCKETS, Histogram
+from composer.engine.account import BUCKETS, Histogram
 from composer.server.capability import Capability
 from composer.session.session import Reason, Session
 

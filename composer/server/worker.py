@@ -18,7 +18,7 @@ from composer import exits
 from composer.compiler.compile import Compiled, plan_of, ready
 from composer.compiler.plan import Mode, Plan
 from composer.device import cuda
-from composer.engine import run as executor
+from composer.engine import loading
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
 from composer.node.registry import Registry
@@ -174,16 +174,16 @@ class Worker:
         False where the end came first: whatever loads is not waited for. Raises NodeFailed.
         """
         plans = [each.plan for each in self.offers]
-        loading = asyncio.ensure_future(asyncio.to_thread(executor.load, plans))
+        load = asyncio.ensure_future(asyncio.to_thread(loading.load, plans))
         closing = asyncio.ensure_future(self.closing.wait())
         try:
-            await asyncio.wait({loading, closing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({load, closing}, return_when=asyncio.FIRST_COMPLETED)
             if self.closing.is_set():
-                self.left_behind = not loading.done()
+                self.left_behind = not load.done()
                 return False
-            await loading
+            await load
         finally:
-            loading.cancel()
+            load.cancel()
             closing.cancel()
         self.ready.set()
         return True

@@ -20,8 +20,8 @@ from composer.compiler import plan as plans
 from composer.compiler.change import Change
 from composer.compiler.params import Patch
 from composer.compiler.plan import Plan
+from composer.engine.notices import Happened, Notice
 from composer.engine.run import Media, Run
-from composer.engine.worker import Happened, Notice
 from composer.errors import ChannelEnded, ChannelLost, ComposerError, ParamRejected, SegmentLost
 from composer.node.formats import Kind
 from composer.session import control
@@ -229,10 +229,8 @@ class Session:
         Raises NodeFailed where a node cannot be set up, and Stalled where the session is over.
         """
         run = self.run_of_plan
-        if change.only_live:
-            await asyncio.to_thread(run.edit, plan, change.values)
-        else:
-            await asyncio.to_thread(run.swap, plan, change.built)
+        prepared = await asyncio.to_thread(run.prepare, plan, change)
+        await asyncio.to_thread(prepared.apply)
         self.plan, self.graph_hash = plan, hash_of(plan)
         self._takes, self._needs = _takes(plan), _needs(plan)
         self.events.put("pipeline_changed", graph=self.graph_hash)

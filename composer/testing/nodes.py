@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.device import tensors
-from composer.engine import worker
+from composer.engine.checks import check_of
+from composer.engine.instance import fresh
 from composer.node.formats import Carrier, Format, Kind
 from composer.node.frames import Frame, Moment
 from composer.node.node import ALONE, Context, Node, Port, change_of
@@ -94,7 +95,7 @@ class Bench:
         self._inputs = {port.name: port.formats[0] for port in type(node).inputs} | {**inputs}
         # Which layout a picture has is the plan's business, and there is no plan.
         self._checks = {
-            name: worker._check_of(wanted)
+            name: check_of(wanted)
             for name, wanted in outputs.items()
             if wanted.carrier is not Carrier.FRAME
         }
@@ -127,7 +128,7 @@ class Bench:
                 raise TypeError(f"the node has no field {name!r}; it has {known}")
             if change_of(cls, name) != "live":
                 raise TypeError(f"{name!r} is not a Live(...) field: try a new node with it")
-        made = worker.fresh(self.node, fields)
+        made = fresh(self.node, fields)
         self.node.__dict__.update({name: made.__dict__[name] for name in fields})
 
     def flush(self) -> list[Any]:
@@ -259,7 +260,7 @@ def _as_value(inputs: Mapping[str, Format], name: str, value: Any) -> Any:
 def _fits(wanted: Format, name: str, value: Any) -> Any:
     """The same value. Raises TypeError where a port cannot take it."""
     try:
-        worker._check_of(wanted)(value)
+        check_of(wanted)(value)
     except TypeError as exc:
         raise TypeError(f"input {name!r} got {str(exc).removeprefix('gave ')}") from None
     return value

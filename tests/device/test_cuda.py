@@ -9,7 +9,8 @@ import pytest
 from composer.compiler.compile import compile_file, plan_of
 from composer.compiler.plan import Mode, Plan
 from composer.device import cuda
-from composer.engine.run import Run, preload
+from composer.engine.loading import preload
+from composer.engine.run import Run
 from composer.errors import DeviceMissing, NodeFailed
 from composer.node.registry import Registry
 from tests import stubs

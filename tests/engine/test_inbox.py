@@ -4,10 +4,10 @@ from collections.abc import Callable
 import pytest
 
 from composer.compiler.plan import InboxSpec
+from composer.engine.account import EdgeCount
 from composer.engine.inbox import (
     HURRIED_SECONDS,
     Aborted,
-    EdgeCount,
     Inbox,
     InOrder,
     Slot,

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from composer.compiler.plan import InboxSpec
-from composer.engine.inbox import EdgeCount, Inbox, Slot, Taken, Traffic, Waiting
+from composer.engine.account import EdgeCount
+from composer.engine.inbox import Inbox, Slot, Taken, Traffic, Waiting
 from composer.engine.join import Join, Joined
 from composer.node.formats import Kind
 from composer.node.frames import Bound

@@ -11,9 +11,11 @@ from pydantic import PrivateAttr
 
 from composer import RGB, YUV, Context, Frame, Live, Moment, Node, OwnYUV
 from composer.compiler.plan import Mode, Plan
+from composer.engine.account import Report
 from composer.engine.inbox import Taken
-from composer.engine.run import Report, Run
-from composer.engine.worker import Happened, NodeCount, Notice, Sequel, Worker
+from composer.engine.notices import Happened, Notice
+from composer.engine.run import Run
+from composer.engine.step import StepRun
 from composer.errors import NodeFailed, Stalled
 from composer.node.frames import OnDevice
 from composer.pictures import pixels
@@ -251,14 +253,15 @@ def test_a_node_on_a_lane_meets_no_mark_whatever_it_is_called_for() -> None:
     )
     lane, step = lanes.Lane("cpu"), plan.steps["m"]
     context = Context("m", step.folder, step.inputs, step.outputs)
-    worker = Worker(step, context, NodeCount(), Sequel(), lane=lane)
-    worker.open()
+    worker = StepRun(step, context, lane=lane)
+    assert worker.instance is not None
+    worker.instance.open()
     pictures = [picture(number) for number in range(4)]
     for number, each in enumerate(pictures):
         worker.run(Taken("image", stubs.frame(number, OnDevice(each, lane.mark()))))
-    assert isinstance(worker.node, Held)
-    assert worker.node._seen == pictures
-    worker.close()
+    assert isinstance(worker.instance.node, Held)
+    assert worker.instance.node._seen == pictures
+    worker.instance.close()
 
 
 # on_error
@@ -675,7 +678,7 @@ def test_a_bug_of_the_engine_is_told_and_not_taken_for_the_end(
     def broken(self: Any, taken: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("composer.engine.worker.Worker.run", broken)
+    monkeypatch.setattr("composer.engine.step.StepRun.run", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         ran("nodes: {source: {type: count}, out: {type: collect}}")
 

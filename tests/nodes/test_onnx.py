@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from composer import YUV, Array, Context, Detection, Detections, Layouts, Node, Picture, Record
 from composer.compiler.plan import Mode, Plan
 from composer.device import cuda
-from composer.engine.run import Report, Run
-from composer.engine.worker import Notice
+from composer.engine.account import Report
+from composer.engine.notices import Notice
+from composer.engine.run import Run
 from composer.errors import NodeFailed
 from composer.models.engine import ModelFailed
 from composer.models.heads import HEADS

@@ -64,8 +64,8 @@ class Edited:
     def nodes(self) -> dict[str, Any]:
         """The instances that are at work."""
         (session,) = self.stage.sessions.values()
-        runs = session.run_of_plan._running
-        return {worker.step.name: worker.node for run in runs for worker in run.workers()}
+        steps = session.run_of_plan.assembly.steps()
+        return {name: step.instance.node for name, step in steps.items() if step.instance}
 
     def file_level(self) -> float:
         """The brightness of the plan that runs."""
@@ -272,7 +272,7 @@ def test_another_decoder_goes_on_at_the_next_keyframe(tmp_path: Path) -> None:
 def test_a_node_that_hangs_is_not_waited_for_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("composer.engine.run.DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr("composer.engine.swap.DRAIN_SECONDS", 0.2)
     file = tmp_path / "pipeline.yaml"
     (tmp_path / "nodes.py").write_text(
         "import threading\nfrom pathlib import Path\n\nfrom composer import YUV, Node\n\n\n"

@@ -1,0 +1,163 @@
+"""The call itself: values into a node's process(), what it gives into envelopes, checked.
+
+Which of the forms below a step has is decided once, at the start of a run.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from composer.engine.checks import Check, check_of
+from composer.engine.envelopes import at_its_time, derived, enveloped, enveloped_of_many
+from composer.engine.fallback import bounds
+from composer.engine.inbox import Taken
+from composer.engine.instance import Instance
+from composer.engine.layers.layer import Call, Missed, Out, Site
+from composer.errors import NodeFailed
+from composer.node.frames import Frame, Moment
+
+
+def invocation(site: Site, now: Callable[[], float]) -> Call:
+    """What a step does to a frame when nothing lets it by. now: monotonic seconds."""
+    if site.instance is None:
+        return _converting(site)
+    cls = type(site.instance.node)
+    if not cls.outputs:
+        return _sinking(site, site.instance, now)
+    outputs = Outputs(site)
+    if cls.many:
+        return _many(site.instance, outputs)
+    one = len(cls.inputs) == len(cls.outputs) == 1 and not cls.timed
+    if one and cls.outputs[0].name in site.step.outputs:
+        return _one_for_one(site, site.instance)
+    return _called(site.instance, outputs)
+
+
+class Outputs:
+    """What a call gave, by port: put in envelopes, checked against the plan, counted."""
+
+    def __init__(self, site: Site) -> None:
+        cls = type(site.step.settings)
+        self._step, self._count = site.step, site.count
+        self._ports: Final = tuple(port.name for port in cls.outputs)  # type: ignore[union-attr]
+        self._checks: Final[Mapping[str, Check]] = {
+            port: check_of(form) for port, form in site.step.outputs.items()
+        }
+
+    def of(self, given: Any, frame: Frame[Any], *, many: bool = False) -> Out:
+        """The frames of one call, [] where it gave nothing. Raises TypeError for what no edge can
+        carry.
+        """
+        if not (isinstance(given, tuple) and hasattr(given, "_fields")):
+            given = (given,)
+        envelope = enveloped_of_many if many else enveloped
+        out: Out = []
+        for port, value in zip(self._ports, given, strict=True):
+            if value is None or port not in self._checks:
+                continue
+            made = envelope(value, frame)
+            self._checks[port](made.value)
+            out.append((port, made))
+        if out:
+            self._count.given += 1
+        return out
+
+    def nothing(self, frame: Frame[Any]) -> Out:
+        """The node dropped the frame."""
+        self._count.dropped["node"] += 1
+        return bounds(self._step, frame)
+
+
+def _values(instance: Instance) -> Callable[[Taken], dict[str, Any]]:
+    """The keyword arguments of process()."""
+    timed = type(instance.node).timed
+
+    def values(taken: Taken) -> dict[str, Any]:
+        return {**taken.others, taken.port: taken.frame.value}
+
+    def timed_values(taken: Taken) -> dict[str, Any]:
+        frame = taken.frame
+        at = Moment(frame.pts, frame.time_base, frame.color, frame.rate)
+        return {**taken.others, taken.port: frame.value, timed: at}
+
+    return timed_values if timed else values
+
+
+def _called(instance: Instance, outputs: Outputs) -> Call:
+    values = _values(instance)
+
+    def call(taken: Taken) -> Out | Missed:
+        frame = taken.frame
+        given = instance.process(**values(taken))
+        return outputs.of(given, frame) or outputs.nothing(frame)
+
+    return call
+
+
+def _one_for_one(site: Site, instance: Instance) -> Call:
+    """One value in, one out: what most nodes are, and what happens to most frames."""
+    step, count = site.step, site.count
+    port = type(instance.node).outputs[0].name
+    check = check_of(step.outputs[port])
+
+    def call(taken: Taken) -> Out | Missed:
+        frame = taken.frame
+        value = instance.process(**{taken.port: frame.value})
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            (value,) = value
+        if value is None:
+            count.dropped["node"] += 1
+            return bounds(step, frame)
+        # What was written to, or given on, needs no other envelope.
+        same = value is frame.value and getattr(value, "pts", frame.pts) == frame.pts
+        made = frame if same else enveloped(value, frame)
+        check(made.value)
+        count.given += 1
+        return [(port, made)]
+
+    return call
+
+
+def _many(instance: Instance, outputs: Outputs) -> Call:
+    values = _values(instance)
+
+    def call(taken: Taken) -> Out | Missed:
+        frame = taken.frame
+        named = {port: at_its_time(value, frame) for port, value in values(taken).items()}
+        return [
+            out
+            for given in instance.process(**named)
+            for out in outputs.of(given, frame, many=True)
+        ]
+
+    return call
+
+
+def _sinking(site: Site, instance: Instance, now: Callable[[], float]) -> Call:
+    count, values, age = site.count, _values(instance), site.count.age
+
+    def call(taken: Taken) -> Out | Missed:
+        instance.process(**values(taken))
+        count.given += 1
+        age.add(now() - taken.frame.born)
+        return []
+
+    return call
+
+
+def _converting(site: Site) -> Call:
+    step, count = site.step, site.count
+    assert step.convert is not None
+    run, wanted = step.convert.run, step.outputs["out"]
+
+    def call(taken: Taken) -> Out | Missed:
+        frame, started = taken.frame, time.perf_counter()
+        try:
+            value = run(frame, wanted)
+        except Exception as exc:  # swscale says what it cannot do
+            raise NodeFailed(step.name, "conversion", exc, frame.seconds) from exc
+        count.seconds += time.perf_counter() - started
+        count.given += 1
+        return [("out", derived(value, frame))]
+
+    return call

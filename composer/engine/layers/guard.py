@@ -1,0 +1,43 @@
+"""on_error: what becomes of a frame that fails in a node, and of the run."""
+
+import logging
+from typing import Any, Final
+
+from composer.device import cuda
+from composer.engine.inbox import Taken
+from composer.engine.layers.layer import Call, Layer, Missed, Out, Site
+from composer.engine.notices import Happened, Notice
+from composer.errors import NodeFailed
+from composer.node.frames import Frame
+
+log: Final = logging.getLogger(__name__)
+
+
+def layer(site: Site) -> Layer | None:
+    if site.instance is None:
+        return None
+    step, count = site.step, site.count
+    missed = Missed(step.on_error, "error")
+
+    def failed(exc: Exception, frame: Frame[Any]) -> Missed:
+        count.errors += 1
+        failure = NodeFailed(step.name, "process()", exc, frame.seconds)
+        # Frames may go by a node that fails, but not by a device that is lost.
+        if step.on_error == "fail" or cuda.lost(exc):
+            raise failure from exc
+        # A worker's log leaves out what comes too often; others hear of the first one alone.
+        level = logging.WARNING if count.errors == 1 else logging.INFO
+        log.log(level, "%s; on_error: %s", failure, step.on_error)
+        site.notify(Notice(Happened.ERROR, step.name, str(failure), frame.seconds))
+        return missed
+
+    def around(call: Call) -> Call:
+        def guarded(taken: Taken) -> Out | Missed:
+            try:
+                return call(taken)
+            except Exception as exc:  # noqa: BLE001 - a node is anybody's code
+                return failed(exc, taken.frame)
+
+        return guarded
+
+    return Layer(around=around)

@@ -1,0 +1,383 @@
+"""StageRun: one stage of a plan at work: its threads, its inbox, and its steps in a row."""
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from composer import lazy, logs
+from composer.compiler.plan import InboxSpec, Mode, Plan, Stage, Step
+from composer.engine.account import EdgeCount, NodeCount
+from composer.engine.inbox import Aborted, Choice, Inbox, InOrder, Slot, Taken, Traffic
+from composer.engine.instance import fresh
+from composer.engine.join import Join, Joined
+from composer.engine.layers.layer import Memory, Missed, Out
+from composer.engine.step import Duty, SourceRun, StepRun
+from composer.engine.turns import Gate, Turns
+from composer.errors import NodeFailed
+from composer.node.formats import Kind
+from composer.node.frames import Bound, Frame, Item, Snapshot
+from composer.node.node import Context, Node
+
+with lazy.deferred():  # a graph on the CPU needs none
+    from composer.device import lanes
+
+if TYPE_CHECKING:
+    from composer.device.lanes import Lane
+
+log: Final = logging.getLogger(__name__)
+
+LIVE_WITHIN_MS: Final = 40.0
+"""How long a join waits in a session when the file does not say: one picture at 25 fps."""
+
+
+class Owner(Protocol):
+    """What a stage asks of the run that it belongs to."""
+
+    @property
+    def session(self) -> str: ...
+
+    @property
+    def traffic(self) -> Traffic: ...
+
+    @property
+    def duty(self) -> Duty: ...
+
+    @property
+    def gate(self) -> Gate: ...
+
+    def context(self, step: Step) -> Context: ...
+
+    def entering(self, frame: Frame[Any]) -> Snapshot | None:
+        """What holds for a frame that a source gave; None where the run has come to its end."""
+
+    def fail(self, failure: Exception) -> None: ...
+
+    def finished(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """Where the items of an output port go."""
+
+    inbox: Inbox
+    port: str
+
+
+class StageRun:
+    """One stage at work: its threads, its inbox, and for each thread its steps in a row."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        plan: Plan,
+        stage: Stage,
+        first: Snapshot,
+        edges: Mapping[str, EdgeCount],
+    ) -> None:
+        """first: the params that hold when its nodes are set up."""
+        self._owner, self.stage = owner, stage
+        self.inbox = Inbox(
+            [
+                Slot(link.end_port, link.inbox or InboxSpec(1, "wait"), edges[str(link)])
+                for link in plan.into(stage.steps[0])
+            ],
+            choice_of(plan, stage.steps[0]),
+            owner.traffic,
+            owner.duty.now,
+        )
+        self.is_source: Final = not plan.steps[stage.steps[0]].inputs
+        self.outlets: dict[str, list[Outlet]] = {}
+        self.kept: Collection[str] = ()
+        """Nodes that go on in other stages: they are neither flushed nor closed here."""
+        self.ended = self.left_behind = False
+        self._lane = _lane_of(plan, stage)
+        columns = [self._workers_of(plan.steps[name], first) for name in stage.steps]
+        self._rows = [list(row) for row in zip(*columns, strict=True)]
+        self._wires = _wires(plan, stage)
+        self._last: Frame[Any] | None = None
+        self._broken = False
+        self._left, self._leaving = stage.workers, threading.Lock()
+        self._taking = Turns(stage.workers, owner.traffic)
+        self._giving = Turns(stage.workers, owner.traffic)
+        self.threads = [
+            threading.Thread(target=self._main, args=(place,), name=f"stage {stage.name}")
+            for place in range(stage.workers)
+        ]
+
+    def _workers_of(self, step: Step, first: Snapshot) -> list[StepRun]:
+        """A step for each thread, each with its own instance of the node."""
+        memory = Memory()
+        if step.settings is not None and (fields := first.fields.get(step.name)):
+            step = replace(step, settings=fresh(step.settings, fields))
+        context = None if step.settings is None else self._owner.context(step)
+        cls = StepRun if step.inputs else SourceRun
+        return [
+            cls(step, context, memory, self._owner.duty, self._lane)
+            for _ in range(self.stage.workers)
+        ]
+
+    def steps(self) -> Iterator[StepRun]:
+        """All that work here, of each step the first first."""
+        for row in self._rows:
+            yield from row
+
+    def counts(self) -> dict[str, list[NodeCount]]:
+        """What its steps have done, for each thread."""
+        return {
+            name: [row[place].count for row in self._rows]
+            for place, name in enumerate(self.stage.steps)
+        }
+
+    # its life
+
+    def open(self, patience: Callable[[], float] | None, leave: Collection[str] = ()) -> None:
+        """Set its nodes up, but those to leave; with patience, those that can be gone by are not
+        waited for longer. Raises NodeFailed.
+        """
+        for step in self.steps():
+            if step.instance is None or step.step.name in leave:
+                continue
+            if patience is None or not step.step.inputs or not step.step.outputs:
+                step.instance.open()
+            else:
+                step.instance.open_aside(patience())
+
+    def tell(self) -> None:
+        """Put what its nodes say of themselves into their accounts."""
+        for step in self.steps():
+            if (instance := step.instance) is not None:
+                instance.tell()
+
+    def close_quietly(self) -> None:
+        """Close after something else has failed: that is what will be told."""
+        for step in self.steps():
+            try:
+                if step.instance is not None:
+                    step.instance.close()
+            except NodeFailed as exc:
+                log.debug("while closing: %s", exc)
+
+    def end_outlets(self) -> None:
+        """Nothing more comes from here to where it went so far."""
+        for outlets in self.outlets.values():
+            for outlet in outlets:
+                outlet.inbox.end(outlet.port)
+
+    def become(self, plan: Plan, other: "StageRun") -> None:
+        """Go on as the stage of another plan, with the same source and its thread."""
+        for mine, theirs in zip(self.steps(), other.steps(), strict=True):
+            mine.become(theirs.step, self._owner.context(theirs.step))
+        self.stage, self.kept = other.stage, ()
+
+    def take_over(self, old: Mapping[str, StepRun], kept: Collection[str]) -> None:
+        """Go on with the nodes of another plan's stages that are kept."""
+        for step in self.steps():
+            if step.instance is not None and step.step.name in kept:
+                step.take_over(old[step.step.name])
+
+    def _main(self, place: int) -> None:
+        where = logs.enter(self._owner.session)
+        self._attempt(lambda: self._work(place))
+        with self._leaving:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._end()
+        where.leave()
+        self._owner.traffic.rest()
+        if last:
+            self._owner.finished()
+
+    def _end(self) -> None:
+        if not self._broken and not self.left_behind:
+            self._attempt(self._flush)
+        self._close()
+        # A source may be given other outlets until it has ended those that it has.
+        with self._owner.gate if self.is_source else nullcontext():
+            self.ended = True
+            if not self.left_behind:
+                self.end_outlets()
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        """Do something; what goes wrong ends the run."""
+        try:
+            work()
+        except Aborted:
+            self._broken = True
+            log.debug("stage %s given up", self.stage.name)
+        except Exception as exc:  # noqa: BLE001 - not even a bug of ours may look like the end
+            self._broken = True
+            self._owner.fail(exc)
+
+    def _flush(self) -> None:
+        for place, step in enumerate(self._rows[0]):
+            if step.step.name not in self.kept:
+                self._hand_on(place, step.flush(self._last))
+
+    def _close(self) -> None:
+        if self._lane is not None:
+            self._lane.close()
+        for step in self.steps():
+            if step.instance is None or step.step.name in self.kept:
+                continue
+            try:
+                step.instance.close()
+            except NodeFailed as exc:
+                self._owner.fail(exc)
+
+    # its work
+
+    def _work(self, place: int) -> None:
+        first = self._rows[0][0]
+        if isinstance(first, SourceRun):
+            self._produce(first)
+        elif self.stage.workers == 1:
+            self._consume()
+        else:
+            while self._consume_in_turn(place):
+                pass
+
+    def _produce(self, source: SourceRun) -> None:
+        made_as = source.step.outputs
+        for port, given in source.produce():
+            with self._owner.gate:
+                settings = None if self.left_behind else self._owner.entering(given)
+                if settings is None:
+                    return
+                frame: Frame[Any] | None = given
+                if source.step.outputs is not made_as:
+                    frame = source.refitted(port, given, made_as[port])
+                    made_as = source.step.outputs
+                if frame is not None:
+                    self._last = frame = source.stamped(port, frame, settings)
+                    self._deliver(port, frame)
+
+    def _consume(self) -> None:
+        first = self._rows[0][0]
+        while (taken := self.inbox.take()) is not None:
+            if isinstance(taken, Bound):
+                self._pass_bound(0, taken)
+                continue
+            self._last = taken.frame
+            self._hand_on(0, first.run(taken))
+
+    def _pass_bound(self, place: int, bound: Bound) -> None:
+        """Time goes by nodes that give one for one; the others say themselves where they are."""
+        for step in self._rows[0][place:]:
+            if step.instance is not None and type(step.instance.node).many:
+                return
+        for port in self.outlets:
+            self._deliver(port, bound)
+
+    def _hand_on(self, place: int, out: Out) -> None:
+        """Give what step `place` gave to the next one, or to the edges behind the stage."""
+        last = place + 1 == len(self._rows[0])
+        for port, item in out:
+            if last:
+                self._deliver(port, item)
+            elif isinstance(item, Bound):
+                self._pass_bound(place + 1, item)
+            else:
+                taken = Taken(self._wires[place], item)
+                self._hand_on(place + 1, self._rows[0][place + 1].run(taken))
+
+    def _deliver(self, port: str, item: Item) -> None:
+        for outlet in self.outlets.get(port, ()):
+            outlet.inbox.put(outlet.port, item)
+
+    def _consume_in_turn(self, place: int) -> bool:
+        """Work on one frame beside the other threads; False when there are no more.
+
+        Frames are taken in turn and given on in turn, so they stay in their order. A thread whose
+        frame fails takes its turns to the end: the others wait for them.
+        """
+        step = self._rows[place][0]
+        taken: Taken | Bound | None = None
+        made: Out | Missed | None = None
+
+        def take() -> None:
+            nonlocal taken, made
+            taken = self.inbox.take()
+            if isinstance(taken, Taken):
+                self._last = taken.frame
+                made = step.admit(taken)
+
+        def work() -> None:
+            nonlocal made
+            if isinstance(taken, Taken) and made is None:
+                made = step.work(taken)
+
+        def give() -> None:
+            if isinstance(taken, Bound):
+                self._pass_bound(0, taken)
+            elif taken is not None and made is not None:
+                self._hand_on(0, step.settle(taken.frame, made))
+
+        with self._taking.turn(place):
+            self._attempt(take)
+        self._attempt(work)
+        with self._giving.turn(place):
+            self._attempt(give)
+        return taken is not None
+
+
+def wire(stages: Sequence[StageRun], plan: Plan) -> None:
+    """Lead the outputs of every stage to the inboxes that they go to."""
+    by_step = {step: stage for stage in stages for step in stage.stage.steps}
+    outlets: dict[str, dict[str, list[Outlet]]] = {stage.stage.name: {} for stage in stages}
+    for link in plan.links:
+        if link.inbox is not None:
+            ports = outlets[by_step[link.start].stage.name]
+            outlet = Outlet(by_step[link.end].inbox, link.end_port)
+            ports.setdefault(link.start_port, []).append(outlet)
+    for stage in stages:
+        stage.outlets = outlets[stage.stage.name]
+
+
+def _lane_of(plan: Plan, stage: Stage) -> "Lane | None":
+    """The lane on which a stage works, where it works on a device."""
+    steps = [plan.steps[name] for name in stage.steps]
+    formats = [form for step in steps for form in (*step.inputs.values(), *step.outputs.values())]
+    device = next((form.device for form in formats if form.device != "cpu"), "")
+    if not device:
+        return None
+    try:
+        return lanes.Lane(device)
+    except Exception as exc:  # torch says in many ways that a device is lost
+        raise NodeFailed(stage.name, "setup()", exc, None) from exc
+
+
+def _wires(plan: Plan, stage: Stage) -> tuple[str, ...]:
+    """For each step but the last: the input port of the next step that it feeds."""
+    ports = []
+    for step, after in zip(stage.steps, stage.steps[1:], strict=False):
+        link = next(link for link in plan.out_of(step) if link.end == after)
+        ports.append(link.end_port)
+    return tuple(ports)
+
+
+def leading_ports(step: Step) -> Sequence[str]:
+    """The ports whose frames are work for a step: all, but of a join the first. What comes to the
+    others of a join is kept for the next frame of the first, however late that comes.
+    """
+    cls: type[Node] | None = type(step.settings) if step.settings is not None else None
+    if cls is None or len(step.inputs) < 2 or cls.merges:
+        return list(step.inputs)
+    return [next(port.name for port in cls.inputs if port.name in step.inputs)]
+
+
+def choice_of(plan: Plan, name: str) -> Choice:
+    """How a stage takes from its inbox: in order, or joined by pts."""
+    step = plan.steps[name]
+    leading = leading_ports(step)
+    if len(leading) == len(step.inputs) or step.settings is None:
+        return InOrder(leading)
+    declared = [port for port in type(step.settings).inputs if port.name in step.inputs]
+    others = [Joined(port.name, Kind(port.kind), port.optional) for port in declared[1:]]
+    within = step.within_ms
+    if within is None and plan.mode is Mode.LIVE:
+        within = LIVE_WITHIN_MS
+    return Join(leading[0], others, step.missing, None if within is None else within / 1000)

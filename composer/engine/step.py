@@ -1,0 +1,223 @@
+"""StepRun: one step of a plan at work on one thread, put together once out of its layers."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from composer import logs
+from composer.compiler.conversions import conversion, same
+from composer.compiler.plan import Step
+from composer.engine import marks
+from composer.engine.account import NodeCount
+from composer.engine.checks import check_of
+from composer.engine.envelopes import derived, from_source
+from composer.engine.fallback import Fallback
+from composer.engine.inbox import Aborted, Taken
+from composer.engine.instance import Instance
+from composer.engine.invocation import Outputs, invocation
+from composer.engine.layers.layer import Call, Memory, Missed, Out, Site
+from composer.engine.layers.order import layers_of
+from composer.engine.notices import Notify, unheard
+from composer.errors import NodeFailed
+from composer.node.formats import Format
+from composer.node.frames import START, Frame, Snapshot
+from composer.node.node import Context
+
+if TYPE_CHECKING:  # a graph on the CPU needs none
+    from composer.device.lanes import Lane
+
+
+@dataclass(frozen=True)
+class Duty:
+    """What a step works with beside its plan: one for all steps of a run.
+
+    now: monotonic seconds. stopping: whether sources should end.
+    """
+
+    notify: Notify = unheard
+    now: Callable[[], float] = time.monotonic
+    stopping: Callable[[], bool] = lambda: False
+
+
+class StepRun:
+    """One node, or converter, at work. Raises NodeFailed for whatever goes wrong in it."""
+
+    def __init__(
+        self,
+        step: Step,
+        context: Context | None,
+        memory: Memory | None = None,
+        duty: Duty = Duty(),
+        lane: "Lane | None" = None,
+    ) -> None:
+        """context: None for a converter. memory: shared with the other workers of the step."""
+        self.step, self._duty, self._lane = step, duty, lane
+        self.count = NodeCount()
+        self._memory = memory or Memory()
+        self.instance: Instance | None = None
+        if context is not None:
+            self.instance = Instance(step, context, self.count, duty.notify, lane)
+        self._put_together()
+
+    def _put_together(self) -> None:
+        site = Site(
+            self.step, self.instance, self.count, self._memory, self._duty.notify, self._lane
+        )
+        layers = layers_of(site)
+        call = invocation(site, self._duty.now) if self.step.inputs else _no_call
+        for layer in reversed(layers):
+            call = layer.around(call) if layer.around is not None else call
+        self.work: Call = call
+        """What happens to a frame that is not let by; the workers of a step do it side by side."""
+        self._admits = tuple(layer.admit for layer in layers if layer.admit is not None)
+        self._misses = tuple(layer.missed for layer in layers if layer.missed is not None)
+        self._settles = tuple(layer.settle for layer in layers if layer.settle is not None)
+        self._fallback = Fallback(site)
+        self._checks = {port: check_of(form) for port, form in self.step.outputs.items()}
+        self._outputs = Outputs(site) if self.instance is not None else None
+
+    # one frame
+
+    def run(self, taken: Taken) -> Out:
+        """What comes out for one frame: one item at least, be it a Bound."""
+        return self.settle(taken.frame, self.admit(taken) or self.work(taken))
+
+    def admit(self, taken: Taken) -> Missed | None:
+        """Count a frame, and say whether it is let by. Called in the order of the frames."""
+        self.count.taken += 1
+        for admit in self._admits:
+            if (missed := admit(taken.frame)) is not None:
+                for tell in self._misses:
+                    tell(taken, missed)
+                return missed
+        return None
+
+    def settle(self, frame: Frame[Any], made: Out | Missed) -> Out:
+        """What comes out of a frame in the end. Called in the order of the frames."""
+        if isinstance(made, Missed):
+            return self._fallback.instead(made, frame)
+        for settle in self._settles:
+            settle(made)
+        return made
+
+    def flush(self, frame: Frame[Any] | None) -> Out:
+        """What the node still held. frame: the last one that came."""
+        if self.instance is None or self._outputs is None:
+            return []
+        started, where = time.perf_counter(), logs.here()
+        where.at(self.step.name)
+        try:
+            with self._lane or nullcontext():
+                held = list(self.instance.node.flush())
+                return [] if frame is None else self._flushed(held, frame)
+        except Exception as exc:  # a node is anybody's code
+            raise NodeFailed(self.step.name, "flush()", exc, None) from exc
+        finally:
+            self.count.seconds += time.perf_counter() - started
+            where.at("")
+
+    def _flushed(self, held: Iterable[Any], frame: Frame[Any]) -> Out:
+        assert self._outputs is not None
+        many = self.instance is not None and type(self.instance.node).many
+        out = [item for given in held for item in self._outputs.of(given, frame, many=many)]
+        return [
+            (port, marks.marked(self._lane, self.step, port, item))
+            for port, item in out
+            if isinstance(item, Frame)
+        ]
+
+    # another plan
+
+    def take_over(self, old: "StepRun") -> None:
+        """Go on with the node of another one, which is without it then."""
+        assert self.instance is not None
+        assert old.instance is not None
+        context = self.instance.context
+        self.instance, old.instance = old.instance, None
+        self.count, self._memory = old.count, old._memory
+        self.instance.become(self.step, context, self._duty.notify, self._lane)
+        self._put_together()
+
+    def become(self, step: Step, context: Context) -> None:
+        """Go on as a step of another plan, with the same node."""
+        self.step = step
+        if self.instance is not None:
+            self.instance.become(step, context, self._duty.notify, self._lane)
+        self._put_together()
+
+
+class SourceRun(StepRun):
+    """A step without inputs: its frames come from its own generator."""
+
+    def produce(self) -> Iterator[tuple[str, Frame[Any]]]:
+        """The frames of a source, until it ends or is stopped, each to be stamped()."""
+        assert self.instance is not None
+        seconds: float | None = None
+        values: Iterator[Any] = iter(())
+        where, name, clock = logs.here(), self.step.name, time.perf_counter
+        try:
+            values = self.instance.node.process()
+            while not self._duty.stopping():
+                started = clock()
+                where.at(name)
+                with self._lane or nullcontext():
+                    given = next(values, _END)
+                where.at("")
+                self.count.seconds += clock() - started
+                if given is _END:
+                    return
+                for port, value in self._named(given):
+                    frame = from_source(value)
+                    seconds = frame.seconds
+                    self.count.given += 1
+                    yield port, frame if frame.born else frame.held(self._duty.now(), START)
+        except (Aborted, NodeFailed):
+            raise
+        except Exception as exc:  # a node is anybody's code
+            raise NodeFailed(name, "process()", exc, seconds) from exc
+        finally:
+            if close := getattr(values, "close", None):
+                close()
+
+    def _named(self, given: Any) -> Iterator[tuple[str, Any]]:
+        ports = type(self.step.settings).outputs  # type: ignore[union-attr]
+        if not (isinstance(given, tuple) and hasattr(given, "_fields")):
+            given = (given,)
+        for port, value in zip(ports, given, strict=True):
+            if value is not None and port.name in self.step.outputs:
+                yield port.name, value
+
+    def stamped(self, port: str, frame: Frame[Any], settings: Snapshot) -> Frame[Any]:
+        """The frame of a source, looked at, with what holds for it, and a mark where it is on a
+        device.
+        """
+        assert self.instance is not None
+        try:
+            self._checks[port](frame.value)
+        except TypeError as exc:
+            raise NodeFailed(self.step.name, "process()", exc, frame.seconds) from exc
+        if settings is not self.instance.seen:
+            self.instance.meet_all(settings)
+        return marks.marked(self._lane, self.step, port, frame.held(frame.born, settings))
+
+    def refitted(self, port: str, frame: Frame[Any], made_as: Format) -> Frame[Any] | None:
+        """A frame that a source made before the plan changed, as it is wanted now; None where there
+        is no way.
+        """
+        wanted = self.step.outputs.get(port)
+        if wanted is None or same(made_as, wanted):
+            return frame if wanted is not None else None
+        way = conversion(made_as, wanted)
+        if way is None:
+            return None
+        with self._lane or nullcontext():
+            return derived(way.run(frame, wanted), frame)
+
+
+_END: Final = object()
+
+
+def _no_call(taken: Taken) -> Out:
+    raise AssertionError("a source takes nothing")

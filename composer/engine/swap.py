@@ -1,0 +1,200 @@
+"""Swap: another plan in the place of the one that runs, prepared beside it, then put in between two
+frames: nothing is lost and nothing comes twice.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, Protocol
+
+from composer.compiler.change import Change
+from composer.compiler.params import Params
+from composer.compiler.plan import Plan
+from composer.engine.assembly import Assembly, edges_of
+from composer.engine.inbox import Traffic
+from composer.engine.stage import StageRun, wire
+from composer.engine.turns import Gate
+from composer.errors import NodeFailed, ParamRejected, Stalled
+from composer.node.frames import Snapshot
+
+log: Final = logging.getLogger(__name__)
+
+DRAIN_SECONDS: Final = 5.0
+"""How long the old nodes may take with what is in them when another plan takes over."""
+
+
+class Host(Protocol):
+    """What a swap asks of the run that it changes."""
+
+    assembly: Assembly
+
+    @property
+    def gate(self) -> Gate: ...
+
+    @property
+    def traffic(self) -> Traffic: ...
+
+    @property
+    def at_work(self) -> bool:
+        """Whether its stages run."""
+
+    def params_of(self, plan: Plan) -> Params: ...
+
+    def stages_of(
+        self, plan: Plan, first: Snapshot, edges: Mapping[str, Any]
+    ) -> list[StageRun]: ...
+
+    def go_on(self, assembly: Assembly, begin: Collection[StageRun]) -> None: ...
+
+    def fail(self, failure: Exception) -> None: ...
+
+
+class Prepared:
+    """A change of a run that can be made now, as far as anybody can tell. apply() or discard() it.
+
+    Both may be called from any thread; what was opened for it is closed by the second.
+    """
+
+    def __init__(self, apply: Callable[[], None], discard: Callable[[], None]) -> None:
+        self._apply, self._discard = apply, discard
+        self._used = False
+
+    def apply(self) -> None:
+        """Make it, between two frames. Raises Stalled where the run has ended, or does not come to
+        the end of the old plan; then it was discarded.
+        """
+        self._used = True
+        self._apply()
+
+    def discard(self) -> None:
+        """Leave everything as it is. Harmless where it was applied."""
+        if not self._used:
+            self._used = True
+            self._discard()
+
+
+def prepare(host: Host, plan: Plan, change: Change) -> Prepared:
+    """Open what is built anew, beside what runs. Raises NodeFailed where a node cannot be set up,
+    and Stalled where the run does not work; then nothing has changed.
+    """
+    if not host.at_work:
+        raise Stalled("the run does not work")
+    if change.only_live:
+        return Prepared(lambda: _edit(host, plan, change.values), lambda: None)
+    swap = _Swap(host, plan, change.built)
+    swap.open()
+    return Prepared(swap.apply, swap.discard)
+
+
+def _edit(host: Host, plan: Plan, values: Mapping[str, Mapping[str, Any]]) -> None:
+    """Go on with a plan that differs in live fields alone, from the next frame on."""
+    with host.gate.closed():
+        now = host.assembly
+        now.params.edit(values, plan.params.values())
+        host.go_on(Assembly(plan, now.params, now.edges, now.stages), ())
+
+
+class _Swap:
+    """The stages of the next plan beside those of the one that runs.
+
+    Nodes that are not built anew keep what they have loaded and what they remember.
+    """
+
+    def __init__(self, host: Host, plan: Plan, built: Collection[str]) -> None:
+        self._host = host
+        before = host.assembly
+        params = host.params_of(plan)
+        _carry(before.params, params)
+        params.running = True
+        edges = edges_of(plan, before.edges)
+        self._kept = frozenset(plan.steps) - frozenset(built) - _restless(before, plan)
+        stages = host.stages_of(plan, params.at(0.0), edges)
+        self._next = Assembly(plan, params, edges, stages)
+
+    def open(self) -> None:
+        """Raises NodeFailed; then all is closed again."""
+        try:
+            for stage in self._next.stages:
+                stage.open(None, leave=self._kept)
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        for stage in reversed(self._next.stages):
+            stage.close_quietly()
+        self._host.traffic.inboxes = [stage.inbox for stage in self._host.assembly.stages]
+
+    def apply(self) -> None:
+        try:
+            with self._host.gate.closed():
+                self._change()
+        except BaseException as exc:
+            if isinstance(exc, NodeFailed):  # in the middle of it: there is no way back
+                self._host.fail(exc)
+            self.discard()
+            raise
+
+    def _change(self) -> None:
+        """The moment itself, behind the gate: the old stages come to their end, what is kept of
+        them goes over, and the new ones begin.
+        """
+        host, before, coming = self._host, self._host.assembly, self._next
+        sources = dict(before.sources)
+        if not host.at_work or any(source.ended for source in sources.values()):
+            raise Stalled("the run has ended")
+        self._drain(before)
+        old, stages = before.steps(), list(coming.stages)
+        for place, stage in enumerate(stages):
+            name = stage.stage.name
+            here = sources.pop(name, None) if name in self._kept else None
+            if here is not None:
+                here.become(coming.plan, stage)
+                stages[place] = here
+            else:
+                stage.take_over(old, self._kept)
+        for source in sources.values():
+            source.left_behind = True
+        _carry(before.params, coming.params)
+        host.traffic.inboxes = [stage.inbox for stage in stages]
+        wire(stages, coming.plan)
+        begin = [stage for stage in stages if not stage.threads[0].ident]
+        host.go_on(Assembly(coming.plan, coming.params, coming.edges, stages), begin)
+
+    def _drain(self, before: Assembly) -> None:
+        """Let all but the sources come to their end. Raises Stalled."""
+        for stage in before.stages:
+            stage.kept = self._kept
+        for source in before.sources.values():
+            source.end_outlets()
+        middle = [stage for stage in before.stages if not stage.is_source]
+        for thread in [thread for stage in middle for thread in stage.threads]:
+            thread.join(DRAIN_SECONDS)
+            if thread.is_alive():
+                failure = Stalled(f"{thread.name} does not come to its end for another plan")
+                self._host.fail(failure)
+                raise failure
+        if not self._host.at_work:
+            raise Stalled("the run has failed")
+
+
+def _restless(before: Assembly, plan: Plan) -> frozenset[str]:
+    """Nodes that cannot go over to another thread just now: one is being set up for them, or
+    several work side by side.
+    """
+    several = [stage for stage in (*before.plan.stages, *plan.stages) if stage.workers > 1]
+    opening = [
+        step.step.name
+        for stage in before.stages
+        for step in stage.steps()
+        if step.instance is not None and not step.instance.settled
+    ]
+    return frozenset(opening) | {name for stage in several for name in stage.steps}
+
+
+def _carry(before: Params, after: Params) -> None:
+    """What callers have set stays set."""
+    for name, value in before.asked().items():
+        try:
+            after.patch({name: value})
+        except ParamRejected as exc:
+            log.info("a caller's value is not carried over: %s", exc)
