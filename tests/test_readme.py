@@ -13,10 +13,10 @@ from composer.pipeline import report
 from tests import commands
 from tests.clips import BUNNY, ROOT, fetched
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
 README = ROOT / "README.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+PAGES = [README, CONTRIBUTING, *sorted((ROOT / "docs").glob("*.md"))]
+
 MAKE = {
     "make ": "a target; the test above looks whether it exists",
     "byoc image ": "builds for a minute; tests/image/test_images.py does",
@@ -30,19 +30,28 @@ def blocks(page: Path, language: str) -> list[str]:
     return commands.blocks(page.read_text(encoding="utf-8"), language)
 
 
-def lines() -> list[str]:
-    """The commands of the README."""
-    return commands.commands(README.read_text(encoding="utf-8"))
+def lines(page: Path = README) -> list[str]:
+    """The commands of a page."""
+    return commands.commands(page.read_text(encoding="utf-8"))
 
 
 def test_the_readme_has_commands() -> None:
     assert len(lines()) >= 10
 
 
-@pytest.mark.parametrize("line", [line for line in lines() if line.startswith("make ")])
+TARGETS = {line for page in PAGES for line in lines(page) if line.startswith("make ")}
+
+
+@pytest.mark.parametrize("line", sorted(TARGETS))
 def test_a_make_target_exists(line: str) -> None:
     done = subprocess.run(["make", "-n", line.split()[1]], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_tests_that_contributors_are_shown_exist() -> None:
+    others = [line.split() for line in lines(CONTRIBUTING) if line not in TARGETS]
+    assert [words[0] for words in others] == [".venv/bin/pytest"]
+    assert (ROOT / others[0][-1]).is_file()
 
 
 def test_what_must_hold_begins_as_a_newcomer_does() -> None:
