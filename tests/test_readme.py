@@ -15,7 +15,7 @@ from tests.clips import BUNNY, ROOT, fetched
 
 README = ROOT / "README.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-PAGES = [README, CONTRIBUTING, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, CONTRIBUTING, ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 MAKE = {
     "make ": "a target; the test above looks whether it exists",

@@ -1,0 +1,84 @@
+"""SECURITY.md: the limits that it states are those of the code."""
+
+import re
+from collections.abc import Sequence
+
+import pytest
+
+from composer import strictjson
+from composer.compiler import graph, params
+from composer.engine.oneshot import Limits
+from composer.media import live_reader
+from composer.media.mpegts import pes, units
+from composer.models import weights
+from composer.pipeline import source
+from composer.server import routes, worker
+from composer.session import control, data_lines, egress, events, ingress
+from composer.trickle import subscriber
+from tests.clips import ROOT
+from tests.server.streams import ran, serving
+
+PAGE = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+JOB = Limits()
+
+LIMITS: dict[str, Sequence[float]] = {
+    "body of a start, of params, of a stop": [worker.MOST_BODY / MIB],
+    "params in one change": [control.MOST_PARAMS],
+    "nesting of a param": [strictjson.MOST_DEPTH],
+    "changes that wait for their frame": [params.PENDING],
+    "one message of control": [subscriber.LONGEST_MESSAGE / MIB],
+    "input that waits for the decoder": [ingress.MOST_BYTES / MIB, ingress.MOST_UNITS],
+    "one picture or block of sound, coded": [max(pes.LONGEST_PES, units.LONGEST_UNIT) / MIB],
+    "picture of a stream": [4096, live_reader.MOST_PIXELS / 4096],
+    "output that waits for the network": [egress.LIMIT_BYTES / MIB],
+    "events that wait": [events.MOST],
+    "items of data that wait": [data_lines.ITEMS],
+    "file of a job, its answer": [JOB.input_bytes / MIB, JOB.output_bytes / MIB],
+    "picture, clip of a job": [JOB.pixels, JOB.media_seconds, JOB.pictures],
+    "work of a job": [JOB.seconds],
+    "pipeline file": [source.MAX_BYTES / KIB, source.MAX_NODES, source.MAX_DEPTH],
+    "graph": [graph.MAX_NODES, graph.MAX_DEPTH],
+    "file of weights": [weights.MAX_BYTES / GIB],
+}
+"""What each row of the table is about -> its numbers, in the units of the row."""
+
+
+def rows() -> dict[str, list[float]]:
+    """The rows of the table of limits, with the numbers in them."""
+    table = PAGE.partition("| limit | |\n|---|---|\n")[2].partition("\n\n")[0]
+    cells = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    return {what: [float(number) for number in re.findall(r"\d+", text)] for what, text in cells}
+
+
+def test_the_table_has_every_limit_and_no_other() -> None:
+    assert list(rows()) == list(LIMITS)
+
+
+@pytest.mark.parametrize("what", LIMITS)
+def test_a_limit_is_that_of_the_code(what: str) -> None:
+    assert rows()[what] == list(LIMITS[what])
+
+
+def test_the_time_of_heads_and_bodies_is_that_of_the_code() -> None:
+    seconds = re.findall(r"has to come in (\d+) seconds", PAGE)
+    assert seconds == [f"{routes.BODY_SECONDS:.0f}"] == [f"{worker.HEAD_SECONDS:.0f}"]
+
+
+def test_what_asks_for_no_token_is_what_the_page_says() -> None:
+    sentence = PAGE.partition("Without a token")[2].partition("never ask for one")[0]
+    said = set(re.findall(r"`(/[\w.-]+)`", sentence))
+
+    async def test() -> None:
+        async with serving(tokens=("token",)) as stage:
+            _, document = await stage.get("/openapi.json")
+            free = set()
+            for path, methods in document["paths"].items():
+                for method in methods:
+                    address = stage.worker.address + re.sub(r"\{\w+\}", "1", path)
+                    async with stage.http.request(method, address) as answer:
+                        free |= {path} if answer.status != 401 else set()
+            assert {f"/{path.split('/')[1]}" for path in free} == said
+
+    ran(test)
