@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
@@ -78,6 +79,7 @@ def test_the_wheel_holds_the_program_and_nothing_else(release: Release) -> None:
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"composer", "nodes", f"byoc_composer-{__version__}.dist-info"}
     expected = {"composer/image/Dockerfile", "composer/image/lock/core.txt", "nodes/onnx.py"}
+    expected |= {"composer/py.typed", "nodes/py.typed"}
     assert expected <= set(names)
     assert [name for name in names if name.endswith(".pyc") or "/tests/" in name] == []
 
@@ -95,6 +97,52 @@ def test_the_sdist_holds_what_the_checks_need(release: Release) -> None:
         assert name in names, name
     hidden = [name for name in names if name.startswith((".venv", ".clips", ".bench", "out/"))]
     assert hidden == []
+
+
+NODE = """
+from composer import OwnYUV, Live, Node
+from composer.testing import run_node
+from nodes.flip import Flip
+
+
+class Fade(Node):
+    \"\"\"Darken the picture.\"\"\"
+
+    amount: float = Live(0.0, ge=0, le=1, description="1 is black")
+
+    def process(self, image: OwnYUV) -> OwnYUV:
+        image.nothing_like_it
+        return image
+
+
+Flip().stateless.nothing_like_it
+run_node("no node")
+"""
+"""A node of somebody else, with three mistakes that only types tell."""
+
+
+def test_who_writes_a_node_is_told_types(release: Release, tmp_path: Path) -> None:
+    """mypy reads the types of an installed package only where it says that it has any."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    site = next((tmp_path / "env").glob("lib/python*/site-packages"))
+    with zipfile.ZipFile(release.wheel) as opened:
+        opened.extractall(site)
+    # What it requires is that of this Python, of which mypy wants the folder.
+    (site / "here.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    (tmp_path / "fade.py").write_text(NODE, encoding="utf-8")
+    environment = ["--python-executable", str(tmp_path / "env" / "bin" / "python")]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", *environment, "fade.py"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.findall(r"^fade\.py:(\d+): error: .*\[([\w-]+)\]$", done.stdout, re.M)
+    assert found == [("13", "attr-defined"), ("17", "attr-defined"), ("18", "arg-type")], (
+        done.stdout + done.stderr
+    )
 
 
 @pytest.mark.parametrize("version", PYTHONS)
