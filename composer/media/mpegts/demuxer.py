@@ -7,7 +7,7 @@ import logging
 from collections import Counter, deque
 from typing import Final
 
-from composer.media.mpegts.pes import PACKET, Pes, PesReader
+from composer.media.mpegts.pes import NULL_PID, PACKET, SYNC, Pes, PesReader
 from composer.media.mpegts.psi import (
     MOST_PROGRAMS,
     ProgramMap,
@@ -18,11 +18,9 @@ from composer.media.mpegts.psi import (
 )
 from composer.media.mpegts.units import CLOCK, Unit, Units, units_of
 
-__all__ = ["CLOCK", "PACKET", "Demuxer", "Track", "Unit"]
+__all__ = ["CLOCK", "NULL_PID", "PACKET", "SYNC", "Demuxer", "Track", "Unit"]
 
 log: Final = logging.getLogger(__name__)
-
-SYNC: Final = 0x47
 
 STRIDES: Final = (PACKET, 192, 204)
 """From one packet to the next: plain, a time before each (BDAV), parity behind each (DVB)."""
@@ -32,8 +30,6 @@ EARLY_PACKETS: Final = 4096
 
 SILENT_STARTS: Final = 8
 """PES packets of a track that begin before one named before it that sent nothing is given up."""
-
-NULL_PID: Final = 0x1FFF
 
 
 class Demuxer:
@@ -82,14 +78,17 @@ class Demuxer:
                     break
                 continue
             pid = (data[at + 1] & 0x1F) << 8 | data[at + 2]
+            stride = self._stride or PACKET
             reader = self._readers.get(pid)
             if reader is not None:
                 reader.packet(data, at, units)
-            elif pid in self._tables:
+                at = reader.pes.going_on(data, at + stride, last, stride)
+                continue
+            if pid in self._tables:
                 self._table(pid, data[at : at + PACKET], units)
             elif self._early is not None and pid != NULL_PID:
                 self._keep(pid, data[at : at + PACKET])
-            at += self._stride or PACKET
+            at += stride
         self._rest, self._skip = data[at:], max(0, at - len(data))
         if self._early is not None:
             self._settle(units, least=SILENT_STARTS)
@@ -126,7 +125,8 @@ class Demuxer:
         return found if found >= 0 else len(data)
 
     def _counted(self, units: list[Unit]) -> list[Unit]:
-        self.damaged += sum(unit.damaged for unit in units)
+        if units:
+            self.damaged += sum(unit.damaged for unit in units)
         for reader in self._readers.values():
             self.damaged += reader.pes.lost
             reader.pes.lost = 0
@@ -236,7 +236,7 @@ class _Reader:
 
     def __init__(self, track: Track) -> None:
         self.track: Final = track
-        self.pes: Final = PesReader()
+        self.pes: Final = PesReader(track.pid)
         self.units: Final[Units] = units_of(track)
         self.heard = False
         """Whether it has sent anything."""

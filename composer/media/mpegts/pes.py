@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 PACKET: Final = 188
+PAYLOAD: Final = 184
+SYNC: Final = 0x47
+NULL_PID: Final = 0x1FFF
 
 LONGEST_PES: Final = 8 * 1024 * 1024
 """Bytes after which a PES packet is given up: a 720p picture has about 15 000."""
@@ -36,14 +39,15 @@ class Pes:
 
 
 class PesReader:
-    """Takes the TS packets of one PID."""
+    """Takes the TS packets of one PID. pid: which, for going_on()."""
 
-    def __init__(self) -> None:
+    def __init__(self, pid: int = NULL_PID) -> None:
         self.counter: int | None = None
         """The continuity counter that came last; None where the next one may be any."""
         self.lost = 0
         """PES packets of which not even the beginning came, or that never ended."""
 
+        self._plain = [bytes((SYNC, pid >> 8, pid & 0xFF, 0x10 | count)) for count in range(16)]
         self._previous = b""
         self._parts: list[bytes] = []
         self._size = self._length = 0
@@ -77,6 +81,25 @@ class PesReader:
         elif not self._goes_on(part, continuous=continuous):
             return
         self._end(found, stuffed=stuffed)
+
+    def going_on(self, data: bytes, at: int, last: int, stride: int) -> int:
+        """Take the plain packets from `at` on that only go on with what was begun: most of a stream
+        is made of them. Gives where the first one begins that packet() has to look at.
+        """
+        if not self._open or self._given or self.counter is None:
+            return at
+        whole = self._length + 6 if self._length and self._trusts_length else LONGEST_PES
+        room, counter, begin = whole - self._size, (self.counter + 1) & 0x0F, at
+        plain, parts = self._plain, self._parts
+        while at <= last and room > PAYLOAD and data.startswith(plain[counter], at):
+            parts.append(data[at + 4 : at + PACKET])
+            room -= PAYLOAD
+            counter = (counter + 1) & 0x0F
+            at += stride
+        if at > begin:
+            self._previous, self.counter = parts[-1], (counter - 1) & 0x0F
+            self._size = whole - room
+        return at
 
     def finish(self, found: list[Pes]) -> None:
         """What was begun is complete."""
