@@ -30,7 +30,8 @@ def measured(size: str, text: str, seconds: float) -> Numbers:
         spent = json.loads(out.read_text())
     pictures = spent["pictures"]
     parts = {part: spent[part] for part in ("read", "demux", "decode", "encode", "mux", "write")}
-    parts["graph"] = spent["threads"] - spent["decode"] - spent["encode"] - spent["mux"]
-    parts["loop"] = spent["loop"] - spent["read"] - spent["demux"] - spent["write"]
+    inside = ("demux", "decode", "encode", "mux")
+    parts["graph"] = spent["threads"] - sum(spent[part] for part in inside)
+    parts["loop"] = spent["loop"] - spent["read"] - spent["write"]
     found = {part: parts[part] / pictures * 1e6 for part in PARTS}
     return {**found, "together": sum(found.values())}

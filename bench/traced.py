@@ -72,7 +72,7 @@ def main() -> None:
     timed(transport, "_read_ready", "read")
     timed(transport, "write", "write")
     timed(transport, "writelines", "write")
-    timed(ingress.Ingress, "put", "demux")
+    timed(ingress._Units, "take_in", "demux")
     timed(live_reader._Decoder, "decode", "decode")
     timed(writer.PictureEncoder, "encode", "encode")
     timed(egress.Egress, "packet", "mux")

@@ -32,12 +32,15 @@ class Histogram:
 class NodeCount:
     """What one node did: frames taken and given, dropped by reason, errors, seconds at work.
 
-    work: how long a frame took it. age: of a sink's frames in a session, from their entry into this
-    process until the sink was done with them. about: what the node says of itself. lost,
-    lost_tracks: what it says that it lost of its medium.
+    begun, done: calls that began, and that came back. work: how long a frame took it. age: of a
+    sink's frames in a session, from their entry into this process until the sink was done with
+    them. about: what the node says of itself. lost, lost_tracks: what it says that it lost of its
+    medium.
     """
 
     taken: int = 0
+    begun: int = 0
+    done: int = 0
     given: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     errors: int = 0
@@ -59,6 +62,8 @@ def sum_of(counts: Iterable[NodeCount]) -> NodeCount:
     total = NodeCount()
     for count in counts:
         total.taken += count.taken
+        total.begun += count.begun
+        total.done += count.done
         total.given += count.given
         total.dropped.update(dict(count.dropped))
         total.errors += count.errors

@@ -134,6 +134,9 @@ WAIT: Final = Waiting()
 class Choice(Protocol):
     """What to take from the slots next. Called under the inbox's lock; must not block."""
 
+    direct: bool
+    """Whether a frame that comes where nothing waits is the next one to take."""
+
     def __call__(
         self, slots: Mapping[str, Slot], now: float, *, give_way: bool
     ) -> Taken | Bound | Waiting | None:
@@ -145,6 +148,8 @@ class Choice(Protocol):
 
 class InOrder:
     """Takes from one port, or from several one by one: whichever has something, in turn."""
+
+    direct = True
 
     def __init__(self, ports: Sequence[str]) -> None:
         self._ports = deque(ports)
@@ -230,7 +235,7 @@ class Inbox:
         self.sleepers = 0
         self._wakes = 0
         self._give_way = False
-        self._taking = False
+        self._taking = self._claimed = False
         self._aborted = False
         traffic.inboxes.append(self)
 
@@ -266,6 +271,28 @@ class Inbox:
             slot.push(item)
             self._wake()
 
+    def claim(self, port: str, frame: Frame[Any]) -> Taken | None:
+        """The frame itself, taken at once, where its stage is idle and nothing waits: whoever would
+        put it works for the stage then, until release(). None where it has to be put.
+        """
+        with self._changed:
+            slot = self._slots[port]
+            idle = self._taking and not self._claimed and not self._aborted
+            waits = any(slot.queue for slot in self._slots.values())
+            if not idle or not self._choice.direct or waits or slot.spec.max_age_ms is not None:
+                return None
+            slot.count.offered += 1
+            slot.count.taken += 1
+            self._claimed = True
+            return Taken(port, frame)
+
+    def release(self) -> None:
+        """The frame that was claimed is done."""
+        with self._changed:
+            self._claimed = False
+            if self._aborted or any(slot.queue or slot.ended for slot in self._slots.values()):
+                self._wake()
+
     def end(self, port: str) -> None:
         """Nothing more will come at this port."""
         with self._changed:
@@ -276,6 +303,9 @@ class Inbox:
         """The next thing to work on; None when all ports have ended. Raises Aborted."""
         with self._changed:
             while True:
+                if self._claimed:  # somebody works for this stage, and says when that is done
+                    self._sleep(None)
+                    continue
                 if self._aborted:
                     raise Aborted
                 now, waiting = self._now(), self._waiting()

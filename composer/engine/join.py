@@ -30,6 +30,8 @@ class Join:
     ended. within: seconds to wait at the most, None on files: there the slow branch is waited for.
     """
 
+    direct = False
+
     def __init__(
         self, first: str, others: Sequence[Joined], missing: Missing, within: float | None
     ) -> None:

@@ -242,6 +242,11 @@ class Run:
                 found[link.end] = found.get(link.end, 0) + edge.taken
         return found
 
+    def inside(self) -> dict[str, int]:
+        """How many frames each node has begun that is at one now."""
+        counts = self.assembly.counts()
+        return {name: count.begun for name, count in counts.items() if count.begun > count.done}
+
     def given(self, node: str) -> int:
         """How many frames a node has given."""
         counts = self.assembly.counts()
@@ -296,6 +301,15 @@ class Run:
             return None
         self._media_micros = max(self._media_micros, frame.micros)
         return self.params.at(frame.seconds)
+
+    def downstream_seconds(self) -> float:
+        """How long the nodes behind the sources have worked so far, all together."""
+        return sum(
+            step.count.seconds
+            for stage in self.assembly.stages
+            if not stage.is_source
+            for step in stage.steps()
+        )
 
     def fail(self, failure: Exception) -> None:
         """End it; the first failure is the one that is told."""

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from composer import lazy, logs
 from composer.compiler.plan import InboxSpec, Mode, Plan, Stage, Step
 from composer.engine.account import EdgeCount, NodeCount
+from composer.engine.handover import Handover
 from composer.engine.inbox import Aborted, Choice, Inbox, InOrder, Slot, Taken, Traffic
 from composer.engine.instance import fresh
 from composer.engine.join import Join, Joined
@@ -57,12 +59,15 @@ class Owner(Protocol):
 
     def finished(self) -> None: ...
 
+    def downstream_seconds(self) -> float:
+        """How long the nodes behind the sources have worked so far, all together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
     """Where the items of an output port go."""
 
-    inbox: Inbox
+    stage: "StageRun"
     port: str
 
 
@@ -99,6 +104,8 @@ class StageRun:
         self._wires = _wires(plan, stage)
         self._last: Frame[Any] | None = None
         self._broken = False
+        self._handover: Handover | None = None
+        """Of the source whose thread works here now; None for a thread of this stage."""
         self._left, self._leaving = stage.workers, threading.Lock()
         self._taking = Turns(stage.workers, owner.traffic)
         self._giving = Turns(stage.workers, owner.traffic)
@@ -164,7 +171,7 @@ class StageRun:
         """Nothing more comes from here to where it went so far."""
         for outlets in self.outlets.values():
             for outlet in outlets:
-                outlet.inbox.end(outlet.port)
+                outlet.stage.inbox.end(outlet.port)
 
     def become(self, plan: Plan, other: "StageRun") -> None:
         """Go on as the stage of another plan, with the same source and its thread."""
@@ -242,7 +249,11 @@ class StageRun:
 
     def _produce(self, source: SourceRun) -> None:
         made_as = source.step.outputs
+        live = source.instance is not None and source.instance.context.live
+        handover = self._handover = Handover(self._owner.downstream_seconds) if live else None
         for port, given in source.produce():
+            if handover is not None:
+                handover.look()
             with self._owner.gate:
                 settings = None if self.left_behind else self._owner.entering(given)
                 if settings is None:
@@ -253,16 +264,34 @@ class StageRun:
                     made_as = source.step.outputs
                 if frame is not None:
                     self._last = frame = source.stamped(port, frame, settings)
+                    began = time.thread_time()
                     self._deliver(port, frame)
+                    if handover is not None:
+                        handover.ahead += time.thread_time() - began
 
     def _consume(self) -> None:
-        first = self._rows[0][0]
         while (taken := self.inbox.take()) is not None:
             if isinstance(taken, Bound):
                 self._pass_bound(0, taken)
-                continue
-            self._last = taken.frame
-            self._hand_on(0, first.run(taken))
+            else:
+                self._consume_one(taken)
+
+    def _consume_one(self, taken: Taken) -> None:
+        self._last = taken.frame
+        self._hand_on(0, self._rows[0][0].run(taken))
+
+    def go_on(self, port: str, item: Item, handover: Handover) -> bool:
+        """Work on a frame in the thread that has it; False where it has to be put."""
+        if self.stage.workers > 1 or self._lane is not None or not isinstance(item, Frame):
+            return False
+        taken = self.inbox.claim(port, item)
+        if taken is None:
+            return False
+        self._handover = handover
+        self._attempt(lambda: self._consume_one(taken))
+        self._handover = None
+        self.inbox.release()
+        return True
 
     def _pass_bound(self, place: int, bound: Bound) -> None:
         """Time goes by nodes that give one for one; the others say themselves where they are."""
@@ -285,8 +314,11 @@ class StageRun:
                 self._hand_on(place + 1, self._rows[0][place + 1].run(taken))
 
     def _deliver(self, port: str, item: Item) -> None:
+        handover = self._handover
+        ahead = handover if handover is not None and handover.direct else None
         for outlet in self.outlets.get(port, ()):
-            outlet.inbox.put(outlet.port, item)
+            if ahead is None or not outlet.stage.go_on(outlet.port, item, ahead):
+                outlet.stage.inbox.put(outlet.port, item)
 
     def _consume_in_turn(self, place: int) -> bool:
         """Work on one frame beside the other threads; False when there are no more.
@@ -331,7 +363,7 @@ def wire(stages: Sequence[StageRun], plan: Plan) -> None:
     for link in plan.links:
         if link.inbox is not None:
             ports = outlets[by_step[link.start].stage.name]
-            outlet = Outlet(by_step[link.end].inbox, link.end_port)
+            outlet = Outlet(by_step[link.end], link.end_port)
             ports.setdefault(link.start_port, []).append(outlet)
     for stage in stages:
         stage.outlets = outlets[stage.stage.name]

@@ -1,13 +1,14 @@
 """Ingress: what comes into a session, on its way from the network's loop to a decoder's thread.
 
-The loop never waits: bytes are taken apart at once, and when too much waits for the decoder, what
-is older than the newest key unit is dropped and counted.
+The loop only hands bytes over. The thread takes them apart, so a slow stretch of a stream delays
+its own session, and when too much waits for the decoder, what is older than the newest key picture
+is dropped and counted.
 """
 
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,7 +16,7 @@ from composer.media.mpegts.demuxer import Demuxer, Unit
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 MOST_UNITS: Final = 600
-"""What may wait for the decoder: six seconds of 720p and its sound."""
+"""What may wait for the decoder: six seconds of 720p and its sound. As many bytes may be unread."""
 
 LONGEST_SECONDS: Final = 2.0
 """How long a unit waits at the most where decoding can go on at a newer key picture."""
@@ -26,24 +27,31 @@ class Gap:
     """Units are missing here: a decoder begins anew at the next key unit."""
 
 
+GAP: Final = Gap()
+
+
 @dataclass
 class IngressCount:
-    """bytes: that came in. units: that they held, by kind. dropped: units, by reason."""
+    """bytes: that came in. units: that they held, by kind. dropped: units, by reason. unread: bytes
+    that were dropped before anybody looked into them.
+    """
 
     bytes: int = 0
     units: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     gaps: int = 0
+    unread: int = 0
 
 
 class Ingress:
-    """The input of one session. put, gap and end are for the loop; one thread iterates."""
+    """The input of one session. put, gap, end and abandon are for the loop; one thread iterates."""
 
     def __init__(
         self,
         *,
         most_bytes: int = MOST_BYTES,
         most_units: int = MOST_UNITS,
+        most_unread: int = MOST_BYTES,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counts = IngressCount()
@@ -52,53 +60,64 @@ class Ingress:
         self.given_at = 0.0
         """When the unit came that iterating gave last."""
 
-        self._most_bytes, self._most_units, self._now = most_bytes, most_units, now
-        self._demuxer = Demuxer()
+        self._most_unread, self._now = most_unread, now
         self._changed = threading.Condition()
-        self._waiting: deque[tuple[Unit | Gap, float]] = deque()
-        self._size = self._reader = 0
+        self._pending: deque[tuple[bytes | Gap, float]] = deque()
+        self._pending_size = self._reader = 0
         self._ended = False
+        self._reading = threading.Lock()
+        self._units = _Units(self.counts, most_bytes, most_units)
 
     @property
     def waiting(self) -> int:
-        """How many units wait for whoever iterates."""
-        return len(self._waiting)
+        """How much waits for whoever iterates: units, and pieces that nobody has looked into."""
+        return len(self._pending) + len(self._units)
+
+    def fed_at(self, kind: str) -> float:
+        """When the newest unit of "video" or "audio" came; 0 for never. Bytes that waited while
+        others came are taken for such a unit: whoever should take them apart is held up.
+        """
+        held_up = len(self._pending) > 1
+        return self.last_at if held_up else self._units.came_at.get(kind, 0.0)
 
     def has(self, kind: str) -> bool | None:
         """Whether the stream says that it has "video" or "audio"; None before it says anything."""
-        tracks = self._demuxer.tracks
+        tracks = self._units.demuxer.tracks
         return any(track.kind == kind for track in tracks) if tracks else None
 
     @property
     def unreadable(self) -> list[str]:
         """Types of tracks of the stream that nothing here can read, as "0x06"."""
-        return [f"0x{kind:02x}" for kind in sorted(self._demuxer.unknown)]
+        return [f"0x{kind:02x}" for kind in sorted(self._units.demuxer.unknown)]
 
     @property
     def parsed(self) -> bool:
         """Whether pictures come one later, since only a parser finds where they begin."""
-        return self._demuxer.parsed
+        return self._units.demuxer.parsed
+
+    # the loop
 
     def put(self, data: bytes) -> None:
         """Bytes of the stream, in any pieces."""
         self.last_at = self._now()
         self.counts.bytes += len(data)
-        if units := self._demuxer.feed(data):
-            self._add(units)
+        with self._changed:
+            self._pending.append((data, self.last_at))
+            self._pending_size += len(data)
+            if self._pending_size > self._most_unread:
+                self._forget()
+                self._pending.append((GAP, self.last_at))
+            self._changed.notify_all()
 
     def gap(self) -> None:
         """Bytes are missing here."""
         self.counts.gaps += 1
-        self._add(self._demuxer.flush())
-        self._demuxer.reset()
         with self._changed:
-            self._mark()
+            self._pending.append((GAP, self.last_at))
             self._changed.notify_all()
 
     def end(self) -> None:
         """Nothing more comes: iterating ends behind what is there."""
-        self._add(self._demuxer.flush())
-        self._demuxer.reset()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -106,52 +125,129 @@ class Ingress:
     def abandon(self) -> None:
         """Iterating ends at once."""
         with self._changed:
-            self._drop(len(self._waiting), "stopped")
+            self._forget()
             self._ended = True
+            self._units.abandoned = True
             self._changed.notify_all()
+
+    def _forget(self) -> None:
+        self.counts.unread += self._pending_size
+        self._pending.clear()
+        self._pending_size = 0
+
+    # the thread
 
     def __iter__(self) -> Iterator[Unit | Gap]:
         """Units and gaps, to the end. Whoever begins ends the iteration before."""
         with self._changed:
             self._reader += 1
-            mine = self._reader
+            reader = self._reader
             self._changed.notify_all()
-        while True:
+        while self._comes(reader):
+            self.look()
+            with self._reading:
+                found = self._units.pop() if reader == self._reader else None
+            if found is not None:
+                item, self.given_at = found
+                yield item
+            elif self._is_over(reader):
+                return
+
+    def look(self) -> None:
+        """Take apart what came since the last time. Waits for nothing."""
+        with self._reading:
             with self._changed:
-                while not self._waiting and not self._ended and mine == self._reader:
-                    self._changed.wait()
-                if not self._waiting or mine != self._reader:
-                    return
-                item, self.given_at = self._waiting.popleft()
-                if isinstance(item, Unit):
-                    self._size -= len(item.data)
-            yield item
+                pieces = list(self._pending)
+                self._pending.clear()
+                self._pending_size = 0
+            self._units.take_in(pieces, self.last_at)
 
-    def _add(self, units: list[Unit]) -> None:
+    def _comes(self, reader: int) -> bool:
+        """Wait while there is nothing at all; False where another iteration has begun."""
         with self._changed:
-            for unit in units:
-                self.counts.units[unit.track.kind] += 1
-                self._waiting.append((unit, self.last_at))
-                self._size += len(unit.data)
-            while len(self._waiting) > self._most_units or self._size > self._most_bytes:
-                self._make_room()
-            if self._waiting and self.last_at - self._waiting[0][1] > LONGEST_SECONDS:
-                self._catch_up()
-            self._changed.notify_all()
+            while not self.waiting and not self._ended and reader == self._reader:
+                self._changed.wait()
+            return reader == self._reader
 
-    def _catch_up(self) -> None:
+    def _is_over(self, reader: int) -> bool:
+        with self._changed:
+            if reader != self._reader:
+                return True
+            if not self._ended or self._pending:
+                return False
+        with self._reading:
+            return not self._units.finish()
+
+
+class _Units:
+    """The units that wait for the decoder, taken out of the bytes. Used by one thread at a time."""
+
+    def __init__(self, counts: IngressCount, most_bytes: int, most_units: int) -> None:
+        self.demuxer = Demuxer()
+        self.came_at: dict[str, float] = {}
+        self.abandoned = False
+        self._counts, self._most_bytes, self._most_units = counts, most_bytes, most_units
+        self._waiting: deque[tuple[Unit | Gap, float]] = deque()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take_in(self, pieces: Sequence[tuple[bytes | Gap, float]], newest_at: float) -> None:
+        """Take pieces of the stream apart, and make room. newest_at: when bytes came last."""
+        if self.abandoned:
+            self._drop(len(self._waiting), "stopped")
+            return
+        for piece, at in pieces:
+            if isinstance(piece, Gap):
+                self._end_units(at)
+                self._mark(at)
+            elif units := self.demuxer.feed(piece):
+                self._add(units, at)
+        if self._waiting and newest_at - self._waiting[0][1] > LONGEST_SECONDS:
+            self._catch_up(newest_at)
+
+    def pop(self) -> tuple[Unit | Gap, float] | None:
+        """The next one, and when it came; None where none waits."""
+        if not self._waiting:
+            return None
+        item, at = self._waiting.popleft()
+        if isinstance(item, Unit):
+            self._size -= len(item.data)
+        return item, at
+
+    def finish(self) -> bool:
+        """Give what was begun as it is; whether something waits now."""
+        if not self.abandoned:
+            self._end_units(max(self.came_at.values(), default=0.0))
+        return bool(self._waiting)
+
+    def _end_units(self, at: float) -> None:
+        self._add(self.demuxer.flush(), at)
+        self.demuxer.reset()
+
+    def _add(self, units: list[Unit], at: float) -> None:
+        for unit in units:
+            self._counts.units[unit.track.kind] += 1
+            self.came_at[unit.track.kind] = at
+            self._waiting.append((unit, at))
+            self._size += len(unit.data)
+        while len(self._waiting) > self._most_units or self._size > self._most_bytes:
+            self._make_room(at)
+
+    def _catch_up(self, at: float) -> None:
         """Drop what is older than the newest key picture, where there is one."""
         if newest := self._newest_key():
             self._drop(newest, "late")
-            self._waiting.appendleft((Gap(), self.last_at))
+            self._waiting.appendleft((GAP, at))
 
-    def _make_room(self) -> None:
+    def _make_room(self, at: float) -> None:
         """Drop what is older than the newest key picture; where that helps nothing, everything."""
         newest = self._newest_key()
         # Behind a gap alone there is nothing older: then what follows the key is too much.
         behind_a_gap = newest == 1 and isinstance(self._waiting[0][0], Gap)
         self._drop(len(self._waiting) if behind_a_gap else newest or len(self._waiting), "full")
-        self._waiting.appendleft((Gap(), self.last_at))
+        self._waiting.appendleft((GAP, at))
 
     def _newest_key(self) -> int:
         """Where the newest key picture waits, 0 where nothing is older or there is none."""
@@ -163,11 +259,11 @@ class Ingress:
             item, _ = self._waiting.popleft()
             if isinstance(item, Unit):
                 self._size -= len(item.data)
-                self.counts.dropped[reason] += 1
+                self._counts.dropped[reason] += 1
 
-    def _mark(self) -> None:
+    def _mark(self, at: float) -> None:
         if not self._waiting or not isinstance(self._waiting[-1][0], Gap):
-            self._waiting.append((Gap(), self.last_at))
+            self._waiting.append((GAP, at))
 
 
 def _begins(item: Unit | Gap) -> bool:

@@ -370,11 +370,15 @@ class Session:
 
     def take_in(self, ingress: Ingress, data: bytes) -> None:
         """Bytes of the input, in any pieces."""
-        units = ingress.counts.units
-        before = units[self._needs]
         ingress.put(data)
-        if units[self._needs] != before:
-            self._supply.came(ingress.last_at, self.egress.last_at)
+        self._note_supply()
+
+    def _note_supply(self) -> None:
+        """The bytes of the input are taken apart by another thread, a moment after they came."""
+        if self.ingress is None:
+            return
+        if (fed_at := self.ingress.fed_at(self._needs)) > self._supply.last_at:
+            self._supply.came(fed_at, self.egress.last_at)
 
     # what goes out
 
@@ -484,6 +488,7 @@ class Session:
         """
         if not self.channels.publish:
             return ""
+        self._note_supply()
         now, stall = self._now(), self._timing.stall
         if self._takes and self.channels.subscribe:
             fed, since = self._supply.lasts(now), self._supply.since
@@ -512,6 +517,9 @@ class Session:
             return {"its nodes have been set up": 0}
         run = self.run_of_plan
         found: dict[str, object] = {
+            f"node {name!r} has been at one frame": frames for name, frames in run.inside().items()
+        }
+        found |= {
             f"node {name!r} has taken none of the frames that wait": taken
             for name, taken in run.work().items()
         }
@@ -589,6 +597,7 @@ class Session:
 
     @property
     def state(self) -> State:
+        self._note_supply()
         now, seen = self._now(), self._seen
         if self.reason is not None:
             return State.ERROR if self.reason == Reason.FAILED else State.OFFLINE

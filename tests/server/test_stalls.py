@@ -47,6 +47,7 @@ class Playing:
         assert self.session.ingress is not None
         data = given if isinstance(given, bytes) else b"".join(each.data for each in given)
         self.session.take_in(self.session.ingress, data)
+        self.session.ingress.look()
 
     def torn(self) -> None:
         assert self.session.ingress is not None

@@ -22,8 +22,8 @@ def test_units_come_out_as_they_came_in() -> None:
     assert ingress.has("audio") is None
     for at in range(0, len(data), 1000):
         ingress.put(data[at : at + 1000])
-    assert ingress.has("audio") is True
     units = drained(ingress)
+    assert ingress.has("audio") is True
     assert times([unit for unit in units if isinstance(unit, Unit)]) == times(units_of(data))
     assert ingress.counts.bytes == len(data)
     assert sum(ingress.counts.units.values()) == len(units)
@@ -49,6 +49,31 @@ def test_too_many_bytes_are_too_many_as_well() -> None:
     units = [item for item in drained(ingress) if isinstance(item, Unit)]
     assert 0 < sum(len(unit.data) for unit in units) <= len(data) // 3
     assert ingress.counts.dropped["full"] + len(units) == 40
+
+
+def test_bytes_that_nobody_looks_into_are_bounded_and_counted() -> None:
+    data = stream(preset="ultrafast", g="10", sc_threshold="0")
+    half = len(data) // 2 // PACKET * PACKET
+    ingress = Ingress(most_unread=half + 1)
+    ingress.put(data[:half])
+    ingress.put(data[half:])
+    assert ingress.counts.unread == len(data)
+    assert drained(ingress) == [Gap()]
+
+
+def test_what_waits_unread_counts_as_what_it_may_hold() -> None:
+    """Else a decoder that hangs would make a silence of an input that goes on."""
+    pieces, clock = pieces_of(stream(preset="ultrafast")), [0.0]
+    ingress = Ingress(now=lambda: clock[0])
+    for number, piece in enumerate(pieces[:3]):
+        clock[0] = 1.0 + number
+        ingress.put(piece)
+    assert ingress.fed_at("video") == 3.0
+    next(iter(ingress))
+    clock[0] = 9.0
+    ingress.put(b"")
+    assert ingress.fed_at("video") == 3.0
+    assert ingress.fed_at("audio") == 0.0
 
 
 def test_without_a_key_picture_nothing_is_kept() -> None:

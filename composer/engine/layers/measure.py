@@ -17,11 +17,13 @@ def layer(site: Site) -> Layer | None:
         def measured(taken: Taken) -> Out | Missed:
             frame, where = taken.frame, here()
             where.at(name, frame.pts, frame.time_base)
+            count.begun += 1
             started = clock()
             try:
                 return call(taken)
             finally:
                 seconds = clock() - started
+                count.done += 1
                 count.seconds += seconds
                 add(seconds)
                 where.at("")
