@@ -1,6 +1,6 @@
 """The limit: the same work by FFmpeg and GStreamer, without any wire."""
 
-import os
+import resource
 import shutil
 import subprocess
 import time
@@ -72,10 +72,8 @@ def _file(clip: Clip, folder: Path) -> Path:
 
 
 def _timed(*command: str) -> Ran:
-    before, began = os.times(), time.perf_counter()
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    after, wall = os.times(), time.perf_counter() - began
-    cpu = (after.children_user + after.children_system) - (
-        before.children_user + before.children_system
-    )
+    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - began
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Ran(cpu, wall)

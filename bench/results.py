@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench import stream
+from bench import process
 
 FOLDER: Final = Path(__file__).parent / "results"
 
@@ -43,7 +43,7 @@ def spreads(runs: Sequence[Numbers]) -> dict[str, Spread]:
 
 def machine() -> dict[str, Any]:
     """Where it was measured."""
-    return {"cpu": _cpu(), "cores": stream.cores(), "python": platform.python_version()}
+    return {"cpu": _cpu(), "cores": process.cores(), "python": platform.python_version()}
 
 
 def _cpu() -> str:

@@ -1,14 +1,12 @@
 """Drives a worker over trickle and says what came back, when, and at what cost."""
 
 import asyncio
-import os
 import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -16,10 +14,9 @@ import av
 
 from bench.clips import RATE, Clip, number_of
 from bench.contenders import BYOC, Contender
-from composer.media.mpegts.demuxer import Demuxer
+from bench.process import cpu_of, peak_of
+from composer.media.mpegts import Demuxer
 from composer.media.packets import packet_of
-
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 TAIL_SECONDS: Final = 1.0
 """How long the last pictures of a run are waited for before the stream is stopped."""
@@ -290,19 +287,3 @@ class _Session:
     def fps(self) -> float:
         times = list(self.came.values())
         return (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
-
-
-def cpu_of(pid: int) -> float:
-    """Seconds of CPU that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def peak_of(pid: int) -> int:
-    """The most memory that it had, in bytes."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0))

@@ -17,6 +17,7 @@ from bench import (
     growth,
     markdown,
     path,
+    process,
     results,
     stream,
     works,
@@ -143,4 +144,4 @@ def test_what_is_saved_is_what_is_drawn(tmp_path: Path, monkeypatch: pytest.Monk
     results.save("table", {"work": results.spreads(runs)}, runs=3)
     body = results.load("table")
     assert body["found"] == {"work": {"a": Spread(2, 1, 3), "b": Spread(5, 5, 5)}}
-    assert (body["runs"], body["machine"]["cores"]) == (3, stream.cores())
+    assert (body["runs"], body["machine"]["cores"]) == (3, process.cores())
