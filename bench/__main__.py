@@ -2,17 +2,21 @@
 
 python -m bench              the table: what there is to promise, and what others need for it
 python -m bench growth       how cost grows with size, nodes, branches, sessions and params
+python -m bench path         where each microsecond of a picture goes
 python -m bench guard        a short run that fails where the worker is far from FFmpeg
 python -m bench charts       draw what was measured anew
+python -m bench markdown     what was measured as the tables of docs/performance.md
+
+Before and after a change: `--save NAME`, then `--compare NAME`, with the same works.
 """
 
 import argparse
 import sys
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from bench import chart, contenders, growth, markdown, path, results
+from bench import chart, compare, contenders, growth, markdown, path, results
 from bench.promises import PROMISES, Found
 from bench.results import Numbers, Spread
 from bench.works import PASS, WORKS, Work, measure, through
@@ -30,7 +34,23 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=6.0, help="of each clip")
     parser.add_argument("--only", default="", help="works whose name begins so")
     parser.add_argument("--no-peers", action="store_true", help="without pytrickle")
-    return _WHAT[(asked := parser.parse_args()).what](asked)
+    parser.add_argument(
+        "--save", default="", metavar="NAME", help="keep the result to compare with"
+    )
+    parser.add_argument("--compare", default="", metavar="NAME", help="show that result beside it")
+    asked = parser.parse_args()
+    try:
+        asked.before = _before(asked.what, asked.compare)
+    except OSError as exc:
+        parser.error(f"there is nothing to compare with: {exc}")
+    return _WHAT[asked.what](asked)
+
+
+def _before(what: str, name: str) -> Mapping[str, Any]:
+    """The result that was saved under this name, {} for none. Raises OSError where it is missing:
+    before minutes of measuring, not after them.
+    """
+    return results.load(f"{what}-{name}", results.KEPT) if name else {}
 
 
 def table(asked: argparse.Namespace) -> int:
@@ -40,9 +60,8 @@ def table(asked: argparse.Namespace) -> int:
         contenders.install()
     found = interleaved(works, asked.runs, asked.seconds, peers=not asked.no_peers)
     broken = show(found)
-    if works.keys() == WORKS.keys() and not asked.no_peers:
-        path = results.save("table", found, runs=asked.runs, seconds=asked.seconds)
-        print(f"saved to {path}, drawn in {chart.table()}")
+    if keep("table", found, asked, whole=not asked.only and not asked.no_peers):
+        print(f"drawn in {chart.table()}")
     return int(broken)
 
 
@@ -58,6 +77,20 @@ def interleaved(
     return {name: results.spreads(each) for name, each in seen.items()}
 
 
+def keep(what: str, found: Found, asked: argparse.Namespace, *, whole: bool) -> bool:
+    """Compare a result and save it as asked for; whether it took the place of the published one,
+    as one does that has no name of its own and is of all works.
+    """
+    if asked.before:
+        print("\n" + "\n".join(compare.lines(asked.before, found)))
+    if not asked.save and not whole:
+        return False
+    name, folder = (f"{what}-{asked.save}", results.KEPT) if asked.save else (what, None)
+    saved = results.save(name, found, folder, runs=asked.runs, seconds=asked.seconds)
+    print(f"\nsaved to {saved}")
+    return not asked.save
+
+
 def show(found: Found) -> bool:
     """Print all numbers, then the promises; whether one of them is broken."""
     for work, numbers in found.items():
@@ -71,7 +104,7 @@ def show(found: Found) -> bool:
         peer = str(numbers.get(f"pytrickle {each.number}", ""))
         sign, mark = "<=" if each.at_most else ">=", "" if each.kept(found) else "  !"
         limit = f"{sign} {each.limit:g}"
-        ours = numbers[f"byoc {each.number}"]
+        ours = numbers.get(f"byoc {each.number}", "not measured")
         print(f"{each.said:68} {limit:>8} {ours!s:>22} {peer:>22}{mark}")
     return not all(each.kept(found) for each in measured)
 
@@ -90,27 +123,25 @@ def guard(asked: argparse.Namespace) -> int:
 
 def grown(asked: argparse.Namespace) -> int:
     found = growth.measured(asked.seconds, asked.runs, asked.only)
-    if not asked.only:
-        path = results.save("growth", found, runs=asked.runs, seconds=asked.seconds)
-        print(f"saved to {path}, drawn in {chart.growth()}")
+    if keep("growth", found, asked, whole=not asked.only):
+        print(f"drawn in {chart.growth()}")
     return 0
 
 
 def along(asked: argparse.Namespace) -> int:
     """Print and save the parts of the path of one picture, in microseconds of CPU."""
-    seen: dict[str, list[Numbers]] = {}
+    works = {name: work for name, work in path.WORKS.items() if name.startswith(asked.only)}
+    seen: dict[str, list[Numbers]] = {name: [] for name in works}
     for number in range(asked.runs):
-        for name, text in path.PIPELINES.items():
-            for size in ("360p", "720p"):
-                print(f"run {number + 1} of {asked.runs}: {name}, {size}", flush=True)
-                found = path.measured(size, text, asked.seconds)
-                seen.setdefault(f"{name}, {size}", []).append(found)
-    found_all = {name: results.spreads(runs) for name, runs in seen.items()}
-    for name, numbers in found_all.items():
+        for name, (size, text) in works.items():
+            print(f"run {number + 1} of {asked.runs}: {name}", flush=True)
+            seen[name].append(path.measured(size, text, asked.seconds))
+    found = {name: results.spreads(runs) for name, runs in seen.items()}
+    for name, numbers in found.items():
         print(f"\n{name}: us of CPU per picture")
         for part, value in numbers.items():
-            print(f"  {part:10} {value}")
-    print(f"saved to {results.save('path', found_all, runs=asked.runs, seconds=asked.seconds)}")
+            print(f"  {part:13} {value}")
+    keep("path", found, asked, whole=not asked.only)
     return 0
 
 

@@ -30,7 +30,9 @@ def along() -> Iterator[str]:
     found: Mapping[str, Mapping[str, Spread]] = body["found"]
     yield "| | " + " | ".join(found) + " |"
     yield "|---|" + "---|" * len(found)
-    for part in (*path.PARTS, "together"):
+    for part in (*path.PARTS, "together", "beside codecs"):
+        if not all(part in numbers for numbers in found.values()):
+            continue  # saved before there was such a sum
         cells = (f"{numbers[part].median:.0f}" for numbers in found.values())
         yield f"| {part} | " + " | ".join(cells) + " |"
     yield ""

@@ -13,12 +13,18 @@ from bench.results import Numbers
 from bench.works import CAPTION, PASS
 
 PIPELINES: Final = {"passthrough": PASS, "resize and caption": CAPTION}
+SIZES: Final = ("360p", "720p")
+WORKS: Final = {
+    f"{name}, {size}": (size, text) for name, text in PIPELINES.items() for size in SIZES
+}
+"""What is measured: name -> size and pipeline."""
+
 PARTS: Final = ("read", "demux", "decode", "graph", "encode", "mux", "write", "loop")
 
 
 def measured(size: str, text: str, seconds: float) -> Numbers:
     """CPU microseconds per picture, by part. graph: inboxes, envelopes and nodes; loop: tasks,
-    timers and the HTTP client around reading and writing.
+    timers and the HTTP client around reading and writing; beside codecs: all but these.
     """
     with tempfile.TemporaryDirectory() as name:
         file, out = Path(name) / "pipeline.yaml", Path(name) / "spent.json"
@@ -34,4 +40,6 @@ def measured(size: str, text: str, seconds: float) -> Numbers:
     parts["graph"] = spent["threads"] - sum(spent[part] for part in inside)
     parts["loop"] = spent["loop"] - spent["read"] - spent["write"]
     found = {part: parts[part] / pictures * 1e6 for part in PARTS}
-    return {**found, "together": sum(found.values())}
+    together = sum(found.values())
+    beside = together - found["decode"] - found["encode"]
+    return {**found, "together": together, "beside codecs": beside}

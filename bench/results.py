@@ -13,6 +13,8 @@ from typing import Any, Final
 from bench import process
 
 FOLDER: Final = Path(__file__).parent / "results"
+KEPT: Final = Path(".bench/results")
+"""Results under names of their own, to compare with; not part of the repository."""
 
 Numbers = Mapping[str, float]
 """What one run of one thing gave, by name."""
@@ -56,8 +58,10 @@ def commit() -> str:
     return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def save(name: str, found: Mapping[str, Mapping[str, Spread]], **more: Any) -> Path:
-    """Write bench/results/NAME.json. found: by work, by number."""
+def save(
+    name: str, found: Mapping[str, Mapping[str, Spread]], folder: Path | None = None, **more: Any
+) -> Path:
+    """Write NAME.json into FOLDER, or another folder. found: by work, by number."""
     body = {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
@@ -68,15 +72,16 @@ def save(name: str, found: Mapping[str, Mapping[str, Spread]], **more: Any) -> P
             for work, numbers in found.items()
         },
     }
-    FOLDER.mkdir(exist_ok=True)
-    path = FOLDER / f"{name}.json"
+    folder = folder or FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
     path.write_text(json.dumps(body, indent=1) + "\n")
     return path
 
 
-def load(name: str) -> dict[str, Any]:
-    """What save() wrote."""
-    body: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
+def load(name: str, folder: Path | None = None) -> dict[str, Any]:
+    """What save() wrote. Raises OSError where there is nothing."""
+    body: dict[str, Any] = json.loads(((folder or FOLDER) / f"{name}.json").read_text())
     for numbers in body["found"].values():
         for each, value in numbers.items():
             numbers[each] = Spread(**value)

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from composer.device import cuda
-from composer.media import live_reader, nvenc
+from composer import cuda
+from composer.media import live, nvenc
+from tests.clips import BUNNY, ROOT, fetched
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -37,3 +38,10 @@ def device(request: pytest.FixtureRequest) -> str:
     """Where a test runs: everywhere on the CPU, and on CUDA where there is a device."""
     name: str = request.param
     return name
+
+
+@pytest.fixture
+def bench_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the bench measures with: its clip, and the folder that its paths begin in."""
+    fetched(BUNNY)
+    monkeypatch.chdir(ROOT)

@@ -25,15 +25,10 @@ from bench import (
 from bench.promises import MOST, P720, PROMISES, Promise
 from bench.results import Spread
 from bench.stream import Drive
-from composer.media.mpegts.demuxer import Demuxer
-from tests.clips import BUNNY, ROOT, fetched
+from composer.media.mpegts import Demuxer
 from tests.server.streams import compiled_of
 
-
-@pytest.fixture(autouse=True)
-def _from_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    fetched(BUNNY)
-    monkeypatch.chdir(ROOT)
+pytestmark = pytest.mark.usefixtures("bench_clip")
 
 
 def test_each_picture_of_a_clip_carries_its_number() -> None:
@@ -113,7 +108,9 @@ def test_a_clip_has_as_many_bits_as_asked() -> None:
 
 def test_the_parts_of_the_path_are_told_apart() -> None:
     found = path.measured("360p", works.PASS, 1)
-    assert set(found) == {*path.PARTS, "together"}
+    assert set(found) == {*path.PARTS, "together", "beside codecs"}
+    codecs_alone = found["decode"] + found["encode"]
+    assert found["beside codecs"] == pytest.approx(found["together"] - codecs_alone)
     assert all(value > 0 for value in found.values())
     assert max(path.PARTS, key=lambda part: found[part]) == "encode"
 
