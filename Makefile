@@ -7,7 +7,7 @@ DEV    := $(VENV)/.dev
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install torch demo bench bench-growth bench-path bench-guard bench-gpu bench-model check test test-torch test-gpu test-slow test-media test-image format docs pictures lock release clean
+.PHONY: help install torch demo bench bench-growth bench-path bench-sessions bench-guard bench-gpu bench-model check test test-torch test-gpu test-slow test-media test-image format docs pictures lock release clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,10 @@ bench-growth: $(DEV)   ## measure how cost grows with size, nodes, branches, ses
 bench-path: $(DEV)   ## measure where each microsecond of a picture goes
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/python -m bench path
+
+bench-sessions: $(DEV)   ## measure eight and ten sessions at once, with their driver beside them
+	$(BIN)/python scripts/fetch_clips.py
+	$(BIN)/python -m bench sessions
 
 bench-guard: $(DEV)   ## fail where the worker is far from FFmpeg, in a minute
 	$(BIN)/python scripts/fetch_clips.py

@@ -3,6 +3,7 @@
 python -m bench              the table: what there is to promise, and what others need for it
 python -m bench growth       how cost grows with size, nodes, branches, sessions and params
 python -m bench path         where each microsecond of a picture goes
+python -m bench sessions     many sessions at once, with what drives them on the same cores
 python -m bench guard        a short run that fails where the worker is far from FFmpeg
 python -m bench charts       draw what was measured anew
 python -m bench markdown     what was measured as the tables of docs/performance.md
@@ -16,10 +17,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from bench import chart, compare, contenders, growth, markdown, path, results
+from bench import chart, compare, contenders, growth, markdown, path, results, sessions
 from bench.promises import PROMISES, Found
 from bench.results import Numbers, Spread
-from bench.works import PASS, WORKS, Work, measure, through
+from bench.works import PASS, WORKS, Work, crowd, measure, through
 
 GUARD: Final = 1.6
 """CPU ratio that no change may reach, on however bad a machine."""
@@ -35,6 +36,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="works whose name begins so")
     parser.add_argument("--no-peers", action="store_true", help="without pytrickle")
     parser.add_argument(
+        "--sessions", type=_counts, default=sessions.COUNTS, help="how many at once: 8,10"
+    )
+    parser.add_argument(
         "--save", default="", metavar="NAME", help="keep the result to compare with"
     )
     parser.add_argument("--compare", default="", metavar="NAME", help="show that result beside it")
@@ -44,6 +48,13 @@ def main() -> int:
     except OSError as exc:
         parser.error(f"there is nothing to compare with: {exc}")
     return _WHAT[asked.what](asked)
+
+
+def _counts(written: str) -> tuple[int, ...]:
+    counts = tuple(int(count) for count in written.split(","))
+    if min(counts) < 1:
+        raise argparse.ArgumentTypeError("there is at least one session")
+    return counts
 
 
 def _before(what: str, name: str) -> Mapping[str, Any]:
@@ -128,6 +139,15 @@ def grown(asked: argparse.Namespace) -> int:
     return 0
 
 
+def crowded(asked: argparse.Namespace) -> int:
+    """So many sessions at once as are asked for, in turns."""
+    works = {f"{count} sessions, 360p": partial(crowd, count, "360p") for count in asked.sessions}
+    found = interleaved(works, asked.runs, asked.seconds, peers=False)
+    print("\n" + "\n".join(sessions.table(found)))
+    keep("sessions", found, asked, whole=asked.sessions == sessions.COUNTS)
+    return 0
+
+
 def along(asked: argparse.Namespace) -> int:
     """Print and save the parts of the path of one picture, in microseconds of CPU."""
     works = {name: work for name, work in path.WORKS.items() if name.startswith(asked.only)}
@@ -160,6 +180,7 @@ _WHAT: Final = {
     "table": table,
     "growth": grown,
     "path": along,
+    "sessions": crowded,
     "guard": guard,
     "charts": charts,
     "markdown": tables,

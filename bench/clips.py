@@ -3,6 +3,7 @@
 import io
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +34,14 @@ class Clip:
     data: bytes
     pictures: tuple[bytes, ...]
 
+    def write(self, folder: Path) -> Path:
+        """All of it as a file."""
+        path = folder / f"{self.name}.ts"
+        path.write_bytes(self.data)
+        return path
 
+
+@cache
 def make(size: str, seconds: float, bits: int = 0) -> Clip:
     """H.264 as a browser sends it: no B-frames, a keyframe every two seconds. bits: per second, as
     many all the time; 0 for constant quality.

@@ -38,7 +38,7 @@ def ffmpeg(clip: Clip, filters: str, folder: Path, *, paced: bool = False, threa
     return _timed(
         *(ffmpeg_path(), "-v", "error", "-y", "-threads", str(threads)),
         *(("-re",) if paced else ()),
-        *("-i", str(_file(clip, folder))),
+        *("-i", str(clip.write(folder))),
         *(("-vf", filters) if filters else ()),
         *(*_X264, "-threads", str(threads), "-f", "mpegts", str(folder / "out.ts")),
     )
@@ -58,17 +58,11 @@ def has_gstreamer() -> bool:
 def gstreamer(clip: Clip, folder: Path) -> Ran:
     """The same chain, each element on the thread of the one before it."""
     chain = (
-        f"filesrc location={_file(clip, folder)} ! tsdemux ! h264parse ! avdec_h264 max-threads=1"
+        f"filesrc location={clip.write(folder)} ! tsdemux ! h264parse ! avdec_h264 max-threads=1"
         " ! queue ! x264enc speed-preset=superfast tune=zerolatency bframes=0 key-int-max=60"
         f" threads=1 pass=qual quantizer=23 ! mpegtsmux ! filesink location={folder / 'out.ts'}"
     )
     return _timed("gst-launch-1.0", "-q", *chain.split())
-
-
-def _file(clip: Clip, folder: Path) -> Path:
-    path = folder / f"{clip.name}.ts"
-    path.write_bytes(clip.data)
-    return path
 
 
 def _timed(*command: str) -> Ran:

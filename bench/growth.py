@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import clips, contenders, results, stream
+from bench import clips, contenders, results, sessions, stream
 from bench.results import Numbers, Spread
 from bench.stream import Drive
 from bench.works import PASS, numbers
@@ -17,12 +17,15 @@ ONE: Final = Drive()
 
 @dataclass(frozen=True)
 class Point:
-    """One worker to measure, at one place of a curve."""
+    """One worker to measure, at one place of a curve. crowd: sessions at once, each with the
+    pictures alone; 0 for one that is driven as `drive` says.
+    """
 
     x: float
     text: str = PASS
     size: str = SMALL
     drive: Drive = ONE
+    crowd: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ CURVES: Final = (
     Curve(
         "sessions",
         "sessions",
-        tuple(Point(n, drive=Drive(sessions=n)) for n in (1, 2, 4, 6, 8, 10, 12, 16)),
+        tuple(Point(n, crowd=n) for n in (1, 2, 4, 6, 8, 10, 12, 16)),
     ),
     Curve(
         "params",
@@ -105,8 +108,8 @@ def name_of(curve: Curve, point: Point) -> str:
 
 def _numbers(point: Point, seconds: float) -> Numbers:
     with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "pipeline.yaml"
+        path, clip = Path(name) / "pipeline.yaml", clips.make(point.size, seconds)
         path.write_text(point.text)
-        worker = contenders.byoc(path, point.drive.sessions)
-        seen = asyncio.run(stream.run(worker, clips.make(point.size, seconds), point.drive))
-    return numbers(seen)
+        if point.crowd:
+            return sessions.measured(path, point.crowd, clip, Path(name))
+        return numbers(asyncio.run(stream.run(contenders.byoc(path), clip, point.drive)))

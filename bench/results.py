@@ -1,6 +1,7 @@
 """What was measured, over all runs: medians with their spread, as JSON with machine and commit."""
 
 import json
+import math
 import platform
 import statistics
 import subprocess
@@ -41,6 +42,12 @@ def spreads(runs: Sequence[Numbers]) -> dict[str, Spread]:
     """Each number over the runs that have it."""
     names = dict.fromkeys(name for run in runs for name in run)
     return {name: spread(run[name] for run in runs if name in run) for name in names}
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """The value below which so many of them are, from 0 to 1; NaN of none."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else math.nan
 
 
 def machine() -> dict[str, Any]:

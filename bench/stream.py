@@ -4,7 +4,7 @@ import asyncio
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,11 +29,12 @@ MOST_ASKED: Final = 256
 
 @dataclass(frozen=True)
 class Seen:
-    """What one run showed. latency: seconds of each picture, from its last byte sent to its last
-    byte back. cpu: seconds of the worker, from when it was ready. memory: its peak in bytes. first:
-    seconds from the first byte sent to the first one back. ready: from the start of the process
-    until it takes streams. fps: pictures per second that came back. patched: changes of params that
-    were answered.
+    """What one run showed.
+
+    latency: seconds of each picture, from its last byte sent to its last byte back. cpu: seconds of
+    the worker, from when it was ready. memory: its peak in bytes. first: seconds from the
+    first byte sent to the first one back. ready: from the start of the process until it takes
+    streams. fps: pictures per second that came back. patched: changes of params that were answered.
     """
 
     sent: int
@@ -48,42 +49,54 @@ class Seen:
     patched: int
 
 
+SUFFIXES: Final = ("", "-out", "-control", "-events")
+"""Of the channels of a stream: what goes in, what comes out, what is asked, what is told."""
+
+
+def start_body(base: str, name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What asks a worker for a stream (contract 2.3). base: of the trickle server."""
+    channel = f"{base}/{name}"
+    return {
+        "gateway_request_id": name,
+        "control_url": channel + "-control",
+        "events_url": channel + "-events",
+        "subscribe_url": channel,
+        "publish_url": channel + "-out",
+        "params": dict(params),
+    }
+
+
 @dataclass(frozen=True)
 class Drive:
-    """How a run is driven. sessions: so many at once. flat_out: as fast as pictures come back,
-    instead of in real time. patches: changes of params per second. patch: what one sets.
+    """How a run is driven. flat_out: as fast as pictures come back, instead of in real time.
+    patches: changes of params per second. patch: what one sets.
     """
 
-    sessions: int = 1
     flat_out: bool = False
     patches: float = 0.0
     patch: tuple[tuple[str, Any], ...] = ()
 
 
 async def run(contender: Contender, clip: Clip, drive: Drive = Drive()) -> Seen:
-    """One worker, and the clip through as many sessions as are asked for."""
+    """One worker, and the clip through it."""
     async with trickle() as base, worker(contender) as (address, pid, ready):
         before = cpu_of(pid)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-            names = [f"s{number}" for number in range(drive.sessions)]
-            sessions = [
-                _Session(http, base, address, clip, name, contender, drive) for name in names
-            ]
-            found = await asyncio.gather(*(each.run() for each in sessions))
+            session = _Session(http, base, address, clip, contender, drive)
+            await session.run()
         cpu, memory = cpu_of(pid) - before, peak_of(pid)
-    for one in found:
-        one.look()
+    session.look()
     return Seen(
-        sent=drive.sessions * len(clip.pictures),
-        back=sum(len(one.came) for one in found),
-        ordered=all(list(one.came) == sorted(one.came) for one in found),
-        latency=tuple(each for one in found for each in one.latency()),
+        sent=len(clip.pictures),
+        back=len(session.came),
+        ordered=list(session.came) == sorted(session.came),
+        latency=tuple(session.latency()),
         cpu=cpu,
         memory=memory,
-        first=max(one.first for one in found),
+        first=session.first,
         ready=ready,
-        fps=sum(one.fps() for one in found),
-        patched=sum(one.patched for one in found),
+        fps=session.fps(),
+        patched=session.patched,
     )
 
 
@@ -150,7 +163,6 @@ class _Session:
         base: str,
         worker: str,
         clip: Clip,
-        name: str,
         contender: Contender,
         drive: Drive,
     ) -> None:
@@ -158,7 +170,7 @@ class _Session:
         self.came: dict[int, float] = {}
         self.first = 0.0
         self._http, self._base, self._worker, self._clip = http, base, worker, clip
-        self._name, self._contender, self._drive = name, contender, drive
+        self._name, self._contender, self._drive = "stream", contender, drive
         self._chunks: list[tuple[float, bytes]] = []
         self._counting = Demuxer() if drive.flat_out else None
         self._back = 0
@@ -166,19 +178,12 @@ class _Session:
         self.patched = 0
         self._asking = asyncio.Semaphore(MOST_ASKED)
 
-    async def run(self) -> "_Session":
-        for suffix in ("", "-out", "-control", "-events"):
+    async def run(self) -> None:
+        for suffix in SUFFIXES:
             async with self._http.post(f"{self._base}/{self._name}{suffix}"):
                 pass
         channel = f"{self._base}/{self._name}"
-        body = {
-            "gateway_request_id": self._name,
-            "control_url": channel + "-control",
-            "events_url": channel + "-events",
-            "subscribe_url": channel,
-            "publish_url": channel + "-out",
-            "params": dict(self._contender.params),
-        }
+        body = start_body(self._base, self._name, self._contender.params)
         async with self._http.post(self._worker + "/stream/start", json=body) as answer:
             if answer.status != 200:
                 raise RuntimeError(f"{self._contender.name}: {await answer.text()}")
@@ -195,7 +200,6 @@ class _Session:
         async with self._http.delete(channel + "-out"):
             pass
         await reading
-        return self
 
     async def _send(self) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench import chain, clips, codecs, contenders, model, stream
+from bench import chain, clips, codecs, contenders, model, sessions, stream
 from bench.clips import Clip
 from bench.contenders import BYOC, Contender
-from bench.results import Numbers
+from bench.results import Numbers, quantile
 from bench.stream import Drive, Seen
 from composer.media.mpegts.demuxer import Demuxer
 
@@ -92,10 +92,11 @@ def fastest(size: str, setting: Setting) -> Numbers:
     return found
 
 
-def sessions(count: int, size: str, setting: Setting) -> Numbers:
-    """So many streams at once; driver and trickle server are on the same cores."""
-    worker = contenders.byoc(setting.pipeline(PASS), count)
-    return _seen("byoc", worker, setting.clip(size), Drive(sessions=count))
+def crowd(count: int, size: str, setting: Setting) -> Numbers:
+    """So many streams at once; what drives them is on the same cores."""
+    pipeline, clip = setting.pipeline(PASS), setting.clip(size)
+    found = sessions.measured(pipeline, count, clip, setting.folder)
+    return {f"byoc {name}": value for name, value in found.items()}
 
 
 def nodes(setting: Setting) -> Numbers:
@@ -140,8 +141,8 @@ def _wall(*command: str) -> float:
     return statistics.median(walls)
 
 
-def _seen(name: str, contender: Contender, clip: Clip, drive: Drive = Drive()) -> dict[str, float]:  # noqa: B008
-    seen = asyncio.run(stream.run(contender, clip, drive))
+def _seen(name: str, contender: Contender, clip: Clip) -> dict[str, float]:
+    seen = asyncio.run(stream.run(contender, clip))
     return {f"{name} {key}": value for key, value in numbers(seen).items()}
 
 
@@ -151,11 +152,10 @@ def _run(contender: Contender, clip: Clip, *, flat_out: bool) -> Seen:
 
 def numbers(seen: Seen) -> dict[str, float]:
     """What a run showed, by name."""
-    ordered = sorted(seen.latency) or [float("nan")]
     return {
         "cpu ms": seen.cpu / seen.sent * 1e3,
-        "p50 ms": ordered[len(ordered) // 2] * 1e3,
-        "p95 ms": ordered[int(len(ordered) * 0.95)] * 1e3,
+        "p50 ms": quantile(seen.latency, 0.5) * 1e3,
+        "p95 ms": quantile(seen.latency, 0.95) * 1e3,
         "first ms": seen.first * 1e3,
         "ready s": seen.ready,
         "memory MB": seen.memory / 1e6,
@@ -171,7 +171,8 @@ WORKS: Final[Mapping[str, Work]] = {
     "green tint, 720p": partial(through, "720p", TINT, TINTED, "tint"),
     "resize and caption, 720p": partial(through, "720p", CAPTION, CAPTIONED, ""),
     "at the most, 720p": partial(fastest, "720p"),
-    "10 sessions, 360p": partial(sessions, 10, "360p"),
+    "8 sessions, 360p": partial(crowd, 8, "360p"),
+    "10 sessions, 360p": partial(crowd, 10, "360p"),
     "a node that does nothing": nodes,
     "an ONNX node": onnx,
     "cutting access units": demux,

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bench import (
     stream,
     works,
 )
+from bench.contenders import Contender
 from bench.promises import MOST, P720, PROMISES, Promise
 from bench.results import Spread
 from bench.stream import Drive
@@ -29,6 +31,11 @@ from composer.media.mpegts import Demuxer
 from tests.server.streams import compiled_of
 
 pytestmark = pytest.mark.usefixtures("bench_clip")
+
+
+def patient(pipeline: Path) -> Contender:
+    """The worker, with no more pictures on their way than it keeps when the machine is busy."""
+    return replace(contenders.byoc(pipeline), in_flight=3)
 
 
 def test_each_picture_of_a_clip_carries_its_number() -> None:
@@ -58,12 +65,12 @@ def test_a_run_sees_every_picture_and_when_it_came(tmp_path: Path) -> None:
     assert works.numbers(seen)["lost"] == 0
 
 
-def test_sessions_and_changes_of_params_are_driven_too(tmp_path: Path) -> None:
+def test_changes_of_params_are_driven_too(tmp_path: Path) -> None:
     pipeline = tmp_path / "steered.yaml"
     pipeline.write_text(growth.STEERED)
-    drive = Drive(sessions=2, flat_out=True, patches=50, patch=growth.PATCH)
-    seen = asyncio.run(stream.run(contenders.byoc(pipeline, 2), clips.make("360p", 1), drive))
-    assert (seen.sent, seen.back) == (60, 60)
+    drive = Drive(flat_out=True, patches=50, patch=growth.PATCH)
+    seen = asyncio.run(stream.run(patient(pipeline), clips.make("360p", 1), drive))
+    assert (seen.sent, seen.back) == (30, 30)
     assert seen.fps > 0
     assert seen.patched > 2
 
@@ -142,3 +149,20 @@ def test_what_is_saved_is_what_is_drawn(tmp_path: Path, monkeypatch: pytest.Monk
     body = results.load("table")
     assert body["found"] == {"work": {"a": Spread(2, 1, 3), "b": Spread(5, 5, 5)}}
     assert (body["runs"], body["machine"]["cores"]) == (3, process.cores())
+
+
+def test_results_of_before_a_promise_say_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promise = Promise("", P720, "new", 1)
+    assert not promise.measured({P720: {"byoc old": Spread(2, 1, 3)}})
+    assert not promise.measured({})
+    assert promise.measured({P720: {"byoc new": Spread(1, 1, 1)}})
+    assert promise.kept({P720: {"byoc new": Spread(1, 1, 1)}})
+    assert not promise.kept({P720: {"byoc old": Spread(2, 1, 3)}})
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    old = next(each for each in PROMISES if each.number == "memory MB")
+    results.save("table", {old.work: {f"byoc {old.number}": Spread(2, 1, 3)}}, runs=1, seconds=1.0)
+    assert [line for line in markdown.table() if line.startswith("| ")][1:] == [
+        f"| {old.said} | <= {old.limit:g} | {Spread(2, 1, 3)} |  |"
+    ]

@@ -65,6 +65,8 @@ def test_some_works_are_measured_kept_and_compared(
     ("asked", "said"),
     [
         (["path", "--compare", "nothing"], "there is nothing to compare with"),
+        (["sessions", "--sessions", "8,0"], "there is at least one session"),
+        (["sessions", "--sessions", "8,many"], "invalid _counts value: '8,many'"),
     ],
 )
 def test_what_cannot_be_measured_is_told_at_once(
