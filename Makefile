@@ -58,7 +58,7 @@ bench-sessions: $(DEV)   ## measure eight and ten sessions at once, with their d
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/python -m bench sessions
 
-bench-guard: $(DEV)   ## fail where the worker is far from FFmpeg, in a minute
+bench-guard: $(DEV)   ## fail where the worker is far from the codecs alone, in some minutes
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/python -m bench guard
 

@@ -4,7 +4,7 @@ python -m bench              the table: what there is to promise, and what other
 python -m bench growth       how cost grows with size, nodes, branches, sessions and params
 python -m bench path         where each microsecond of a picture goes
 python -m bench sessions     many sessions at once, with what drives them on the same cores
-python -m bench guard        a short run that fails where the worker is far from FFmpeg
+python -m bench guard        a short run that fails where the worker is far from the codecs alone
 python -m bench charts       draw what was measured anew
 python -m bench markdown     what was measured as the tables of docs/performance.md
 
@@ -17,13 +17,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from bench import chart, compare, contenders, growth, markdown, path, results, sessions
+from bench import chart, compare, contenders, growth, guard, markdown, path, results, sessions
 from bench.promises import PROMISES, Found
 from bench.results import Numbers, Spread
-from bench.works import PASS, WORKS, Work, crowd, measure, through
-
-GUARD: Final = 1.6
-"""CPU ratio that no change may reach, on however bad a machine."""
+from bench.works import WORKS, Work, crowd, measure
 
 
 def main() -> int:
@@ -120,16 +117,15 @@ def show(found: Found) -> bool:
     return not all(each.kept(found) for each in measured)
 
 
-def guard(asked: argparse.Namespace) -> int:
-    """Two short works beside FFmpeg in the same run: a ratio, so a slow machine passes as well."""
-    works = {
-        f"passthrough, {size}": partial(through, size, PASS, "", "") for size in ("360p", "720p")
-    }
-    found = interleaved(works, 3, 3.0, peers=False)
-    worst = max(numbers["byoc CPU / FFmpeg, paced"].least for numbers in found.values())
-    lost = max(numbers["byoc lost"].least for numbers in found.values())
-    print(f"CPU per picture / FFmpeg at the same pace: {worst:.2f}, limit {GUARD}; lost {lost:.0f}")
-    return int(worst > GUARD or lost > 0)
+def guarded(asked: argparse.Namespace) -> int:
+    """Two short works beside the codecs alone and FFmpeg in the same run: ratios, so a slow machine
+    passes as well; 1 where one is over its limit.
+    """
+    found = interleaved(guard.WORKS, guard.TURNS, guard.SECONDS, peers=False)
+    print("\n".join(guard.lines(found)))
+    failures = list(guard.failures(found))
+    print("\n".join(failures))
+    return int(bool(failures))
 
 
 def grown(asked: argparse.Namespace) -> int:
@@ -181,7 +177,7 @@ _WHAT: Final = {
     "growth": grown,
     "path": along,
     "sessions": crowded,
-    "guard": guard,
+    "guard": guarded,
     "charts": charts,
     "markdown": tables,
 }

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import av
 
-from composer.media.mpegts.demuxer import PACKET, Demuxer
-from composer.pictures import barcode, pixels
+from composer.media import barcode, pixels
+from composer.media.mpegts import PACKET, Demuxer, Unit
 
 SOURCE: Final = Path(".clips/bigbuckbunny.mp4")
 RATE: Final = 30
@@ -39,6 +39,13 @@ class Clip:
         path = folder / f"{self.name}.ts"
         path.write_bytes(self.data)
         return path
+
+
+def units(data: bytes, kind: str) -> list[Unit]:
+    """The "video" or "audio" of a transport stream as it is coded."""
+    demuxer = Demuxer()
+    found = (*demuxer.feed(data), *demuxer.flush())
+    return [unit for unit in found if unit.track.kind == kind]
 
 
 @cache

@@ -1,12 +1,14 @@
 """Drives a worker over trickle and says what came back, when, and at what cost."""
 
 import asyncio
+import math
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -32,7 +34,8 @@ class Seen:
     """What one run showed.
 
     latency: seconds of each picture, from its last byte sent to its last byte back. cpu: seconds of
-    the worker, from when it was ready. memory: its peak in bytes. first: seconds from the
+    the worker, from when it was ready. steady: of those, what each picture took from the second
+    second of the stream to its last picture. memory: its peak in bytes. first: seconds from the
     first byte sent to the first one back. ready: from the start of the process until it takes
     streams. fps: pictures per second that came back. patched: changes of params that were answered.
     """
@@ -42,6 +45,7 @@ class Seen:
     ordered: bool
     latency: tuple[float, ...]
     cpu: float
+    steady: float
     memory: int
     first: float
     ready: float
@@ -82,16 +86,18 @@ async def run(contender: Contender, clip: Clip, drive: Drive = Drive()) -> Seen:
     async with trickle() as base, worker(contender) as (address, pid, ready):
         before = cpu_of(pid)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-            session = _Session(http, base, address, clip, contender, drive)
+            session = _Session(http, base, address, clip, contender, drive, partial(cpu_of, pid))
             await session.run()
         cpu, memory = cpu_of(pid) - before, peak_of(pid)
     session.look()
+    settled = len(clip.pictures) - RATE
     return Seen(
         sent=len(clip.pictures),
         back=len(session.came),
         ordered=list(session.came) == sorted(session.came),
         latency=tuple(session.latency()),
         cpu=cpu,
+        steady=(session.ended - session.settled) / settled if settled > 0 else math.nan,
         memory=memory,
         first=session.first,
         ready=ready,
@@ -165,7 +171,11 @@ class _Session:
         clip: Clip,
         contender: Contender,
         drive: Drive,
+        used: Callable[[], float],
     ) -> None:
+        self.settled = self.ended = 0.0
+        """Seconds of CPU of the worker when the second second began, and when the last was back."""
+        self._used = used
         self.sent: list[float] = []
         self.came: dict[int, float] = {}
         self.first = 0.0
@@ -194,6 +204,7 @@ class _Session:
         patching.cancel()
         await asyncio.wait({patching})
         await self._wait_for_the_last()
+        self.ended = self._used()
         headers = {"X-Stream-Id": self._name}
         async with self._http.post(self._worker + "/stream/stop", headers=headers):
             pass
@@ -209,6 +220,8 @@ class _Session:
                 await self._until_room()
             else:
                 await asyncio.sleep(max(0.0, began + number / RATE - loop.time()))
+            if number == RATE:
+                self.settled = self._used()
             yield data
             self.sent.append(time.perf_counter())
 

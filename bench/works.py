@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench import chain, clips, codecs, contenders, model, sessions, stream
+from bench import chain, clips, codecs, contenders, floor, model, sessions, stream
 from bench.clips import Clip
 from bench.contenders import BYOC, Contender
+from bench.floor import Floor
+from bench.promises import BESIDE, PACED
 from bench.results import Numbers, quantile
 from bench.stream import Drive, Seen
 from composer.media.mpegts.demuxer import Demuxer
@@ -57,7 +59,9 @@ Work = Callable[[Setting], Numbers]
 
 
 def through(size: str, text: str, filters: str, peer: str, setting: Setting) -> Numbers:
-    """One stream in real time: us, the peer, FFmpeg at the same pace and flat out."""
+    """One stream in real time: us, the peer, FFmpeg at the same pace and flat out; where nothing
+    but codecs is asked for, the codecs alone.
+    """
     clip = setting.clip(size)
     found = _seen("byoc", contenders.byoc(setting.pipeline(text)), clip)
     if setting.peers and peer:
@@ -72,6 +76,34 @@ def through(size: str, text: str, filters: str, peer: str, setting: Setting) -> 
         if f"{name} cpu ms" in found:
             found[f"{name} CPU / FFmpeg, paced"] = found[f"{name} cpu ms"] / paced
             found[f"{name} CPU / FFmpeg"] = found[f"{name} cpu ms"] / flat_out
+    return found if filters else found | beside(floor.measured(clip, setting.folder), found)
+
+
+def near(size: str, setting: Setting) -> Numbers:
+    """One stream in real time: us, FFmpeg at the same pace, and the codecs alone."""
+    clip = setting.clip(size)
+    found = _seen("byoc", contenders.byoc(setting.pipeline(PASS)), clip)
+    paced = codecs.ffmpeg(clip, "", setting.folder, paced=True).cpu / len(clip.pictures) * 1e3
+    found |= {"ffmpeg cpu ms, paced": paced, f"byoc {PACED}": found["byoc cpu ms"] / paced}
+    return found | beside(floor.measured(clip, setting.folder), found)
+
+
+def beside(codecs_alone: Floor, seen: Numbers) -> dict[str, float]:
+    """What the codecs alone took, and the contenders beside it. seen: their numbers.
+
+    CPU is compared from the second second on: what a session takes to begin is no picture's. A
+    contender that lost pictures has no such number, for it did not encode them.
+    """
+    found = {f"floor {name}": value for name, value in codecs_alone.numbers().items()}
+    for name in ("byoc", "pytrickle"):
+        if f"{name} cpu ms" not in seen:
+            continue
+        if not seen[f"{name} lost"]:
+            ratio = seen[f"{name} steady cpu ms"] / found["floor steady cpu ms"]
+            found[f"{name} {BESIDE}"] = ratio
+        for share in ("p50 ms", "p95 ms"):
+            above = seen[f"{name} {share}"] - found[f"floor {share}"]
+            found[f"{name} {share} over the floor"] = above
     return found
 
 
@@ -154,6 +186,7 @@ def numbers(seen: Seen) -> dict[str, float]:
     """What a run showed, by name."""
     return {
         "cpu ms": seen.cpu / seen.sent * 1e3,
+        "steady cpu ms": seen.steady * 1e3,
         "p50 ms": quantile(seen.latency, 0.5) * 1e3,
         "p95 ms": quantile(seen.latency, 0.95) * 1e3,
         "first ms": seen.first * 1e3,
