@@ -1,6 +1,7 @@
 """Clips for measuring: real pictures that carry their number, cut into what is sent per picture."""
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -22,6 +23,10 @@ SIZES: Final = {
     "720p": (1280, 720),
     "1080p": (1920, 1080),
 }
+
+SOUND_RATE: Final = 48_000
+SOUNDS: Final = {"opus": "libopus", "aac": "aac"}
+"""How sound may be coded -> libavcodec's encoder for it."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,10 @@ def units(data: bytes, kind: str) -> list[Unit]:
 
 
 @cache
-def make(size: str, seconds: float, bits: int = 0) -> Clip:
+def make(size: str, seconds: float, bits: int = 0, *, sound: str = "") -> Clip:
     """H.264 as a browser sends it: no B-frames, a keyframe every two seconds. bits: per second, as
-    many all the time; 0 for constant quality.
+    many all the time; 0 for constant quality. sound: a key of SOUNDS, "" for none: that of the
+    source, in stereo at 48 kHz.
     """
     width, height = SIZES[size]
     buffer = io.BytesIO()
@@ -65,12 +71,50 @@ def make(size: str, seconds: float, bits: int = 0) -> Clip:
             stream.options = {**stream.options, "crf": "-1", "nal-hrd": "cbr"} | dict.fromkeys(
                 ("minrate", "maxrate", "bufsize"), str(bits)
             )
+        heard = _Sound(out, SOUNDS[sound]) if sound else None
         for number, image in enumerate(_numbered(width, height, round(seconds * RATE))):
             image.pts, image.time_base, image.pict_type = number, Fraction(1, RATE), 0
             out.mux(stream.encode(image))
+            if heard is not None:
+                heard.reach(Fraction(number + 1, RATE))
         out.mux(stream.encode(None))
+        if heard is not None:
+            heard.end()
     data = buffer.getvalue()
     return Clip(size, width, height, data, _pieces(data))
+
+
+class _Sound:
+    """The sound of the source over and over, into one track of `out`."""
+
+    def __init__(self, out: Any, coder: str) -> None:
+        self._out = out
+        self._stream: Any = out.add_stream(coder, rate=SOUND_RATE)
+        self._stream.layout = "stereo"
+        self._blocks = _heard()
+        self._samples = 0
+
+    def reach(self, seconds: Fraction) -> None:
+        """Encode what is heard before this time."""
+        while self._samples < seconds * SOUND_RATE:
+            block = next(self._blocks)
+            block.pts, block.time_base = self._samples, Fraction(1, SOUND_RATE)
+            self._samples += block.samples
+            self._out.mux(self._stream.encode(block))
+
+    def end(self) -> None:
+        self._out.mux(self._stream.encode(None))
+
+
+def _heard() -> Iterator[Any]:
+    """Blocks of 10 ms, in stereo."""
+    resampler = av.AudioResampler("s16", "stereo", SOUND_RATE, SOUND_RATE // 100)
+    while True:
+        with av.open(str(SOURCE)) as opened:
+            source: Any = opened
+            for block in source.decode(audio=0):
+                block.pts = None
+                yield from resampler.resample(block)
 
 
 def _numbered(width: int, height: int, count: int) -> Any:
@@ -89,11 +133,14 @@ def _numbered(width: int, height: int, count: int) -> Any:
 
 
 def _pieces(data: bytes) -> tuple[bytes, ...]:
-    """The packets that belong to each picture: those up to where its unit is complete."""
+    """The packets that belong to each picture: those up to where its unit is complete. Sound goes
+    with the picture that ends next.
+    """
     pieces: list[bytes] = []
     demuxer, start = Demuxer(), 0
     for at in range(0, len(data), PACKET):
-        if demuxer.feed(data[at : at + PACKET]):
+        units = demuxer.feed(data[at : at + PACKET])
+        if any(unit.track.kind == "video" for unit in units):
             pieces.append(data[start : at + PACKET])
             start = at + PACKET
     if start < len(data):

@@ -10,7 +10,7 @@ Found = Mapping[str, Mapping[str, Spread]]
 """By work, by number."""
 
 P720, P360, TEN = "passthrough, 720p", "passthrough, 360p", "10 sessions, 360p"
-EIGHT = "8 sessions, 360p"
+EIGHT, SOUND = "8 sessions, 360p", "passthrough with sound, 360p"
 NODE, MOST = "a node that does nothing", "at the most, 720p"
 PACED, FLAT = "CPU / FFmpeg, paced", "CPU / FFmpeg"
 BESIDE: Final = "CPU / floor"
@@ -65,6 +65,7 @@ PROMISES: Final = (
     Promise("a node that does nothing, fused, us", NODE, "fused us", 20),
     Promise("a node that does nothing, across stages, us", NODE, "across us", 120),
     Promise("ONNX node / bare loop", "an ONNX node", "fps / onnxruntime", 0.97, at_most=False),
+    Promise("sound that no node takes, Opus, CPU per picture, ms", SOUND, "opus ms on top", 3),
     Promise("8 sessions 360p, delay p95, ms", EIGHT, "p95 ms", 60),
     Promise("8 sessions 360p, pictures lost", EIGHT, "lost", 0),
     Promise("10 sessions 360p, delay p95, ms", TEN, "p95 ms", 100),

@@ -14,7 +14,7 @@ from typing import Any, Final
 import aiohttp
 import av
 
-from bench.clips import RATE, Clip, number_of
+from bench.clips import RATE, Clip, number_of, units
 from bench.contenders import BYOC, Contender
 from bench.process import cpu_of, peak_of
 from composer.media.mpegts import Demuxer
@@ -38,6 +38,7 @@ class Seen:
     second of the stream to its last picture. memory: its peak in bytes. first: seconds from the
     first byte sent to the first one back. ready: from the start of the process until it takes
     streams. fps: pictures per second that came back. patched: changes of params that were answered.
+    sound: packets that came back. kept: of those, how many are bit for bit as sent.
     """
 
     sent: int
@@ -51,6 +52,8 @@ class Seen:
     ready: float
     fps: float
     patched: int
+    sound: int
+    kept: int
 
 
 SUFFIXES: Final = ("", "-out", "-control", "-events")
@@ -103,6 +106,8 @@ async def run(contender: Contender, clip: Clip, drive: Drive = Drive()) -> Seen:
         ready=ready,
         fps=session.fps(),
         patched=session.patched,
+        sound=session.sound,
+        kept=session.kept,
     )
 
 
@@ -175,6 +180,7 @@ class _Session:
     ) -> None:
         self.settled = self.ended = 0.0
         """Seconds of CPU of the worker when the second second began, and when the last was back."""
+        self.sound = self.kept = 0
         self._used = used
         self.sent: list[float] = []
         self.came: dict[int, float] = {}
@@ -286,9 +292,12 @@ class _Session:
         """Which picture came back when: afterwards, so that it costs nothing while it is timed."""
         demuxer, decoder = Demuxer(), av.CodecContext.create("h264", "r")
         self.first = (self._chunks[0][0] if self._chunks else time.perf_counter()) - self.sent[0]
+        heard = {unit.data for unit in units(self._clip.data, "audio")}
         for at, chunk in self._chunks:
             for unit in demuxer.feed(chunk):
                 if unit.track.kind != "video":
+                    self.sound += 1
+                    self.kept += unit.data in heard
                     continue
                 for image in decoder.decode(packet_of(unit.data)):
                     assert isinstance(image, av.VideoFrame)

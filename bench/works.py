@@ -131,6 +131,30 @@ def crowd(count: int, size: str, setting: Setting) -> Numbers:
     return {f"byoc {name}": value for name, value in found.items()}
 
 
+def sounding(size: str, setting: Setting) -> Numbers:
+    """What sound costs that no node takes: the same pictures without, with Opus and with AAC."""
+    worker = contenders.byoc(setting.pipeline(PASS))
+    found = _seen("byoc", worker, setting.clip(size))
+    for coding in clips.SOUNDS:
+        seen = asyncio.run(stream.run(worker, clips.make(size, setting.seconds, sound=coding)))
+        found |= {f"byoc {name}": value for name, value in on_top(coding, found, seen).items()}
+    return found
+
+
+def on_top(coding: str, silent: Numbers, seen: Seen) -> Numbers:
+    """What a run with sound showed beside the same without, which `silent` has the numbers of. The
+    CPU of runs that lost pictures is not compared.
+    """
+    heard = numbers(seen)
+    found = {f"{coding} {name}": heard[name] for name in ("steady cpu ms", "lost")}
+    found[f"{coding} packets"] = float(seen.sound)
+    found[f"{coding} packets as sent"] = float(seen.kept)
+    if not silent["byoc lost"] and not heard["lost"]:
+        more = heard["steady cpu ms"] - silent["byoc steady cpu ms"]
+        found[f"{coding} ms on top"] = more
+    return found
+
+
 def nodes(setting: Setting) -> Numbers:
     """What a node costs that does nothing, in a stage with others and in one of its own."""
     fused, apart = chain.cost(apart=False), chain.cost(apart=True)
@@ -204,6 +228,7 @@ WORKS: Final[Mapping[str, Work]] = {
     "green tint, 720p": partial(through, "720p", TINT, TINTED, "tint"),
     "resize and caption, 720p": partial(through, "720p", CAPTION, CAPTIONED, ""),
     "at the most, 720p": partial(fastest, "720p"),
+    "passthrough with sound, 360p": partial(sounding, "360p"),
     "8 sessions, 360p": partial(crowd, 8, "360p"),
     "10 sessions, 360p": partial(crowd, 10, "360p"),
     "a node that does nothing": nodes,

@@ -26,8 +26,8 @@ from bench import (
 from bench.contenders import Contender
 from bench.promises import MOST, P720, PROMISES, Promise
 from bench.results import Spread
-from bench.stream import Drive
-from composer.media.mpegts import Demuxer
+from bench.stream import Drive, Seen
+from composer.media.mpegts import CLOCK, Demuxer
 from tests.server.streams import compiled_of
 
 pytestmark = pytest.mark.usefixtures("bench_clip")
@@ -51,6 +51,76 @@ def test_the_bytes_of_a_picture_end_where_it_is_complete() -> None:
     assert len(clip.pictures) == 30
     demuxer = Demuxer()
     assert [len(demuxer.feed(piece)) for piece in clip.pictures] == [1] * 30
+
+
+@pytest.mark.parametrize("coding", list(clips.SOUNDS))
+def test_sound_comes_with_the_pictures_that_it_is_heard_with(coding: str) -> None:
+    clip = clips.make("360p", 1, sound=coding)
+    assert b"".join(clip.pictures) == clip.data
+    demuxer = Demuxer()
+    units = [demuxer.feed(piece) for piece in clip.pictures]
+    assert all([unit.track.kind for unit in piece].count("video") == 1 for piece in units)
+    sound = [unit for piece in units for unit in piece if unit.track.kind == "audio"]
+    assert {(unit.track.codec, unit.track.channels) for unit in sound} <= {("opus", 2), ("aac", 0)}
+    assert {unit.track.codec for unit in sound} == {coding}
+    samples = {"opus": 960, "aac": 1024}[coding]
+    assert len(sound) * samples == pytest.approx(clips.SOUND_RATE, rel=0.1)
+    late = [
+        unit.pts - picture.pts
+        for piece in units
+        for picture in piece
+        for unit in piece
+        if picture.track.kind == "video" and picture.pts is not None and unit.pts is not None
+    ]
+    assert max(abs(ticks) for ticks in late) < CLOCK / 10
+
+
+def test_sound_that_comes_back_is_counted_beside_the_pictures(tmp_path: Path) -> None:
+    pipeline = tmp_path / "pass.yaml"
+    pipeline.write_text(works.PASS)
+    clip = clips.make("360p", 1, sound="opus")
+    seen = asyncio.run(stream.run(patient(pipeline), clip, Drive(flat_out=True)))
+    assert (seen.sent, seen.back) == (30, 30)
+    sent = len(clips.units(clip.data, "audio"))
+    assert sent - 2 <= seen.sound <= sent + 2
+    assert 0 <= seen.kept <= seen.sound
+
+
+SEEN = Seen(
+    sent=100,
+    back=100,
+    ordered=True,
+    latency=(0.01, 0.02),
+    cpu=0.6,
+    steady=0.005,
+    memory=1,
+    first=0.1,
+    ready=1,
+    fps=30,
+    patched=0,
+    sound=52,
+    kept=50,
+)
+
+
+def test_sound_is_set_beside_the_same_pictures_without() -> None:
+    silent = {"byoc lost": 0, "byoc steady cpu ms": 4}
+    found = {
+        "opus steady cpu ms": 5,
+        "opus ms on top": 1,
+        "opus lost": 0,
+        "opus packets": 52,
+        "opus packets as sent": 50,
+    }
+    assert works.on_top("opus", silent, SEEN) == pytest.approx(found)
+
+
+@pytest.mark.parametrize(("without", "back"), [(1, 100), (0, 99)])
+def test_sound_has_no_price_where_pictures_are_lost(without: int, back: int) -> None:
+    silent = {"byoc lost": without, "byoc steady cpu ms": 4}
+    found = works.on_top("opus", silent, replace(SEEN, back=back))
+    assert "opus ms on top" not in found
+    assert found["opus lost"] == 100 - back
 
 
 def test_a_run_sees_every_picture_and_when_it_came(tmp_path: Path) -> None:
