@@ -167,8 +167,7 @@ def charts(asked: argparse.Namespace) -> int:
 
 
 def tables(asked: argparse.Namespace) -> int:
-    for lines in (markdown.table(), markdown.along(), markdown.growth()):
-        print("\n".join(lines), end="\n\n")
+    print("\n".join(markdown.saved()))
     return 0
 
 

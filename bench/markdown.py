@@ -1,9 +1,9 @@
 """What was measured as Markdown: the tables of docs/performance.md."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
-from bench import path, results
+from bench import path, results, sessions
 from bench.growth import CURVES, name_of
 from bench.promises import PROMISES
 from bench.results import Spread
@@ -41,6 +41,14 @@ def along() -> Iterator[str]:
     yield where("make bench-path", body)
 
 
+def many() -> Iterator[str]:
+    """Many sessions at once."""
+    body = results.load("sessions")
+    yield from sessions.table(body["found"])
+    yield ""
+    yield where("make bench-sessions", body)
+
+
 def growth() -> Iterator[str]:
     """CPU and delay along each curve."""
     body = results.load("growth")
@@ -63,3 +71,20 @@ def where(command: str, body: Mapping[str, Any]) -> str:
         f" {machine['cpu']}, {machine['cores']} cores, Python {machine['python']},"
         f" commit {body['commit']}; medians, in brackets the least and the most."
     )
+
+
+ALL: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
+    "table": table,
+    "path": along,
+    "growth": growth,
+    "sessions": many,
+}
+"""By the name that results are saved under."""
+
+
+def saved() -> Iterator[str]:
+    """The tables of all that was measured so far."""
+    for name, lines in ALL.items():
+        if (results.FOLDER / f"{name}.json").exists():
+            yield from lines()
+            yield ""

@@ -20,6 +20,7 @@ from bench import (
     path,
     process,
     results,
+    sessions,
     stream,
     works,
 )
@@ -236,3 +237,16 @@ def test_results_of_before_a_promise_say_nothing_of_it(
     assert [line for line in markdown.table() if line.startswith("| ")][1:] == [
         f"| {old.said} | <= {old.limit:g} | {Spread(2, 1, 3)} |  |"
     ]
+
+
+def test_only_what_was_measured_has_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    assert list(markdown.saved()) == []
+    numbers = {f"byoc {name}": Spread(2, 1, 3) for name in sessions.COLUMNS}
+    results.save("sessions", {"8 sessions, 360p": numbers}, runs=2, seconds=3.0)
+    head, _, row, _, where, _ = markdown.saved()
+    assert head.startswith("| | lost | delay p50, ms |")
+    assert row.startswith("| 8 sessions, 360p | 2 (1-3) |")
+    assert where.startswith("`make bench-sessions` (here with --runs 2 --seconds 3)")
