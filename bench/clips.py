@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import av
 
-from composer.media import barcode, pixels
-from composer.media.mpegts import PACKET, Demuxer, Unit
+from composer.media.mpegts.demuxer import PACKET, Demuxer, Unit
+from composer.pictures import barcode, pixels
 
 SOURCE: Final = Path(".clips/bigbuckbunny.mp4")
 RATE: Final = 30

@@ -22,7 +22,7 @@ import aiohttp
 from bench import stream
 from bench.clips import GOP_SECONDS, RATE
 from bench.process import busy, cpu_of
-from composer.media.mpegts import Demuxer
+from composer.media.mpegts.demuxer import Demuxer
 from composer.trickle.channel import Channel, Segment
 from composer.trickle.server import TrickleServer
 

@@ -22,8 +22,9 @@ import av
 from bench import clips, process
 from bench.clips import GOP_SECONDS, RATE, Clip
 from bench.results import quantile
-from composer.media import cast, writer
-from composer.media.mpegts import CLOCK, Unit
+from composer.media import live_encoder as cast
+from composer.media import writer
+from composer.media.mpegts.demuxer import CLOCK, Unit
 from composer.media.packets import packet_of
 
 TIME_BASE: Final = Fraction(1, CLOCK)

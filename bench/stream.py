@@ -17,7 +17,7 @@ import av
 from bench.clips import RATE, Clip, number_of, units
 from bench.contenders import BYOC, Contender
 from bench.process import cpu_of, peak_of
-from composer.media.mpegts import Demuxer
+from composer.media.mpegts.demuxer import Demuxer
 from composer.media.packets import packet_of
 
 TAIL_SECONDS: Final = 1.0

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from composer import cuda
-from composer.media import live, nvenc
+from composer.device import cuda
+from composer.media import live_reader, nvenc
 from tests.clips import BUNNY, ROOT, fetched
 
 

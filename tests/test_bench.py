@@ -28,7 +28,7 @@ from bench.contenders import Contender
 from bench.promises import MOST, P720, PROMISES, Promise
 from bench.results import Spread
 from bench.stream import Drive, Seen
-from composer.media.mpegts import CLOCK, Demuxer
+from composer.media.mpegts.demuxer import CLOCK, Demuxer
 from tests.server.streams import compiled_of
 
 pytestmark = pytest.mark.usefixtures("bench_clip")

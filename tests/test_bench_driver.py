@@ -9,7 +9,7 @@ import pytest
 from bench import clips, driver, process, sessions, works
 from bench.driver import Came, Driven, Output
 from bench.results import Spread
-from composer.media.segments import Muxer
+from composer.media.mpegts.muxer import Muxer
 from composer.trickle.server import TrickleServer
 
 pytestmark = pytest.mark.usefixtures("bench_clip")

@@ -9,9 +9,11 @@ import pytest
 
 from bench import clips, floor, works
 from bench.floor import Codecs, Floor
-from composer.frames import Moment
-from composer.media import cast, live, writer
-from composer.media.mpegts import Unit
+from composer.media import live_encoder as cast
+from composer.media import live_reader as live
+from composer.media import writer
+from composer.media.mpegts.demuxer import Unit
+from composer.node.frames import Moment
 
 pytestmark = pytest.mark.usefixtures("bench_clip")
 
