@@ -32,6 +32,7 @@ from composer.node.node import (
     WeightsFile,
 )
 from composer.node.positions import Position, PositionX, PositionY, place
+from composer.node.roles import Role
 from composer.node.values import Detection, Detections, Record
 
 __version__ = "0.1.0"
@@ -65,6 +66,7 @@ __all__ = [
     "PositionY",
     "ReadFile",
     "Record",
+    "Role",
     "Sound",
     "Tensor",
     "WeightsFile",

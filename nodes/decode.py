@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import av
 
-from composer import Context, Fixed, Frame, Layouts, Node, Picture, ReadFile, Sound
+from composer import Context, Fixed, Frame, Layouts, Node, Picture, ReadFile, Role, Sound
 from composer.device import lanes, tensors
 from composer.errors import MediaError
 from composer.media import cores, live_reader, reader
@@ -55,6 +55,7 @@ class Decode(Node):
     they are decoded here and brought there.
     """
 
+    role = Role.INPUT
     devices = ("cpu", "cuda")
     adapts = True
 
@@ -85,6 +86,9 @@ class Decode(Node):
     def damaged(self) -> int:
         """Packets that could not be read or decoded so far, and pictures decoded in part."""
         return self._reader.damaged if self._reader is not None else 0
+
+    def plays_role(self) -> bool:
+        return not self.path
 
     def stored_layout(self, source: str, folder: Path) -> str:
         named = self._named(source, folder)

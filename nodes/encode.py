@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from composer import Context, Fixed, Layouts, Moment, Node, Picture, Sound
+from composer import Context, Fixed, Layouts, Moment, Node, Picture, Role, Sound
 from composer.errors import MediaError
 from composer.media import live_encoder, nvenc, writer
 from composer.node.formats import ALPHA_YUV, CODED_LAYOUTS, EVERY_LAYOUT
@@ -57,6 +57,7 @@ class Encode(Node):
     `tune` is asked for, else by the CPU, with a warning.
     """
 
+    role = Role.OUTPUT
     merges = adapts = True
     devices = ("cpu", "cuda")
 
@@ -120,6 +121,12 @@ class Encode(Node):
         if self.crf is not None and self.bitrate is not None:
             raise ValueError("crf and bitrate exclude each other; leave one of them away")
         return self
+
+    def plays_role(self) -> bool:
+        return not self.path
+
+    def as_still(self) -> "Encode":
+        return Encode(codec="png")
 
     def port_layouts(self, port: str) -> tuple[str, ...]:
         return ("yuv420p", "rgb24", "rgba", "gray", ALPHA_YUV) if port == "image" else ()

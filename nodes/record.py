@@ -7,7 +7,7 @@ from typing import BinaryIO, Final
 
 from pydantic import Field
 
-from composer import Context, Fixed, Moment, Node, strictjson
+from composer import Context, Fixed, Moment, Node, Role, strictjson
 from composer.node.values import Record as Row
 
 STANDARD_OUTPUT: Final = "-"
@@ -20,8 +20,11 @@ class Record(Node):
     record: any flat mapping; detections are turned into records on the way. Times are those of the
     picture it was made from. Each line is in the file before the next record is taken. A file run
     writes the file anew, sessions add to it; a session with a data channel sends the lines there
-    unless a `path` is given. Numbers that JSON does not know (NaN) become null.
+    unless a `path` is given. `--output NODE=FILE` of a run comes before `path`. Numbers that JSON
+    does not know (NaN) become null.
     """
+
+    role = Role.DATA
 
     path: str = Fixed(
         DEFAULT_PATH,
@@ -36,13 +39,17 @@ class Record(Node):
     _lines: int = 0
     _send: Callable[[str], None] | None = None
 
+    def plays_role(self) -> bool:
+        return self.path == DEFAULT_PATH
+
     def setup(self, ctx: Context) -> None:
-        if ctx.live and ctx.data is not None and self.path == DEFAULT_PATH:
+        if ctx.live and ctx.data is not None and self.plays_role():
             self._send = ctx.data
             return
-        if self.path != STANDARD_OUTPUT:
+        path = ctx.sink or self.path
+        if path != STANDARD_OUTPUT:
             # not buffered: close() has nothing left to write that could fail
-            self._file = open(self.path, "ab" if ctx.live else "wb", buffering=0)
+            self._file = open(path, "ab" if ctx.live else "wb", buffering=0)
 
     def process(self, record: Row, at: Moment) -> None:
         if self.max_lines and self._lines >= self.max_lines:
@@ -60,7 +67,7 @@ class Record(Node):
         try:
             write_all(self._file, line.encode())
         except OSError as exc:
-            raise OSError(exc.errno, os.strerror(exc.errno or 0), self.path) from exc
+            raise OSError(exc.errno, os.strerror(exc.errno or 0), self._file.name) from exc
 
     def close(self) -> None:
         if self._file is not None:

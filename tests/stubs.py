@@ -30,6 +30,7 @@ from composer import (
     Node,
     OwnYUV,
     Picture,
+    Role,
     Sound,
 )
 from composer.compiler import graph as graphs
@@ -203,9 +204,14 @@ class Tracks(NamedTuple):
 class Decode(Node):
     """Stands for the real one: pictures, and packets of sound that are plain frames here."""
 
+    role = Role.INPUT
+
     path: str = ""
     count: int = 6
     _carrier: str = ""
+
+    def plays_role(self) -> bool:
+        return not self.path
 
     def process(self) -> Iterator[Tracks]:
         for number in range(self.count):
@@ -394,6 +400,7 @@ class Collect(Node):
 class Encode(Node):
     """Stands for the real one: takes pictures and sound as they come."""
 
+    role = Role.OUTPUT
     merges = True
 
     audio: bool = True

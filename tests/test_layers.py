@@ -154,6 +154,20 @@ def test_each_library_stays_behind_its_fence(library: str) -> None:
     assert bad == []
 
 
+def test_no_node_is_found_by_the_name_of_its_type() -> None:
+    """What reads the input or writes the output is known by its role: it may be a user's own."""
+    types = {path.stem for path in (ROOT / "nodes").glob("*.py")}
+    bad = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}"
+        for path in sorted((ROOT / "composer").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare) and "type" in ast.unparse(node.left)
+        for other in ast.walk(node)
+        if isinstance(other, ast.Constant) and other.value in types
+    ]
+    assert bad == []
+
+
 def test_nodes_do_not_know_each_other() -> None:
     bad = [
         f"{path.name}:{line} imports {name}"

@@ -18,8 +18,8 @@ from composer.compiler import plan as plans
 from composer.compiler.ends import Ends
 from composer.compiler.plan import Plan
 from composer.errors import ComposerError, MediaError, NodeFailed, ParamRejected, PipelineInvalid
-from composer.node.node import type_name
 from composer.node.registry import NotFound, Registry
+from composer.node.roles import Role, having, playing
 from composer.pipeline import report
 
 with lazy.deferred():
@@ -476,13 +476,14 @@ def _outputs(given: Sequence[str] | None, graph: "Graph") -> dict[str, str]:
     ends = _ends(given, graph)
     if "" not in ends:
         return ends
-    writers = [name for name, node in graph.nodes.items() if type_name(node.cls) == "encode"]
-    free = [name for name in writers if not getattr(graph.nodes[name].settings, "path", "")]
-    free = [name for name in free or writers if name not in ends]
-    if len(free) != 1:
+    writers = having(graph.nodes, Role.OUTPUT)
+    free = playing(graph.nodes, Role.OUTPUT) or writers
+    left = [name for name in free if name not in ends]
+    if len(left) != 1:
         known = ", ".join(writers) or "none"
-        _cannot(f"--output: say which node writes it, as {(writers or ['node'])[0]}=FILE ({known})")
-    ends[free[0]] = ends.pop("")
+        first = next(iter(writers), "node")
+        _cannot(f"--output: say which node writes it, as {first}=FILE ({known})")
+    ends[left[0]] = ends.pop("")
     return ends
 
 

@@ -9,10 +9,11 @@ from typing import Final
 
 from composer.compiler.compile import Compiled, compile_file, plan_of, ready
 from composer.compiler.plan import Mode, Plan
-from composer.engine import loading
-from composer.engine.account import Report
-from composer.engine.run import Media, Run
+from composer.engine import run as executor
+from composer.engine.run import Media, Report, Run
+from composer.node.formats import Kind
 from composer.node.registry import Registry
+from composer.node.roles import Role, playing
 from composer.session.egress import Egress
 from composer.session.ingress import Ingress
 
@@ -51,12 +52,8 @@ def run(compiled: Compiled, installed: Registry, frames: int) -> Tried:
     """
     ready(compiled)
     plan = plan_of(compiled, Mode.LIVE)
-    loading.load([plan])  # pictures go by a model that is still loading
-    fed = any(
-        step.type == "decode" and not getattr(step.settings, "path", "")
-        for step in plan.steps.values()
-    )
-    data = _clip(installed, frames) if fed else b""
+    executor.load([plan])  # pictures go by a model that is still loading
+    data = _clip(installed, frames) if playing(plan.steps, Role.INPUT) else b""
     return asyncio.run(_tried(plan, data, frames))
 
 
@@ -106,7 +103,9 @@ async def _read(egress: Egress) -> int:
 
 
 def _encodes(plan: Plan) -> bool:
-    return any(step.type == "encode" and "image" in step.inputs for step in plan.steps.values())
+    """Whether pictures go to what writes the output."""
+    outputs = playing(plan.steps, Role.OUTPUT).values()
+    return any(taken.kind is Kind.PICTURE for step in outputs for taken in step.inputs.values())
 
 
 def _problem(report: Report, coded: int | None) -> str:

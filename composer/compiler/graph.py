@@ -27,6 +27,7 @@ from composer.node.node import (
     reads_file,
 )
 from composer.node.registry import NotFound, Registry, locate, names_class
+from composer.node.roles import Role
 from composer.pipeline import condition, spec
 from composer.pipeline.condition import Condition
 from composer.pipeline.source import Document, Keys, did_you_mean, dotted
@@ -318,8 +319,11 @@ class _Scope:
     def _stands_for_outside(
         self, node: NodeSpec, made: GraphNode, above: str | None, inputs: Mapping[str, Ref]
     ) -> bool:
-        """A decode without a file, or an encode, in a sub-pipeline is the pipeline around it."""
-        if node.type == "decode" and not getattr(made.settings, "path", ""):
+        """What reads the input or writes the output of a sub-pipeline is the pipeline around it:
+        a decode without a file, and every encode, since a part gives what it would write.
+        """
+        unset = made.name in self.draft.unset  # its own code may not cope with such settings
+        if made.cls.role == Role.INPUT and (unset or made.settings.plays_role()):
             ref = inputs.get(node.name) or inputs.get("")
             if ref is None:
                 self._give_up(node.name)
@@ -330,7 +334,7 @@ class _Scope:
                 return True
             self.inlets[node.name] = ref
             return True
-        if node.type == "encode":
+        if made.cls.role == Role.OUTPUT:
             written = node.options.in_
             if isinstance(written, dict):
                 written = written.get("image") or next(iter(written.values()), None)

@@ -13,6 +13,7 @@ from composer.compiler.plan import Plan
 from composer.dev.feed import Feed
 from composer.dev.relay import Relay
 from composer.errors import ChannelEnded, NodeFailed, ParamRejected
+from composer.node.roles import Role, playing
 from composer.server.capability import Capability, Full
 from composer.session.session import Channels, Reason, Session
 from composer.trickle.http import Http
@@ -44,10 +45,8 @@ class Ends:
 
 def ends(plan: Plan) -> Ends:
     """A node that names its own file is an end of its own."""
-    open_ends = {
-        step.type for step in plan.steps.values() if not getattr(step.settings, "path", "")
-    }
-    return Ends("decode" in open_ends, "encode" in open_ends)
+    reads, gives = playing(plan.steps, Role.INPUT), playing(plan.steps, Role.OUTPUT)
+    return Ends(bool(reads), bool(gives))
 
 
 class Ongoing:

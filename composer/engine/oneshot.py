@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from composer import lazy, strictjson
 from composer.compiler.compile import Compiled, plan_of
-from composer.compiler.graph import Graph, GraphNode
+from composer.compiler.graph import Graph
 from composer.engine.run import Media, Run
 from composer.errors import ComposerError, MediaError, NodeFailed, ParamRejected, Problem
-from composer.node.node import type_name
+from composer.node.roles import Role, having, playing
 from composer.pipeline.source import did_you_mean
 
 with lazy.deferred():  # a worker of streams needs no Pillow
@@ -114,9 +114,10 @@ class Job:
         self._kind = kind_of(order)
         _check_size(order, self._kind, limits)
         graph = plan_of(compiled).graph
-        self._decodes = _of_type(graph, "decode")
-        self._encodes = _of_type(graph, "encode")
-        self._records = _of_type(graph, "record")
+        self._readers = list(playing(graph.nodes, Role.INPUT))
+        # A job gives what sinks would write elsewhere, too: it has no other place for it.
+        self._writers = list(having(graph.nodes, Role.OUTPUT))
+        self._records = list(having(graph.nodes, Role.DATA))
         self.format = self._chosen()
         self._compiled = replace(compiled, graph=self._still(graph))
         self._check(order.params)
@@ -155,9 +156,8 @@ class Job:
         source = self._stored(folder)
         still = self.format in _STILL
         sink = folder / f"out.{'png' if still else _ending(self.format)}"
-        compiled = replace(self._compiled, graph=self._recorded(folder))
-        media = Media({"": source}, {"": str(sink)}, seconds=self._length(still))
-        run = Run(plan_of(compiled, ends=media), media)
+        media = Media({"": source}, self._sinks(folder, sink), seconds=self._length(still))
+        run = Run(plan_of(self._compiled, ends=media), media)
         run.params.patch(self._order.params)
         with self._lock:
             if self._aborted:
@@ -174,9 +174,8 @@ class Job:
         body, size = self._body(folder, sink, still=still)
         if len(body) > self._limits.output_bytes:
             raise TooLarge(f"the answer has more than {self._limits.output_bytes} bytes")
-        frames = max((account.nodes[name].taken for name in self._encodes), default=None)
-        if frames is None:
-            frames = max((account.nodes[name].taken for name in self._records), default=0)
+        counted = self._writers or self._records
+        frames = max((account.nodes[name].taken for name in counted), default=0)
         metadata = {
             "width": size[0],
             "height": size[1],
@@ -193,19 +192,19 @@ class Job:
         if asked and asked not in FORMATS:
             hint = did_you_mean(asked, FORMATS)
             raise _refused("format", f"format should be one of {', '.join(FORMATS)}", hint)
-        if len(self._encodes) > 1:
-            raise _refused("pipeline", "a one-shot job has one answer, and two encode nodes")
-        if self._decodes and not self._order.data:
+        if len(self._writers) > 1:
+            raise _refused("pipeline", "a one-shot job has one answer, and several nodes write it")
+        if self._readers and not self._order.data:
             raise _refused("image", "the pipeline reads a picture or a clip, and got none")
-        if self._order.data and not self._decodes:
+        if self._order.data and not self._readers:
             raise _refused("image", "the pipeline makes its own pictures; send none")
-        if not self._encodes and not self._records:
-            raise _refused("pipeline", "the pipeline has neither an encode nor a record node")
+        if not self._writers and not self._records:
+            raise _refused("pipeline", "the pipeline has no node that writes an output or records")
         if asked == "json" and not self._records:
-            raise _refused("format", "the pipeline has no record node, so it gives no json")
-        if not self._encodes:
+            raise _refused("format", "no node of the pipeline writes records, so it gives no json")
+        if not self._writers:
             if asked not in ("", "json"):
-                raise _refused("format", f"the pipeline has no encode node, so it gives no {asked}")
+                raise _refused("format", f"no node of the pipeline writes {asked}, only records")
             return "json"
         return asked or self._kind or "mp4"
 
@@ -215,26 +214,26 @@ class Job:
             return graph
         nodes = dict(graph.nodes)
         layouts = {"image": ("rgb24", "rgba") if self.format in stills.CLEAR else ("rgb24",)}
-        for name, node in self._encodes.items():
-            settings = node.cls.model_validate({"codec": "png"})
-            nodes[name] = replace(node, settings=settings, layouts=layouts)
+        for name in self._writers:
+            settings = nodes[name].settings.as_still()
+            if settings is not nodes[name].settings:
+                nodes[name] = replace(nodes[name], settings=settings, layouts=layouts)
         return replace(graph, nodes=nodes)
 
-    def _recorded(self, folder: Path) -> Graph:
-        """With the records written into the job's folder."""
-        graph = self._compiled.graph
-        assert graph is not None
-        nodes = dict(graph.nodes)
-        for number, (name, node) in enumerate(self._records.items()):
-            path = str(folder / f"{number}.jsonl")
-            nodes[name] = replace(node, settings=node.settings.model_copy(update={"path": path}))
-        return replace(graph, nodes=nodes)
+    def _sinks(self, folder: Path, sink: Path) -> dict[str, str]:
+        """Where each node of the job writes, by its name."""
+        written = {name: str(sink) for name in self._writers}
+        return written | {name: str(path) for name, path in self._lines(folder).items()}
+
+    def _lines(self, folder: Path) -> dict[str, Path]:
+        """The files of records."""
+        return {name: folder / f"{number}.jsonl" for number, name in enumerate(self._records)}
 
     def _check(self, params: Mapping[str, Any]) -> None:
         Run(plan_of(self._compiled), Media()).params.patch(params)
 
     def _length(self, still: bool) -> float:  # noqa: FBT001
-        if self._decodes:
+        if self._readers:
             return self._limits.media_seconds
         return 1e-6 if still else min(self._order.seconds, self._limits.media_seconds)
 
@@ -264,9 +263,7 @@ class Job:
         self, folder: Path, sink: Path, *, still: bool
     ) -> tuple[bytes, tuple[int | None, int | None]]:
         if self.format == "json":
-            rows = {
-                name: _rows(folder / f"{number}.jsonl") for number, name in enumerate(self._records)
-            }
+            rows = {name: _rows(path) for name, path in self._lines(folder).items()}
             return strictjson.text(rows).encode(), (None, None)
         if still:
             return stills.from_png(sink, self.format)
@@ -274,16 +271,6 @@ class Job:
             raise TooLarge(f"the answer has more than {self._limits.output_bytes} bytes")
         clip = extent.measure(sink)
         return sink.read_bytes(), (clip.width, clip.height)
-
-
-def _of_type(graph: Graph, wanted: str) -> dict[str, GraphNode]:
-    """The nodes of a type; a decode node that names its own file is an input of nobody."""
-    return {
-        name: node
-        for name, node in graph.nodes.items()
-        if type_name(node.cls) == wanted
-        and not (wanted == "decode" and bool(getattr(node.settings, "path", "")))
-    }
 
 
 def _check_size(order: Order, kind: str, limits: Limits) -> None:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from composer.node.formats import Format, Own, formats_of
 from composer.node.frames import Frame, Moment
+from composer.node.roles import Role
 
 if TYPE_CHECKING:  # a file needs neither
     from composer.session.egress import Egress
@@ -113,10 +114,13 @@ class Context:
     """What the plan decided for one node; given to setup().
 
     inputs, outputs: the Format of each connected port. source, sink: the media this run reads and
-    writes ("" when there is none). live: a session rather than a file; then ingress and egress are
-    its ends where it has them, data takes one line of JSON for its data channel, and sessions says
-    how many this process has, this one among them. now: monotonic seconds. wait: let so many
-    seconds pass; true, and at once, when the run stops.
+    writes ("" when there is none). live: a session rather than a file. now: monotonic seconds.
+    wait: let so many seconds pass; true, and at once, when the run stops.
+
+    ingress, egress, data: the ends of a session where it has them, for nodes that play a role:
+    iterating ingress gives the Units of its input and a Gap where some are missing, egress takes
+    packets of encoders, and data takes one line of JSON for its data channel. sessions: how many
+    this process has, this one among them.
     """
 
     node: str
@@ -153,6 +157,9 @@ class Node(BaseModel):
     outputs: ClassVar[tuple[Port, ...]] = ()
     timed: ClassVar[str] = ""
     many: ClassVar[bool] = False
+
+    role: ClassVar[Role | None] = None
+    """What it is to the run or session around it: what reads the input, or writes the output."""
 
     stateless: ClassVar[bool] = False
     """True: frames may be worked on side by side (`concurrency`)."""
@@ -194,6 +201,7 @@ class Node(BaseModel):
         super().__pydantic_init_subclass__(**kwargs)
         if cls.process is not Node.process and not cls.by_settings:
             _declare(cls)
+            _check_role(cls)
 
     def shaped(self, folder: Path, batch: Batching) -> "Node":
         """The node with the ports that its settings call for; for classes with by_settings.
@@ -201,6 +209,18 @@ class Node(BaseModel):
         folder: where its files are. batch: what the file asks for. Opens no library, and of files
         no more than what they say of themselves. Returns an instance of a subclass whose `inputs`
         and `outputs` are set. Raises BadSetting.
+        """
+        return self
+
+    def plays_role(self) -> bool:
+        """Whether it plays the role of its class with these settings; false where they name an end
+        of its own, such as a file. Asked before setup(), and before a plan is made.
+        """
+        return True
+
+    def as_still(self) -> "Node":
+        """A sink as it has to be where a run wants one picture that lost nothing, as PNG. For sinks
+        of Role.OUTPUT whose settings say how pictures are coded.
         """
         return self
 
@@ -261,7 +281,9 @@ class Node(BaseModel):
         """Take note of what process() is not run on. For nodes that remember."""
 
     def flush(self) -> Iterator[Any]:
-        """What is still held when the input has ended. For nodes that give an Iterator."""
+        """What is still held when the input has ended, for nodes that give an Iterator; a sink ends
+        here what it writes.
+        """
         return iter(())
 
     def close(self) -> None:
@@ -330,6 +352,19 @@ def _declare(cls: type[Node]) -> None:
     )
     if not cls.inputs and not cls.many:
         raise Declared("a node without inputs is a source: annotate process() `-> Iterator[...]`")
+
+
+def _check_role(cls: type[Node]) -> None:
+    """Raises Declared where a class cannot play the role that it declares."""
+    if cls.role is None:
+        return
+    if cls.role not in list(Role):
+        known = ", ".join(f"Role.{role.name}" for role in Role)
+        raise Declared(f"its role is {cls.role!r}; there are {known}")
+    if cls.role == Role.INPUT and cls.inputs:
+        raise Declared("what plays Role.INPUT is a source: its process() takes nothing")
+    if cls.role != Role.INPUT and cls.outputs:
+        raise Declared(f"what plays Role.{cls.role.name} is a sink: annotate process() `-> None`")
 
 
 _MISSING: Final = object()

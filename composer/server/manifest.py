@@ -5,6 +5,7 @@ from typing import Any
 
 from composer.compiler.plan import Plan
 from composer.node.formats import Kind
+from composer.node.roles import Role, playing
 from composer.session.session import hash_of
 
 
@@ -62,5 +63,5 @@ def _example(plan: Plan) -> dict[str, Any]:
         "publish_url": f"{channel}-out",
         "params": {name: each.value for name, each in plan.params.items() if "/" not in name},
     }
-    has_input = any(step.type == "decode" for step in plan.steps.values())
+    has_input = bool(playing(plan.steps, Role.INPUT))
     return body | ({"subscribe_url": channel} if kinds and has_input else {})

@@ -24,6 +24,7 @@ from composer.engine.notices import Happened, Notice
 from composer.engine.run import Media, Run
 from composer.errors import ChannelEnded, ChannelLost, ComposerError, ParamRejected, SegmentLost
 from composer.node.formats import Kind
+from composer.node.roles import Role, playing
 from composer.session import control
 from composer.session.data_lines import NOTHING, DataLines
 from composer.session.egress import Cut, Egress
@@ -326,12 +327,9 @@ class Session:
 
     def _makes_pictures(self) -> list[str]:
         """The sources that do not end with the input."""
-        sources = {name: step for name, step in self.plan.steps.items() if not step.inputs}
-        return [
-            name
-            for name, step in sources.items()
-            if step.type != "decode" or bool(getattr(step.settings, "path", ""))
-        ]
+        readers = playing(self.plan.steps, Role.INPUT)
+        sources = (name for name, step in self.plan.steps.items() if not step.inputs)
+        return [name for name in sources if name not in readers]
 
     # what comes in
 
@@ -679,10 +677,7 @@ class Session:
 
 def _takes(plan: Plan) -> bool:
     """Whether a node reads the input of the session."""
-    return any(
-        step.type == "decode" and not getattr(step.settings, "path", "")
-        for step in plan.steps.values()
-    )
+    return bool(playing(plan.steps, Role.INPUT))
 
 
 def _needs(plan: Plan) -> str:
@@ -691,8 +686,7 @@ def _needs(plan: Plan) -> str:
     """
     kinds = {
         taken.kind
-        for step in plan.steps.values()
-        if step.type == "encode" and not getattr(step.settings, "path", "")
+        for step in playing(plan.steps, Role.OUTPUT).values()
         for taken in step.inputs.values()
     }
     if not kinds:

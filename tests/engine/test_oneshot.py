@@ -166,6 +166,21 @@ def test_records_come_as_json_and_leave_no_file(tmp_path: Path) -> None:
     assert [row["width"] for row in json.loads(result.body)["rows"]] == [160]
 
 
+def test_records_of_a_sink_of_ones_own_come_as_json(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from composer import Context, Node, RGB, Role\n\n"
+        "class Sizes(Node):\n    role = Role.DATA\n\n"
+        "    def setup(self, ctx: Context) -> None:\n        self._file = open(ctx.sink, 'w')\n\n"
+        "    def process(self, image: RGB) -> None:\n"
+        "        print('{\"width\":', image.shape[1], '}', file=self._file)\n\n"
+        "    def close(self) -> None:\n        self._file.close()\n",
+        encoding="utf-8",
+    )
+    text = "nodes:\n  s: {type: decode}\n  sizes: {type: own.py:Sizes}\n"
+    result = Job(compiled(tmp_path, text), Order(picture(pattern()))).run()
+    assert json.loads(result.body) == {"sizes": [{"width": 160}]}
+
+
 def test_params_hold_for_the_picture_and_are_told(tmp_path: Path) -> None:
     order = Order(picture(pattern()), {"sat": 0})
     result = Job(compiled(tmp_path, COLOR), order).run()
