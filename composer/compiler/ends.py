@@ -6,11 +6,16 @@ from typing import Final
 
 from composer.compiler.graph import Graph
 from composer.node.formats import has_alpha
+from composer.node.node import Node
+from composer.node.roles import Role
 
 
 @dataclass(frozen=True)
 class Ends:
-    """What a run reads and writes: by node name, "" for every end that names nothing itself."""
+    """What a run reads and writes: by node name, "" for every end that is not named here.
+
+    What writes records has a name here or writes where its settings say: "" is the output.
+    """
 
     sources: Mapping[str, str] = field(default_factory=dict)
     sinks: Mapping[str, str] = field(default_factory=dict)
@@ -18,8 +23,9 @@ class Ends:
     def source(self, node: str) -> str:
         return self.sources.get(node, self.sources.get("", ""))
 
-    def sink(self, node: str) -> str:
-        return self.sinks.get(node, self.sinks.get("", ""))
+    def sink(self, node: str, settings: Node | None = None) -> str:
+        records = settings is not None and type(settings).role == Role.DATA
+        return self.sinks.get(node, "" if records else self.sinks.get("", ""))
 
 
 NO_ENDS: Final = Ends()
@@ -38,7 +44,10 @@ def fitted(graph: Graph, ends: Ends, *, live: bool) -> Graph:
     }
     held = {
         name: node.layouts
-        or _layouts(node.cls.inputs[0].name, node.settings.held_layouts(ends.sink(name), live=live))
+        or _layouts(
+            node.cls.inputs[0].name,
+            node.settings.held_layouts(ends.sink(name, node.settings), live=live),
+        )
         for name, node in graph.nodes.items()
         if node.cls.inputs and not node.cls.outputs
     }

@@ -331,3 +331,426 @@ class Run:
 
     def _stalled(self) -> None:
         self.fail(Stalled("every stage waits for another one"))
+
+    def saw(self, micros: int) -> None:
+        self._media_micros = max(self._media_micros, micros)
+
+    def is_over(self, frame: Frame[Any]) -> bool:
+        """Whether a source has come to where it ends at the latest."""
+        return 0 < self._media.seconds <= frame.seconds
+
+    def context(self, step: Step) -> Context:
+        return _context(
+            step,
+            source=self._media.source(step.name),
+            sink=self._media.sink(step.name, step.settings),
+            live=self.plan.mode.value == "live",
+            ingress=self._media.ingress,
+            egress=self._media.egress,
+            data=self._media.data,
+            sessions=self._media.sessions,
+            now=self._now,
+            wait=self._stopping.wait,
+        )
+
+    def workers(
+        self, step: Step, number: int, lane: "Lane | None", first: Snapshot
+    ) -> list[Worker]:
+        """That many workers for a step, each with its own instance of the node."""
+        sequel = Sequel()
+        if step.settings is not None and (fields := first.fields.get(step.name)):
+            step = replace(step, settings=fresh(step.settings, fields))
+        context = None if step.settings is None else self.context(step)
+        return [
+            Worker(step, context, NodeCount(), sequel, self._notify, self._now, lane)
+            for _ in range(number)
+        ]
+
+    @property
+    def session(self) -> str:
+        return self._media.session
+
+    @property
+    def traffic(self) -> Traffic:
+        return self._traffic
+
+    @property
+    def now(self) -> Callable[[], float]:
+        return self._now
+
+    @property
+    def stopping(self) -> threading.Event:
+        return self._stopping
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlet:
+    inbox: Inbox
+    port: str
+
+
+class _Gate:
+    """Any number are inside at a time; closing it waits until nobody is."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closed = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            while self._closed:
+                self._changed.wait()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify_all()
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Nobody is inside meanwhile."""
+        with self._changed:
+            while self._closed:
+                self._changed.wait()
+            self._closed = True
+            while self._inside:
+                self._changed.wait()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._closed = False
+                self._changed.notify_all()
+
+
+class _Turns:
+    """Threads that take turns in a ring, number 0 first."""
+
+    def __init__(self, threads: int, traffic: Traffic) -> None:
+        self._threads, self._traffic = threads, traffic
+        self._changed = threading.Condition()
+        self._now = 0
+        self._asleep: set[int] = set()
+
+    @contextmanager
+    def turn(self, number: int) -> Iterator[None]:
+        self._wait(number)
+        try:
+            yield
+        finally:
+            self._hand_on()
+
+    def _wait(self, number: int) -> None:
+        with self._changed:
+            if self._now == number:
+                return
+            self._asleep.add(number)
+            # Inboxes are looked at one at a time, so this lock must be free.
+            self._changed.release()
+            try:
+                self._traffic.rest()
+            finally:
+                self._changed.acquire()
+            while self._now != number:
+                self._changed.wait()
+
+    def _hand_on(self) -> None:
+        with self._changed:
+            self._now = (self._now + 1) % self._threads
+            if self._now in self._asleep:
+                self._asleep.remove(self._now)
+                self._traffic.enter()
+            self._changed.notify_all()
+
+
+class _StageRun:
+    """One stage at work: its threads, its inbox, and for each thread its workers in a row."""
+
+    def __init__(
+        self,
+        run: Run,
+        plan: Plan,
+        stage: Stage,
+        first: Snapshot,
+        edges: Mapping[str, EdgeCount],
+    ) -> None:
+        self._run, self.stage = run, stage
+        self.inbox = Inbox(
+            [
+                Slot(link.end_port, link.inbox or InboxSpec(1, "wait"), edges[str(link)])
+                for link in plan.into(stage.steps[0])
+            ],
+            _choice(plan, stage.steps[0]),
+            run.traffic,
+            run.now,
+        )
+        self.is_source: Final = not plan.steps[stage.steps[0]].inputs
+        self.outlets: dict[str, list[_Outlet]] = {}
+        self.kept: Collection[str] = ()
+        """Nodes that go on in other stages: they are neither flushed nor closed here."""
+        self.ended = self.left_behind = False
+        self._lane = _lane_of(plan, stage)
+        columns = [
+            run.workers(plan.steps[name], stage.workers, self._lane, first) for name in stage.steps
+        ]
+        self._rows = [list(row) for row in zip(*columns, strict=True)]
+        self._wires = _wires(plan, stage)
+        self._last: Frame[Any] | None = None
+        self._broken = False
+        self._left, self._leaving = stage.workers, threading.Lock()
+        self._taking = _Turns(stage.workers, run.traffic)
+        self._giving = _Turns(stage.workers, run.traffic)
+        self.threads = [
+            threading.Thread(target=self._main, args=(place,), name=f"stage {stage.name}")
+            for place in range(stage.workers)
+        ]
+
+    def workers(self) -> Iterator[Worker]:
+        """All that work here, of each step the first first."""
+        for row in self._rows:
+            yield from row
+
+    def counts(self) -> dict[str, list[NodeCount]]:
+        """What its steps have done, for each thread."""
+        return {
+            name: [row[place].count for row in self._rows]
+            for place, name in enumerate(self.stage.steps)
+        }
+
+    def become(self, plan: Plan, other: "_StageRun") -> None:
+        """Go on as the stage of another plan, with the same source and its thread."""
+        for mine, theirs in zip(self.workers(), other.workers(), strict=True):
+            mine.become(theirs.step, self._run.context(theirs.step))
+        self.stage, self.kept = other.stage, ()
+
+    def end_outlets(self) -> None:
+        """Nothing more comes from here to where it went so far."""
+        for outlets in self.outlets.values():
+            for outlet in outlets:
+                outlet.inbox.end(outlet.port)
+
+    def open(self, patience: Callable[[], float] | None, leave: Collection[str] = ()) -> None:
+        """Set its nodes up, but those to leave; with patience, those that can be gone by are not
+        waited for longer.
+        """
+        for row in self._rows:
+            for worker in row:
+                if worker.step.name in leave:
+                    continue
+                if patience is None or not worker.step.inputs or not worker.step.outputs:
+                    worker.open()
+                else:
+                    worker.open_aside(patience())
+
+    def tell(self) -> None:
+        """Put what its nodes say of themselves into their accounts."""
+        for row in self._rows:
+            for worker in row:
+                worker.tell()
+
+    def close_quietly(self) -> None:
+        """Close after something else has failed: that is what will be told."""
+        for row in self._rows:
+            for worker in row:
+                try:
+                    worker.close()
+                except NodeFailed as exc:
+                    log.debug("while closing: %s", exc)
+
+    def _main(self, place: int) -> None:
+        where = logs.enter(self._run.session)
+        self._attempt(lambda: self._work(place))
+        with self._leaving:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            if not self._broken and not self.left_behind:
+                self._attempt(self._flush)
+            self._close()
+            # A source may be given other outlets until it has ended those that it has.
+            with self._run.gate if self.is_source else nullcontext():
+                self.ended = True
+                if not self.left_behind:
+                    self.end_outlets()
+        where.leave()
+        self._run.traffic.rest()
+        if last:
+            self._run.finished()
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        """Do something; what goes wrong ends the run."""
+        try:
+            work()
+        except Aborted:
+            self._broken = True
+            log.debug("stage %s given up", self.stage.name)
+        except Exception as exc:  # noqa: BLE001 - not even a bug of ours may look like the end
+            self._broken = True
+            self._run.fail(exc)
+
+    def _work(self, place: int) -> None:
+        if not self._rows[0][0].step.inputs:
+            self._produce()
+        elif self.stage.workers == 1:
+            self._consume()
+        else:
+            while self._consume_in_turn(place):
+                pass
+
+    def _flush(self) -> None:
+        for place, worker in enumerate(self._rows[0]):
+            if worker.step.name not in self.kept:
+                self._hand_on(place, worker.flush(self._last))
+
+    def _close(self) -> None:
+        if self._lane is not None:
+            self._lane.close()
+        for row in self._rows:
+            for worker in row:
+                if worker.step.name in self.kept:
+                    continue
+                try:
+                    worker.close()
+                except NodeFailed as exc:
+                    self._run.fail(exc)
+
+    def _produce(self) -> None:
+        worker = self._rows[0][0]
+        made_as = worker.step.outputs
+        for port, given in worker.produce(self._run.now, self._run.stopping):
+            with self._run.gate:
+                if self.left_behind or self._run.is_over(given):
+                    return
+                frame: Frame[Any] | None = given
+                if worker.step.outputs is not made_as:
+                    frame = worker.refitted(port, given, made_as[port])
+                    made_as = worker.step.outputs
+                if frame is None:
+                    continue
+                settings = self._run.params.at(frame.seconds)
+                self._last = frame = worker.stamped(port, frame, settings)
+                self._run.saw(frame.micros)
+                self._deliver(port, frame)
+
+    def _consume(self) -> None:
+        row = self._rows[0]
+        while (taken := self.inbox.take()) is not None:
+            if isinstance(taken, Bound):
+                self._pass_bound(0, taken)
+                continue
+            self._last = taken.frame
+            self._hand_on(0, row[0].run(taken))
+
+    def _pass_bound(self, place: int, bound: Bound) -> None:
+        """Time goes by nodes that give one for one; the others say themselves where they are."""
+        for worker in self._rows[0][place:]:
+            if worker.node is not None and type(worker.node).many:
+                return
+        for port in self.outlets:
+            self._deliver(port, bound)
+
+    def _hand_on(self, place: int, out: Out) -> None:
+        """Give what step `place` gave to the next one, or to the edges behind the stage."""
+        last = place + 1 == len(self._rows[0])
+        for port, item in out:
+            if last:
+                self._deliver(port, item)
+            elif isinstance(item, Bound):
+                self._pass_bound(place + 1, item)
+            else:
+                taken = Taken(self._wires[place], item)
+                self._hand_on(place + 1, self._rows[0][place + 1].run(taken))
+
+    def _deliver(self, port: str, item: Item) -> None:
+        for outlet in self.outlets.get(port, ()):
+            outlet.inbox.put(outlet.port, item)
+
+    def _consume_in_turn(self, place: int) -> bool:
+        """Work on one frame beside the other threads; False when there are no more.
+
+        Frames are taken in turn and given on in turn, so they stay in their order. A thread whose
+        frame fails takes its turns to the end: the others wait for them.
+        """
+        worker = self._rows[place][0]
+        taken: Taken | Bound | None = None
+        made: Out | Missed | None = None
+
+        def take() -> None:
+            nonlocal taken, made
+            taken = self.inbox.take()
+            if isinstance(taken, Taken):
+                self._last = taken.frame
+                made = worker.admit(taken.frame)
+
+        def work() -> None:
+            nonlocal made
+            if isinstance(taken, Taken) and made is None:
+                made = worker.work(taken)
+
+        def give() -> None:
+            if isinstance(taken, Bound):
+                self._pass_bound(0, taken)
+            elif taken is not None and made is not None:
+                self._hand_on(0, worker.settle(taken.frame, made))
+
+        with self._taking.turn(place):
+            self._attempt(take)
+        self._attempt(work)
+        with self._giving.turn(place):
+            self._attempt(give)
+        return taken is not None
+
+
+def _lane_of(plan: Plan, stage: Stage) -> "Lane | None":
+    """The lane on which a stage works, where it works on a device."""
+    steps = [plan.steps[name] for name in stage.steps]
+    formats = [each for step in steps for each in (*step.inputs.values(), *step.outputs.values())]
+    return next((lanes.Lane(each.device) for each in formats if each.device != "cpu"), None)
+
+
+def _wires(plan: Plan, stage: Stage) -> tuple[str, ...]:
+    """For each step but the last: the input port of the next step that it feeds."""
+    ports = []
+    for step, after in zip(stage.steps, stage.steps[1:], strict=False):
+        link = next(link for link in plan.out_of(step) if link.end == after)
+        ports.append(link.end_port)
+    return tuple(ports)
+
+
+def _leading(step: Step) -> Sequence[str]:
+    """The ports whose frames are work for a step: all, but of a join the first. What comes to the
+    others of a join is kept for the next frame of the first, however late that comes.
+    """
+    cls: type[Node] | None = type(step.settings) if step.settings is not None else None
+    if cls is None or len(step.inputs) < 2 or cls.merges:
+        return list(step.inputs)
+    return [next(port.name for port in cls.inputs if port.name in step.inputs)]
+
+
+def _choice(plan: Plan, name: str) -> Choice:
+    """How a stage takes from its inbox: in order, or joined by pts."""
+    step = plan.steps[name]
+    leading = _leading(step)
+    if len(leading) == len(step.inputs) or step.settings is None:
+        return InOrder(leading)
+    declared = [port for port in type(step.settings).inputs if port.name in step.inputs]
+    others = [Joined(port.name, Kind(port.kind), port.optional) for port in declared[1:]]
+    within = step.within_ms
+    if within is None and plan.mode.value == "live":
+        within = LIVE_WITHIN_MS
+    return Join(leading[0], others, step.missing, None if within is None else within / 1000)
+
+
+DRAIN_SECONDS: Final = 5.0
+"""How long the old nodes may take with what is in them when another plan takes over."""
+
+PATIENCE_SECONDS: Final = 0.7
+"""How long the start of a session waits for all its nodes together: it is answered in a second."""
+
+LEAST_PATIENCE_SECONDS: Final = 0.05
+"""What each node has at least, so that one slow node does not make the others late."""
+
+LIVE_WITHIN_MS: Final = 40.0
+"""How long a join waits in a session when the file does not say: one picture at 25 fps."""

@@ -20,6 +20,7 @@ from composer.engine.run import Media, Run
 from composer.media import reader
 from composer.node.registry import Registry
 from composer.pictures import pixels
+from nodes.record import Record
 from tests.stubs import finished, good_graph
 
 RED, BLUE = (220, 30, 40), (40, 60, 200)
@@ -524,3 +525,9 @@ def test_a_node_that_knows_nothing_says_nothing() -> None:
 
     assert Made().stored_layout("a.png", Path()) == ""
     assert Made().held_layouts("a.png", live=False) == ()
+
+
+def test_records_go_into_no_output_that_does_not_name_them() -> None:
+    ends = Ends(sinks={"": "o.png", "said": "said.jsonl"})
+    assert ends.sink("rows", Record()) == ""
+    assert ends.sink("said", Record()) == "said.jsonl"
