@@ -8,6 +8,8 @@ ComposerError
   MediaError        the bytes, the file or the codec are not what was asked for
   SettingsInvalid   a flag or a variable of the environment: the message names it
   Stalled           every stage waits for another one: the graph cannot go on
+    Overdue         work that blocks has not come back in its time, and is left behind
+    Crowded         so much was left behind that no more of its kind is begun
   TrickleError      a channel of a session
     ChannelEnded    it is closed or gone, as the other side wanted
     ChannelLost     its server cannot be reached or understood any more
@@ -95,6 +97,14 @@ class SettingsInvalid(ComposerError):
 
 class Stalled(ComposerError):
     """Every stage waits for another one."""
+
+
+class Overdue(Stalled):
+    """Work that blocks has not come back in its time, and is left behind."""
+
+
+class Crowded(Stalled):
+    """So much work of a kind was left behind that no more of it is begun."""
 
 
 class TrickleError(ComposerError):

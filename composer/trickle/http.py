@@ -6,6 +6,7 @@ from typing import Final
 import aiohttp
 
 from composer import strictjson
+from composer.trickle.resolver import Resolver
 
 Http = aiohttp.ClientSession
 
@@ -22,7 +23,9 @@ def open_http(*, verify_tls: bool = True, ca_file: str = "") -> Http:
         total=None, connect=None, sock_read=None, sock_connect=CONNECT_SECONDS
     )
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=_trust(verify_tls, ca_file), limit=0),
+        connector=aiohttp.TCPConnector(
+            ssl=_trust(verify_tls, ca_file), limit=0, resolver=Resolver()
+        ),
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
