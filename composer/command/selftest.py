@@ -16,6 +16,7 @@ from composer.node.registry import Registry
 from composer.node.roles import Role, playing
 from composer.session.egress import Egress
 from composer.session.ingress import Ingress
+from composer.threads import Threads
 
 FPS: Final = 30
 
@@ -75,9 +76,8 @@ async def _tried(plan: Plan, data: bytes, frames: int) -> Tried:
     began = time.monotonic()
     work = Run(plan, media)
     reading = asyncio.ensure_future(_read(egress))
-    account = asyncio.ensure_future(asyncio.to_thread(_worked, work, ingress, data))
     try:
-        report = await account
+        report = await Threads("selftest", 1).run(None, _worked, work, ingress, data)
     finally:
         egress.end()
         size = await reading

@@ -12,10 +12,11 @@ from composer.compiler.params import Patch
 from composer.compiler.plan import Plan
 from composer.dev.feed import Feed
 from composer.dev.relay import Relay
-from composer.errors import ChannelEnded, NodeFailed, ParamRejected
+from composer.errors import ChannelEnded, NodeFailed, ParamRejected, Stalled
 from composer.node.roles import Role, playing
 from composer.server.capability import Capability, Full
 from composer.session.session import Channels, Reason, Session
+from composer.threads import Threads
 from composer.trickle.http import Http
 from composer.trickle.publisher import Publisher
 from composer.trickle.server import TrickleServer
@@ -30,6 +31,9 @@ SHORTEST_SECONDS: Final = 0.25
 
 KEEPALIVE: Final = b'{"keep":"alive"}'
 KEEPALIVE_SECONDS: Final = 10.0
+
+FEED_SECONDS: Final = 10.0
+"""What the input may take to end."""
 
 INPUT: Final = "_input"
 """The channel that every session reads. An underscore keeps the server from closing it unused."""
@@ -129,7 +133,7 @@ class Ongoing:
                     await self._one(f"dev-{number}")
         finally:
             if self._feed is not None:
-                await asyncio.to_thread(self._feed.stop)
+                await Threads("feed", 1).run(FEED_SECONDS, self._feed.stop)
 
     @property
     def _fed_to(self) -> str:
@@ -169,7 +173,7 @@ class Ongoing:
         except ParamRejected as exc:
             log.info("params of the session before do not fit any more: %s", exc)
             self._values, self.failure = {}, str(exc)
-        except NodeFailed as exc:
+        except (NodeFailed, Stalled) as exc:
             self.failure = str(exc)
         except Full:
             self.failure = "as many sessions as may be run already"

@@ -15,18 +15,22 @@ from composer.dev import state
 from composer.dev.gate import Gate, add_headers
 from composer.dev.ongoing import Ongoing
 from composer.dev.relay import Relay
-from composer.errors import MediaError, ParamRejected
+from composer.errors import MediaError, ParamRejected, Stalled
 from composer.media import newest
 from composer.plot import draw, plan_text
 from composer.server.reload import Reloaded, Reloader
 from composer.server.routes import as_json, refusal, said_as_json, updated
 from composer.session import control
+from composer.threads import Threads
 
 TICK_SECONDS: Final = 0.5
 """How often what is shown is looked at."""
 
 MOST_VIEWERS: Final = 16
 """Most endless answers at once, of each kind."""
+
+SNAPSHOT_SECONDS: Final = 10.0
+"""What a snapshot may take with those before it."""
 
 MOST_BODY: Final = 1 << 20
 
@@ -57,6 +61,7 @@ class Studio:
         self.address = ""
         self.reloads = state.Reloads()
 
+        self._snapshots = Threads("snapshot", 1)
         self._gate = Gate(token)
         self._token, self._ongoing, self._reloader = token, ongoing, reloader
         self._told, self._now = told, now
@@ -147,7 +152,11 @@ class Studio:
 
     async def snapshot(self) -> bytes:
         """The newest picture of the output as PNG. Raises MediaError."""
-        return await asyncio.to_thread(newest.png, self._ongoing.output.picture())
+        picture = self._ongoing.output.picture()
+        try:
+            return await self._snapshots.run(SNAPSHOT_SECONDS, newest.png, picture)
+        except Stalled as exc:
+            raise MediaError(str(exc)) from exc
 
     # its routes
 

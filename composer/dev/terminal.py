@@ -11,8 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, TextIO
 
+from composer.errors import Stalled
 from composer.pipeline import report
 from composer.server.reload import Outcome, Reloaded
+from composer.threads import Threads
+
+SAVE_SECONDS: Final = 30.0
+"""What the disk may take for a snapshot."""
 
 KEYS: Final = "r rebuild all   p pause   s snapshot   q quit"
 
@@ -72,5 +77,8 @@ async def saved(picture: Awaitable[bytes], folder: Path) -> Path:
     """A snapshot in a file of its own. Raises MediaError and OSError."""
     data = await picture
     path = folder / f"snapshot-{datetime.now():%Y%m%d-%H%M%S-%f}.png"
-    await asyncio.to_thread(path.write_bytes, data)
+    try:
+        await Threads("snapshot", 1).run(SAVE_SECONDS, path.write_bytes, data)
+    except Stalled as exc:
+        raise OSError(None, str(exc)) from exc
     return path

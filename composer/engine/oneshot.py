@@ -4,7 +4,6 @@ The codecs' libraries want files with names, so both ends lie in a private folde
 (/dev/shm) where there is one, and on disk otherwise; it goes away with the job.
 """
 
-import json
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from composer.engine.run import Media, Run
 from composer.errors import ComposerError, MediaError, NodeFailed, ParamRejected, Problem
 from composer.node.roles import Role, having, playing
 from composer.pipeline.source import did_you_mean
+from composer.threads import Threads
 
 with lazy.deferred():  # a worker of streams needs no Pillow
     from composer.media import extent, stills
@@ -41,6 +41,10 @@ class UnknownKind(ComposerError):
 
 class GivenUp(ComposerError):
     """The job was aborted."""
+
+
+GRACE_SECONDS: Final = 2.0
+"""What a job may take to end when it has been given up; one that takes longer hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,8 @@ def kind_of(order: Order) -> str:
 
 
 class Job:
-    """One order on its way. run() blocks and is called once; the rest may be called meanwhile.
+    """One order on its way. run() or work() block and are called once; the rest may be called
+    meanwhile.
 
     The constructor raises what is wrong with the order: ParamRejected, TooLarge, UnknownKind,
     MediaError, PipelineInvalid.
@@ -139,7 +144,20 @@ class Job:
         return run.report().media_seconds if run is not None else 0.0
 
     def run(self) -> Result:
-        """Raises NodeFailed, MediaError, TooLarge, GivenUp or Stalled."""
+        """The same as work(), on a thread of its own, which is left behind where a node hangs:
+        raises Overdue soon after the limit.
+        """
+        threads = Threads("job", 1)
+        try:
+            return threads.call(self._limits.seconds + GRACE_SECONDS, self.work)
+        finally:
+            self.abort()
+            threads.close()
+
+    def work(self) -> Result:
+        """Raises NodeFailed, MediaError, TooLarge, GivenUp or Stalled. Where a node hangs it comes
+        back when the node does.
+        """
         memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
         with tempfile.TemporaryDirectory(prefix="byoc-", dir=memory) as name:
             folder = Path(name)
@@ -263,8 +281,7 @@ class Job:
         self, folder: Path, sink: Path, *, still: bool
     ) -> tuple[bytes, tuple[int | None, int | None]]:
         if self.format == "json":
-            rows = {name: _rows(path) for name, path in self._lines(folder).items()}
-            return strictjson.text(rows).encode(), (None, None)
+            return _rows(self._lines(folder)), (None, None)
         if still:
             return stills.from_png(sink, self.format)
         if sink.stat().st_size > self._limits.output_bytes:
@@ -285,9 +302,16 @@ def _check_size(order: Order, kind: str, limits: Limits) -> None:
         raise TooLarge(f"the picture has more than {limits.pixels} pixels")
 
 
-def _rows(path: Path) -> list[Any]:
-    # not splitlines(): text in a record may hold what Unicode calls the end of a line
-    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+def _rows(files: Mapping[str, Path]) -> bytes:
+    """A JSON object of one list for each file of lines. Line by line, since the interpreter does
+    nothing else while it reads or writes one value.
+    """
+    lists = []
+    for name, path in files.items():
+        with path.open(encoding="utf-8", newline="\n") as file:
+            rows = [strictjson.text(strictjson.read(line)) for line in file if line.strip()]
+        lists.append(f"{strictjson.text(name)}: [{', '.join(rows)}]")
+    return f"{{{', '.join(lists)}}}".encode()
 
 
 def _ending(form: str) -> str:

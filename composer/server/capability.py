@@ -1,6 +1,7 @@
 """Capability: one pipeline that is offered, and the sessions that use it."""
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,9 +13,13 @@ from composer.compiler.plan import Plan
 from composer.errors import NodeFailed, Stalled
 from composer.server import memory
 from composer.session.session import Channels, Reason, Session, Timing
+from composer.threads import Places
 from composer.trickle.http import Http
 
 log: Final = logging.getLogger(__name__)
+
+GIVE_BACK_SECONDS: Final = 5.0
+"""What the system may take to take memory back behind a session."""
 
 
 class Full(Exception):
@@ -62,6 +67,7 @@ class Capability:
         group: asyncio.TaskGroup,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         failed: Callable[[Exception], None] = lambda failure: None,
+        places: Places | None = None,
     ) -> None:
         self.name, self.plan, self.slots = name, plan, slots
         self.manifest: Mapping[str, Any] = {}
@@ -72,13 +78,15 @@ class Capability:
 
         self._http, self._group, self._timing = http, group, timing
         self._failed = failed
+        self.places = places or Places(slots.most)
+        """Where it blocks."""
         self._asked: dict[str, tuple[Channels, Any]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, name: str, channels: Channels, params: Any) -> Session:
         """A session that lives. The same asked for twice is one session.
 
-        Raises Full, Taken, ParamRejected and NodeFailed; then nothing has changed.
+        Raises Full, Taken, ParamRejected, NodeFailed and Stalled; then nothing has changed.
         """
         while (present := self.sessions.get(name)) is not None:
             if present.reason is None:
@@ -96,6 +104,7 @@ class Capability:
                 params,
                 self._timing,
                 beside=self.slots.used - 1,
+                places=self.places,
             )
         except BaseException:
             self.slots.give_back()
@@ -130,7 +139,8 @@ class Capability:
             if session.run_of_plan.failure is not None:
                 self._failed(session.run_of_plan.failure)
             try:
-                await asyncio.to_thread(memory.give_back)
+                with contextlib.suppress(Stalled):
+                    await self.places.ends.run(GIVE_BACK_SECONDS, memory.give_back)
             finally:
                 self._forget(session)
 

@@ -74,7 +74,7 @@ def _streams(name: str, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
         f"Start a stream of {name}",
         _json(_ref("Start")),
         {200: "Started", 400: "Refusal", 409: "Refusal", 422: "Refusal"},
-        {500: "Refusal", 503: "Refusal"},
+        {500: "Refusal", 503: "Refusal", 504: "Refusal"},
     )
     change = _call(
         f"Change params of a stream of {name}",
@@ -108,7 +108,7 @@ def _reload(name: str, path: str) -> dict[str, Any]:
     call = _call(
         f"Put the file of {name} as it is now in the place of what runs",
         None,
-        {200: "Reloaded", 422: "Refusal"},
+        {200: "Reloaded", 422: "Refusal", 503: "Refusal"},
     )
     return {f"{path}/reload": {"post": call}}
 
@@ -120,7 +120,7 @@ def _jobs() -> dict[str, Any]:
         "Run a pipeline once on a picture, on packed RGB24, or on a short clip",
         {"required": False, "content": {"*/*": {}}},
         answers,
-        {500: "Refusal", 503: "Refusal"},
+        {500: "Refusal", 503: "Refusal", 504: "Refusal"},
         headers=[
             {
                 "name": "format",
@@ -205,6 +205,7 @@ _SAID: Final = {
     422: "a value is wrong: one problem per field",
     500: "a node could not be set up",
     503: "no room, or not ready; Retry-After says when to ask again",
+    504: "a node hangs; the work is given up",
 }
 
 

@@ -2,45 +2,50 @@
 
 import asyncio
 import base64
-import binascii
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
 from composer import strictjson
 from composer.compiler.compile import Compiled
-from composer.engine.oneshot import FORMATS, Job, Limits, Order, Result, TooLarge, UnknownKind
+from composer.engine.oneshot import (
+    GRACE_SECONDS,
+    Job,
+    Limits,
+    Result,
+    TooLarge,
+    UnknownKind,
+)
 from composer.errors import (
     ComposerError,
+    Crowded,
     MediaError,
     NodeFailed,
+    Overdue,
     ParamRejected,
     PipelineInvalid,
     Problem,
 )
 from composer.server.capability import Full, Slots
+from composer.server.order import STREAM, TYPES, Refused, Sent, order, received
 from composer.server.routes import Handler, refusal
+from composer.threads import Threads
 
-TYPES: Final = {
-    "png": "image/png",
-    "jpeg": "image/jpeg",
-    "webp": "image/webp",
-    "rgb": "application/octet-stream",
-    "mp4": "video/mp4",
-    "mov": "video/quicktime",
-    "mkv": "video/x-matroska",
-    "ts": "video/mp2t",
-    "webm": "video/webm",
-    "json": "application/json",
-}
-"""What each format is called in Content-Type and Accept."""
+log: Final = logging.getLogger(__name__)
 
-STREAM: Final = "text/event-stream"
 CHUNK: Final = 45_000
 """Bytes of the result in one event: 60,000 characters of base64, below the 64 KiB of a line."""
+
+PART: Final = 256 << 10
+"""Bytes of an answer that are given to the socket at once; it copies what it cannot send."""
+
+SEND_SECONDS: Final = 120.0
+"""How long an answer may take to go; a job has its slot until then."""
 
 METADATA_LIMIT: Final = 4096
 """Characters of X-Metadata; beyond it the params are left out."""
@@ -50,23 +55,28 @@ METADATA_LIMIT: Final = 4096
 class Jobs:
     """What the handlers work with. default: the pipeline of /process, "" for the only one.
 
-    slots: the room of the worker, of which a job takes one while it runs. beat: seconds between two
-    progress events. closing: set when no job may begin any more. failed: told why one failed.
+    slots: the room of the worker, of which a job takes one until its answer is sent. threads: where
+    jobs work. beat: seconds between two progress events. closing: set when no job may begin any
+    more. failed: told why one failed. reading: bodies that may come at once, as many as slots.
     """
 
     pipelines: Mapping[str, Compiled]
     slots: Slots
+    threads: Threads
     limits: Limits = field(default_factory=Limits)
     default: str = ""
     beat: float = 2.0
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     failed: Callable[[BaseException], None] = lambda failure: None
+    reading: Slots = field(init=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reading", Slots(self.slots.most))
 
-class _Refused(Exception):
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(said)
-        self.status = status
+    @property
+    def seconds(self) -> float:
+        """What the work of one job may take before it hangs."""
+        return self.limits.seconds + GRACE_SECONDS
 
 
 def routes(jobs: Jobs, guard: Callable[[Handler], Handler]) -> list[web.RouteDef]:
@@ -79,7 +89,9 @@ def routes(jobs: Jobs, guard: Callable[[Handler], Handler]) -> list[web.RouteDef
             return await _process(request, jobs)
         except Full:
             return refusal(503, "all slots of this worker are taken", retry=True)
-        except (_Refused, ComposerError) as exc:
+        except Crowded as exc:
+            return refusal(503, str(exc), retry=True)
+        except (Refused, ComposerError) as exc:
             return _error(exc)
 
     size = r"{width:\d{1,5}}x{height:\d{1,5}}"
@@ -89,15 +101,20 @@ def routes(jobs: Jobs, guard: Callable[[Handler], Handler]) -> list[web.RouteDef
 
 async def _process(request: web.Request, jobs: Jobs) -> web.StreamResponse:
     compiled = _pipeline(request, jobs)
+    if jobs.threads.crowded:
+        raise Crowded("jobs hang, so no more are taken")
     if jobs.slots.used >= jobs.slots.most:  # else the body would be read for nothing
         raise Full
-    asked = await _asked(request, jobs.limits)
-    if asked is None:
+    jobs.reading.take()
+    try:
+        sent = await received(request, jobs.limits.input_bytes)
+    finally:
+        jobs.reading.give_back()
+    if not sent.body and not sent.form:
         return web.Response()
-    order, streams = _order(request, asked)
     jobs.slots.take()
     try:
-        job = await asyncio.to_thread(Job, compiled, order, jobs.limits)
+        job, streams = await jobs.threads.run(jobs.seconds, _job, compiled, sent, jobs.limits)
         return await _worked(request, job, jobs, streams=streams)
     finally:
         jobs.slots.give_back()
@@ -108,136 +125,59 @@ def _pipeline(request: web.Request, jobs: Jobs) -> Compiled:
     if not name and len(jobs.pipelines) == 1:
         name = next(iter(jobs.pipelines))
     if name not in jobs.pipelines:
-        raise _Refused(404, f"there is no pipeline {name[:100]!r}")
+        raise Refused(404, f"there is no pipeline {name[:100]!r}")
     return jobs.pipelines[name]
-
-
-# the request
-
-
-async def _asked(request: web.Request, limits: Limits) -> dict[str, Any] | None:
-    """What query, body and path say, as one mapping; None for an empty body."""
-    asked: dict[str, Any] = dict(request.query)
-    if request.content_type == "multipart/form-data":
-        asked |= await _parts(request, limits.input_bytes)
-    else:
-        # base64 is a third longer than what it holds
-        body = await _read(
-            request.content.iter_chunked(1 << 16), limits.input_bytes * 4 // 3 + 4096
-        )
-        if not body:
-            return None
-        if request.content_type == "application/json":
-            asked |= _object(body, "the body")
-            if isinstance(image := asked.pop("image", ""), str):
-                asked["file"] = _base64(image)
-        else:
-            asked["file"] = body
-    return asked | {
-        key: request.match_info[key] for key in ("width", "height") if key in request.match_info
-    }
-
-
-async def _parts(request: web.Request, limit: int) -> dict[str, Any]:
-    asked: dict[str, Any] = {}
-    try:
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader) or not part.name:
-                raise _Refused(400, "every part of the form needs a name")
-            data = await _read(_chunks(part), limit if part.name == "file" else 1 << 16)
-            asked[part.name] = data if part.name == "file" else data.decode()
-            if len(asked) > 16:
-                raise _Refused(400, "the form has more than 16 parts")
-    except ValueError as exc:
-        raise _Refused(400, "the form cannot be read") from exc
-    return asked
-
-
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while chunk := await part.read_chunk(1 << 16):
-        yield bytes(chunk)
-
-
-async def _read(chunks: AsyncIterator[bytes] | Any, limit: int) -> bytes:
-    data = bytearray()
-    async for chunk in chunks:
-        data += chunk
-        if len(data) > limit:
-            raise TooLarge(f"the body has more than {limit} bytes")
-    return bytes(data)
-
-
-def _object(text: str | bytes, what: str) -> dict[str, Any]:
-    try:
-        found = strictjson.read(text if isinstance(text, str) else text.decode())
-    except (ValueError, RecursionError) as exc:
-        raise _Refused(400, f"{what} is not JSON") from exc
-    if not isinstance(found, dict):
-        raise _Refused(400, f"{what} should be a JSON object")
-    return found
-
-
-def _base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text.partition("base64,")[2] or text, validate=True)
-    except (binascii.Error, ValueError) as exc:
-        raise _Refused(400, "image is not base64") from exc
-
-
-def _order(request: web.Request, asked: Mapping[str, Any]) -> tuple[Order, bool]:
-    """The order, and whether progress is wanted as a stream."""
-    params = asked.get("params", {})
-    if isinstance(params, str):
-        params = _object(params, "params")
-    if not isinstance(params, dict):
-        raise _Refused(400, "params should be a JSON object")
-    size = None
-    if "width" in asked or "height" in asked:
-        size = (int(_number(asked, "width")), int(_number(asked, "height")))
-    accept = request.headers.get("Accept", "")
-    streams = STREAM in accept or str(asked.get("stream", "")).lower() in ("true", "1")
-    accepted = [form for form, kind in TYPES.items() if kind in accept and form != "rgb"]
-    form = str(asked.get("format", "")) or (accepted[0] if accepted else "")
-    if "format" not in asked and form not in FORMATS:
-        form = ""
-    seconds = _number(asked, "seconds") if "seconds" in asked else 5.0
-    return Order(asked.get("file", b""), params, size, form, seconds), streams
-
-
-def _number(asked: Mapping[str, Any], name: str) -> float:
-    try:
-        value = float(asked.get(name, ""))
-    except (TypeError, ValueError):
-        value = 0.0
-    if not 0 < value <= 100_000:
-        said = f"{name} should be a number above 0, got {str(asked.get(name))[:40]!r}"
-        raise ParamRejected([Problem("bad-value", said, name)])
-    return value
 
 
 # the work
 
 
+def _job(compiled: Compiled, sent: Sent, limits: Limits) -> tuple[Job, bool]:
+    """The job, and whether its progress is wanted as a stream."""
+    ordered, streams = order(sent)
+    return Job(compiled, ordered, limits), streams
+
+
 async def _worked(
     request: web.Request, job: Job, jobs: Jobs, *, streams: bool
 ) -> web.StreamResponse:
-    """Whatever happens here, the work has ended when this returns."""
-    work = asyncio.ensure_future(asyncio.to_thread(job.run))
+    """Whatever happens here, the work has ended when this returns, or hangs and is left behind."""
+    work = asyncio.ensure_future(jobs.threads.run(jobs.seconds, job.work))
     try:
         if streams:
             return await _streamed(request, job, work, jobs.beat)
-        return _answer(await asyncio.shield(work))
+        return await _answered(request, await asyncio.shield(work))
     finally:
+        job.abort()
         if not work.done():
-            job.abort()
-            await asyncio.wait([work])
-        if not work.cancelled() and (failure := work.exception()) is not None:
+            await asyncio.wait([work], timeout=GRACE_SECONDS)
+            work.cancel()
+        if work.done() and not work.cancelled() and (failure := work.exception()) is not None:
             jobs.failed(failure)  # the caller was told already, or is not there to be told
 
 
-def _answer(result: Result) -> web.Response:
+async def _answered(request: web.Request, result: Result) -> web.StreamResponse:
     headers = {"X-Metadata": _metadata(result), "Content-Type": TYPES[result.format]}
-    return web.Response(body=result.body, headers=headers)
+    answer = web.StreamResponse(headers=headers)
+    answer.content_length = len(result.body)
+    await answer.prepare(request)
+    async with _in_time(request):
+        for start in range(0, len(result.body), PART):
+            await answer.write(result.body[start : start + PART])
+        await answer.write_eof()
+    return answer
+
+
+@asynccontextmanager
+async def _in_time(request: web.Request) -> AsyncIterator[None]:
+    """Break the connection off where the answer does not go: it cannot say so any more."""
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            yield
+    except TimeoutError:
+        log.warning("an answer was not taken in %g s", SEND_SECONDS)
+        if request.transport is not None:
+            request.transport.abort()
 
 
 async def _streamed(
@@ -253,12 +193,13 @@ async def _streamed(
             _event("progress", strictjson.text({"media_seconds": job.media_seconds}))
         )
         done, _ = await asyncio.wait([work], timeout=beat)
-    try:
-        await _send(answer, work.result())
-    except ComposerError as exc:
-        await answer.write(_event("error", _safe({"error": _told(exc)[1]})))
-    await answer.write(b"data: [DONE]\n\n")
-    await answer.write_eof()
+    async with _in_time(request):
+        try:
+            await _send(answer, work.result())
+        except ComposerError as exc:
+            await answer.write(_event("error", _safe({"error": _told(exc)[1]})))
+        await answer.write(b"data: [DONE]\n\n")
+        await answer.write_eof()
     return answer
 
 
@@ -299,7 +240,7 @@ def _error(exc: Exception) -> web.Response:
 
 def _told(exc: Exception) -> tuple[int, str, Sequence[Problem]]:
     """Status, sentence and problems for a failure, without paths or what a node's own code says."""
-    if isinstance(exc, _Refused):
+    if isinstance(exc, Refused):
         return exc.status, str(exc), ()
     if isinstance(exc, ParamRejected | PipelineInvalid):
         return 422, str(exc), exc.problems
@@ -307,7 +248,8 @@ def _told(exc: Exception) -> tuple[int, str, Sequence[Problem]]:
         if isinstance(exc.__cause__, MediaError):
             return 422, str(exc.__cause__), ()
         return 500, f"node {exc.node!r} failed in {exc.doing}", ()
-    for kind, status in ((TooLarge, 413), (UnknownKind, 415), (MediaError, 400)):
+    kinds = ((TooLarge, 413), (UnknownKind, 415), (MediaError, 400), (Overdue, 504))
+    for kind, status in kinds:
         if isinstance(exc, kind):
             return status, str(exc), ()
     return 500, f"the job failed: {type(exc).__name__}", ()

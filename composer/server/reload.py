@@ -24,6 +24,9 @@ from composer.server.manifest import manifest
 SETTLE_MS: Final = 40
 """How long a file must rest: editors write in two goes, or replace a file by another."""
 
+COMPILE_SECONDS: Final = 60.0
+"""What compiling a file may take; nodes' own code takes part in it."""
+
 
 class Outcome(StrEnum):
     """What became of a save."""
@@ -80,8 +83,11 @@ class Reloader:
             found |= registry.files_of(path)
         return frozenset(path for path in found if path.is_file())
 
-    def written(self) -> frozenset[Path]:
-        """The files that were written since the last reload."""
+    async def written(self) -> frozenset[Path]:
+        """The files that were written since the last reload. Raises Stalled, where disks hang."""
+        return await self._capability.places.changes.run(COMPILE_SECONDS, self._written)
+
+    def _written(self) -> frozenset[Path]:
         now = self._stamped()
         return frozenset(path for path, stamp in now.items() if self._stamps.get(path) != stamp)
 
@@ -113,9 +119,12 @@ class Reloader:
     async def _reload(self, touched: Collection[Path], *, everything: bool) -> Reloaded:
         registry.forget(touched)
         try:
-            plan = await asyncio.to_thread(self._compiled)
+            plan = await self._capability.places.changes.run(COMPILE_SECONDS, self._compiled)
         except PipelineInvalid as exc:
             return Reloaded(Outcome.REFUSED, problems=tuple(exc.problems))
+        except Stalled as exc:
+            problem = Problem("cannot-run", str(exc), file=str(self._file))
+            return Reloaded(Outcome.REFUSED, problems=(problem,))
         except OSError as exc:
             problem = Problem("missing-file", str(exc.strerror or exc), file=str(self._file))
             return Reloaded(Outcome.REFUSED, problems=(problem,))

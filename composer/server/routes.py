@@ -13,7 +13,7 @@ from yarl import URL
 
 from composer import strictjson
 from composer.compiler.params import Patch
-from composer.errors import NodeFailed, ParamRejected, Problem
+from composer.errors import Crowded, NodeFailed, ParamRejected, Problem, Stalled
 from composer.pipeline.spec import sentence, shown
 from composer.server import bodies
 from composer.server.capability import Capability, Full, Taken
@@ -112,6 +112,10 @@ class Streams:
             return refusal(_status(body), str(exc), exc.problems)
         except NodeFailed as exc:
             return refusal(500, str(exc))
+        except Crowded as exc:
+            return refusal(503, str(exc), retry=True)
+        except Stalled as exc:
+            return refusal(504, str(exc))
         return answer(
             bodies.Started(
                 message="the stream is started", request_id=name, current_state=_current(session)
@@ -286,7 +290,10 @@ def reloading(reloader: Reloader) -> Handler:
     """Puts the file as it is now in the place of what runs; 422 with what is wrong with it."""
 
     async def reload(request: web.Request) -> web.StreamResponse:
-        done = await reloader.reload(await asyncio.to_thread(reloader.written))
+        try:
+            done = await reloader.reload(await reloader.written())
+        except Stalled as exc:
+            return refusal(503, str(exc), retry=True)
         if done.outcome is Outcome.REFUSED:
             return refusal(422, "the file is refused; what ran goes on", done.problems)
         said = bodies.Reloaded(

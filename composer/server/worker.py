@@ -18,7 +18,8 @@ from composer import exits
 from composer.compiler.compile import Compiled, plan_of, ready
 from composer.compiler.plan import Mode, Plan
 from composer.device import cuda
-from composer.engine import loading
+from composer.engine import run as executor
+from composer.engine.oneshot import Limits
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
 from composer.node.registry import Registry
@@ -40,6 +41,7 @@ from composer.server.routes import (
 )
 from composer.server.settings import Settings
 from composer.session.session import Reason, Timing
+from composer.threads import Places
 from composer.trickle.http import Http, open_http
 
 log: Final = logging.getLogger(__name__)
@@ -100,6 +102,7 @@ class Worker:
         orch_secret: str = "",
         reloads: bool = False,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
+        limits: Limits = Limits(),  # noqa: B008 - it is frozen
     ) -> None:
         self._reloads = reloads
         self.registrations: list[Registration] = []
@@ -112,7 +115,8 @@ class Worker:
         self.left_behind = False
         """Whether something that it began goes on in a thread, and may do so for ever."""
 
-        self.slots = Slots(capacity)
+        self.slots, self.places = Slots(capacity), Places(capacity)
+        self._limits = limits
         self.address = ""
         self._host, self._port = host, port
         self._tokens, self._trickle_hosts = tuple(tokens), tuple(trickle_hosts)
@@ -151,6 +155,8 @@ class Worker:
                     await self._unregister(registering)
                     await self._close(until - min(SPARE_SECONDS, self._drain_s / 10))
                     await runner.cleanup()
+                    self.left_behind = self.left_behind or self.places.left_behind > 0
+                    self.places.close()
 
     def end(self) -> None:
         """Take no more sessions. Whoever let it run brings it to its end then."""
@@ -174,7 +180,7 @@ class Worker:
         False where the end came first: whatever loads is not waited for. Raises NodeFailed.
         """
         plans = [each.plan for each in self.offers]
-        load = asyncio.ensure_future(asyncio.to_thread(loading.load, plans))
+        loading = asyncio.ensure_future(self.places.loads.run(None, executor.load, plans))
         closing = asyncio.ensure_future(self.closing.wait())
         try:
             await asyncio.wait({load, closing}, return_when=asyncio.FIRST_COMPLETED)
@@ -238,7 +244,14 @@ class Worker:
         app = web.Application(middlewares=[said_as_json], client_max_size=MOST_BODY)
         for offer in self.offers:
             capability = Capability(
-                offer.name, offer.plan, self.slots, http, group, self._timing, self._failed
+                offer.name,
+                offer.plan,
+                self.slots,
+                http,
+                group,
+                self._timing,
+                self._failed,
+                self.places,
             )
             capability.manifest = offer.manifest
             streams = Streams(
@@ -301,6 +314,8 @@ class Worker:
             jobs = process.Jobs(
                 compiled,
                 self.slots,
+                self.places.jobs,
+                self._limits,
                 default=next(iter(compiled)),
                 closing=self.closing,
                 failed=self._failed,
@@ -353,7 +368,12 @@ class Worker:
         a session comes to its own end first where it can.
         """
         sessions = [each for here in self.capabilities.values() for each in here.sessions.values()]
-        stuck = (f"session {each.name}: {why}" for each in sessions if (why := each.why_stuck()))
+        stuck = [f"session {each.name}: {why}" for each in sessions if (why := each.why_stuck())]
+        stuck += [
+            f"{threads.left_behind} of {threads.kind!r} hang, so no more is begun"
+            for threads in self.places
+            if threads.crowded
+        ]
         return _probed("; ".join(stuck))
 
     async def _app_version(self, request: web.Request) -> web.Response:

@@ -22,7 +22,15 @@ from composer.compiler.params import Patch
 from composer.compiler.plan import Plan
 from composer.engine.notices import Happened, Notice
 from composer.engine.run import Media, Run
-from composer.errors import ChannelEnded, ChannelLost, ComposerError, ParamRejected, SegmentLost
+from composer.engine.worker import Happened, Notice
+from composer.errors import (
+    ChannelEnded,
+    ChannelLost,
+    ComposerError,
+    Overdue,
+    ParamRejected,
+    SegmentLost,
+)
 from composer.node.formats import Kind
 from composer.node.roles import Role, playing
 from composer.session import control
@@ -32,6 +40,7 @@ from composer.session.events import Events
 from composer.session.freshness import Freshness
 from composer.session.ingress import Ingress
 from composer.session.supply import Supply
+from composer.threads import Places
 from composer.trickle.http import Http
 from composer.trickle.publisher import Publisher, Segment, remove
 from composer.trickle.subscriber import Ended, Opened, Subscriber
@@ -93,7 +102,8 @@ class Timing:
 
     stall: after which a session that gives nothing ends itself. stuck: after which one that does
     not move is held against the process; stall, drain and flush have had their time by then.
-    catch_up: what readers have for the last segment, where its channel is closed behind it.
+    catch_up: what readers have for the last segment, where its channel is closed behind it. setup,
+    change: what nodes have to be set up at the start, and another plan to take over.
     """
 
     status: float = 5.0
@@ -109,6 +119,8 @@ class Timing:
     give_up: float = 1.0
     flush: float = 3.0
     catch_up: float = 0.5
+    setup: float = 90.0
+    change: float = 300.0
 
     def ending_within(self, seconds: float) -> "Timing":
         """The same with an end that takes no longer. Channels that are late are given half of flush
@@ -139,7 +151,7 @@ class Session:
     """One stream. open() it, let run() go on as a task, end() it.
 
     http: owned by the server. params: what the caller set at the start. beside: how many other
-    sessions the process has.
+    sessions the process has. places: where it blocks.
     """
 
     def __init__(
@@ -152,6 +164,7 @@ class Session:
         timing: Timing = Timing(),
         now: Callable[[], float] = time.monotonic,
         beside: int = 0,
+        places: Places | None = None,
     ) -> None:
         self.name, self.plan, self.channels = name, plan, channels
         self._log = logging.LoggerAdapter(log, {"session": name})
@@ -163,6 +176,7 @@ class Session:
         """Set by whoever started it, when it has been forgotten."""
 
         self._http, self._timing, self._now = http, timing, now
+        self._places = places or Places()
         self._loop = asyncio.get_running_loop()
         self._began, self._opened = now(), 0.0
         self._freshness = Freshness()
@@ -193,10 +207,12 @@ class Session:
     # what others do with it
 
     async def open(self) -> None:
-        """Set the nodes up. Raises NodeFailed when one cannot be; then everything is closed."""
+        """Set the nodes up. Raises NodeFailed when one cannot be, Stalled when they take too long;
+        then everything is closed, or will be.
+        """
         try:
-            await asyncio.to_thread(self.run_of_plan.start)
-        except asyncio.CancelledError:  # the thread goes on, and would start what nobody ends
+            await self._places.starts.run(self._timing.setup, self.run_of_plan.start)
+        except (asyncio.CancelledError, Overdue):  # the thread goes on, and starts what nobody ends
             self._give_up()
             raise
         self._opened = self._now()
@@ -229,9 +245,11 @@ class Session:
 
         Raises NodeFailed where a node cannot be set up, and Stalled where the session is over.
         """
-        run = self.run_of_plan
-        prepared = await asyncio.to_thread(run.prepare, plan, change)
-        await asyncio.to_thread(prepared.apply)
+        run, changes = self.run_of_plan, self._places.changes
+        if change.only_live:
+            await changes.run(self._timing.change, run.edit, plan, change.values)
+        else:
+            await changes.run(self._timing.change, run.swap, plan, change.built)
         self.plan, self.graph_hash = plan, hash_of(plan)
         self._takes, self._needs = _takes(plan), _needs(plan)
         self.events.put("pipeline_changed", graph=self.graph_hash)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import zlib
 from pathlib import Path
 
@@ -10,12 +11,16 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
+from composer import YUV, Node
 from composer.compiler.compile import Compiled, compile_file
+from composer.engine import oneshot
 from composer.engine.oneshot import GivenUp, Job, Limits, Order, TooLarge, UnknownKind
-from composer.errors import MediaError, NodeFailed, ParamRejected
+from composer.errors import MediaError, NodeFailed, Overdue, ParamRejected
 from composer.node.registry import Registry
 from composer.testing import bars
 from tests.media import films
+from tests.server.streams import compiled_of
+from tests.stubs import reach
 
 COPY = "nodes: {s: {type: decode}, o: {type: encode}}\n"
 COLOR = "params: {sat: look.saturation}\nnodes:\n  s: {type: decode}\n"
@@ -257,3 +262,25 @@ def test_a_job_that_is_given_up_before_it_began(tmp_path: Path) -> None:
     job.abort()
     with pytest.raises(GivenUp):
         job.run()
+
+
+def test_a_job_holds_its_limit_where_a_node_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oneshot, "GRACE_SECONDS", 0.1)
+    allowed = threading.Event()
+
+    class Hang(Node):
+        """Comes back when the test lets it."""
+
+        def process(self, image: YUV) -> YUV:
+            reach(allowed)
+            return image
+
+    text = "nodes: {s: {type: decode}, h: {type: hang}, o: {type: encode}}\n"
+    job = Job(compiled_of(text, hang=Hang), Order(picture(pattern())), Limits(seconds=0.1))
+    try:
+        with pytest.raises(Overdue):
+            job.run()
+    finally:
+        allowed.set()

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -165,6 +166,31 @@ def test_a_node_that_hangs_ends_its_session_and_no_other() -> None:
             assert set(stage.sessions) == {other.name}
             assert stage.worker.slots.used == 1
             Hangs.go.set()
+
+    ran(test)
+
+
+def test_a_start_whose_source_hangs_is_given_up_and_gives_its_slot_back() -> None:
+    go = threading.Event()
+
+    class Hangs(Node):
+        """Stands in its setup()."""
+
+        def setup(self, ctx: Context) -> None:
+            stubs.reach(go)
+
+        def process(self) -> Iterator[YUV]:
+            yield from ()
+
+    text = "nodes: {h: {type: hangs}, o: {type: encode}}"
+
+    async def test() -> None:
+        timing = replace(QUICK, setup=0.2)
+        async with serving(text, {"hangs": Hangs}, timing=timing, capacity=1) as stage:
+            assert (await stage.start()).status == 504
+            assert stage.worker.slots.used == 0
+            assert stage.worker.places.starts.left_behind == 1
+            go.set()
 
     ran(test)
 
