@@ -9,8 +9,9 @@ from typing import Final
 
 from composer.compiler.compile import Compiled, compile_file, plan_of, ready
 from composer.compiler.plan import Mode, Plan
-from composer.engine import run as executor
-from composer.engine.run import Media, Report, Run
+from composer.engine import loading
+from composer.engine.account import Report
+from composer.engine.run import Media, Run
 from composer.node.formats import Kind
 from composer.node.registry import Registry
 from composer.node.roles import Role, playing
@@ -53,7 +54,7 @@ def run(compiled: Compiled, installed: Registry, frames: int) -> Tried:
     """
     ready(compiled)
     plan = plan_of(compiled, Mode.LIVE)
-    executor.load([plan])  # pictures go by a model that is still loading
+    loading.load([plan])  # pictures go by a model that is still loading
     data = _clip(installed, frames) if playing(plan.steps, Role.INPUT) else b""
     return asyncio.run(_tried(plan, data, frames))
 

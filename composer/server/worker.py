@@ -18,7 +18,7 @@ from composer import exits
 from composer.compiler.compile import Compiled, plan_of, ready
 from composer.compiler.plan import Mode, Plan
 from composer.device import cuda
-from composer.engine import run as executor
+from composer.engine import loading
 from composer.engine.oneshot import Limits
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
@@ -180,7 +180,7 @@ class Worker:
         False where the end came first: whatever loads is not waited for. Raises NodeFailed.
         """
         plans = [each.plan for each in self.offers]
-        loading = asyncio.ensure_future(self.places.loads.run(None, executor.load, plans))
+        load = asyncio.ensure_future(self.places.loads.run(None, loading.load, plans))
         closing = asyncio.ensure_future(self.closing.wait())
         try:
             await asyncio.wait({load, closing}, return_when=asyncio.FIRST_COMPLETED)

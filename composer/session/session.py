@@ -22,7 +22,6 @@ from composer.compiler.params import Patch
 from composer.compiler.plan import Plan
 from composer.engine.notices import Happened, Notice
 from composer.engine.run import Media, Run
-from composer.engine.worker import Happened, Notice
 from composer.errors import (
     ChannelEnded,
     ChannelLost,
@@ -246,10 +245,8 @@ class Session:
         Raises NodeFailed where a node cannot be set up, and Stalled where the session is over.
         """
         run, changes = self.run_of_plan, self._places.changes
-        if change.only_live:
-            await changes.run(self._timing.change, run.edit, plan, change.values)
-        else:
-            await changes.run(self._timing.change, run.swap, plan, change.built)
+        prepared = await changes.run(self._timing.change, run.prepare, plan, change)
+        await changes.run(self._timing.change, prepared.apply)
         self.plan, self.graph_hash = plan, hash_of(plan)
         self._takes, self._needs = _takes(plan), _needs(plan)
         self.events.put("pipeline_changed", graph=self.graph_hash)
