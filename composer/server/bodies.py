@@ -18,14 +18,16 @@ class Start(BaseModel):
         pattern=r"^[^\x00-\x1f\x7f]+$",
         description="id of the stream, as in X-Stream-Id",
     )
-    control_url: str = Field(max_length=2048, description="trickle channel to obey")
-    events_url: str = Field(max_length=2048, description="trickle channel for events")
+    control_url: str = Field("", max_length=2048, description="trickle channel to obey")
+    events_url: str = Field("", max_length=2048, description="trickle channel for events")
     subscribe_url: str = Field("", max_length=2048, description="trickle channel of the input")
     publish_url: str = Field("", max_length=2048, description="trickle channel for the output")
     data_url: str = Field("", max_length=2048, description="trickle channel for data")
     params: Any = Field(None, description="params of the pipeline; null is none")
 
-    @field_validator("subscribe_url", "publish_url", "data_url", mode="before")
+    @field_validator(
+        "control_url", "events_url", "subscribe_url", "publish_url", "data_url", mode="before"
+    )
     @classmethod
     def _absent(cls, value: Any) -> Any:
         return "" if value is None else value

@@ -33,7 +33,7 @@ def opened(body: bytes, name: str) -> tuple[dict[str, Any], bytes]:
     """The object without the member `name`, and the bytes that it holds, b"" for none. A data:
     address serves, too. Raises ValueError: a sentence for the caller.
     """
-    outside = _outside(body)
+    outside = _outside(body, name) if len(body) > MOST_REST else None
     picture, marker = b"", ""
     if outside is not None:
         begin, end = outside
@@ -49,7 +49,7 @@ def opened(body: bytes, name: str) -> tuple[dict[str, Any], bytes]:
             return read, decoded((held or "").encode())
         if held == marker:
             return read, decoded(picture)
-        raise ValueError(f"the JSON has a text of {len(picture)} characters that is no {name}")
+        raise ValueError(f"{name} is in another member of the JSON, or is there twice")
     raise ValueError(f"{name} should be text in base64")
 
 
@@ -63,12 +63,15 @@ def _read(body: bytes) -> dict[str, Any]:
     return read
 
 
-def _outside(body: bytes) -> tuple[int, int] | None:
-    """Where the first long string begins and ends, without its quotes; None where there is none."""
-    place = 0
+def _outside(body: bytes, name: str) -> tuple[int, int] | None:
+    """Where the first long string of that name begins and ends, without its quotes; None where
+    there is none.
+    """
+    place, key = 0, f'"{name}"'.encode()
     while (begin := body.find(b'"', place) + 1) and begin <= MOST_REST:
         end = _end(body, begin)
-        if end - begin > LONG:
+        before = body[max(0, begin - LONG) : begin - 1].rstrip()
+        if end - begin > LONG and before.endswith(b":") and before[:-1].rstrip().endswith(key):
             return begin, end
         place = end + 1
     return None
@@ -82,7 +85,7 @@ def _end(body: bytes, begin: int) -> int:
         escapes = len(before) - len(before.rstrip(b"\\"))
         if escapes % 2 == 0:
             return end
-        if end - begin > LONG:  # each of them would cost a search
+        if end - begin > MOST_REST:  # each of them would cost a search
             raise ValueError(_NO_BASE64)
         place = end + 1
     raise ValueError("the body is not JSON")

@@ -6,6 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from composer.engine.oneshot import FORMATS
 from composer.server import bodies
 
 _SCHEMAS: Final = "#/components/schemas/"
@@ -46,7 +47,8 @@ def document(
         [(model, "validation") for model in _MODELS], ref_template=_SCHEMAS + "{model}"
     )
     components: dict[str, Any] = {"schemas": dict(schemas["$defs"])}
-    paths: dict[str, Any] = {}
+    offers = tuple(offers)
+    paths: dict[str, Any] = _about("") if len(offers) > 1 else {}
     for name, path, params in offers:
         components["schemas"][f"Params-{name}"] = dict(params)
         paths |= _streams(name, path, _ref(f"Params-{name}"))
@@ -80,13 +82,13 @@ def _streams(name: str, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
         f"Change params of a stream of {name}",
         _json(params),
         {200: "Updated", 400: "Refusal", 404: "Refusal", 422: "Refusal"},
-        headers=[STREAM],
+        parameters=[STREAM],
     )
     stop = _call(
         f"Stop a stream of {name}; doing it again does nothing",
         {"required": False, "content": {"*/*": {}}},
         {200: "Stopped", 400: "Refusal"},
-        headers=[STREAM],
+        parameters=[STREAM],
     )
     status = _call(f"The state of every stream of {name}", None, {200: ""})
     found: dict[str, Any] = {}
@@ -98,10 +100,16 @@ def _streams(name: str, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
             f"{prefix}/stream/status": {"get": status},
         }
     found[f"{path}/live-video-to-video"] = {"post": start}
-    found[f"{path}/capability"] = {"get": _open("What this capability takes and gives", "")}
-    found[f"{path}/health"] = {"get": _open("Whether it is ready, and busy", "Health")}
-    found[f"{path}/version"] = {"get": _open("Which software this is", "Version")}
-    return found
+    return found | _about(path)
+
+
+def _about(path: str) -> dict[str, Any]:
+    """What a pipeline says of itself, and a worker of several says of them all, without a path."""
+    return {
+        f"{path}/capability": {"get": _open("What this capability takes and gives", "")},
+        f"{path}/health": {"get": _open("Whether it is ready, and busy", "Health")},
+        f"{path}/version": {"get": _open("Which software this is", "Version")},
+    }
 
 
 def _reload(name: str, path: str) -> dict[str, Any]:
@@ -115,31 +123,69 @@ def _reload(name: str, path: str) -> dict[str, Any]:
 
 def _jobs() -> dict[str, Any]:
     """One-shot jobs: what goes in and comes out is a file of one of many kinds."""
-    answers = {400: "Refusal", 404: "Refusal", 415: "Refusal", 422: "Refusal"}
+    size = [_parameter("width", "path", _SIZE), _parameter("height", "path", _SIZE)]
+    name = _parameter("pipeline", "path", {"type": "string"}, "the pipeline; else it is the first")
+    return {
+        "/process": {"post": _job([*_ASKED, *_SIZE_ASKED])},
+        "/process/{pipeline}": {"post": _job([name, *_ASKED, *_SIZE_ASKED])},
+        "/process/{width}x{height}": {"post": _job([*size, *_ASKED])},
+        "/process/{pipeline}/{width}x{height}": {"post": _job([name, *size, *_ASKED])},
+    }
+
+
+def _job(parameters: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     call = _call(
         "Run a pipeline once on a picture, on packed RGB24, or on a short clip",
         {"required": False, "content": {"*/*": {}}},
-        answers,
+        {400: "Refusal", 404: "Refusal", 415: "Refusal", 422: "Refusal"},
         {500: "Refusal", 503: "Refusal", 504: "Refusal"},
-        headers=[
-            {
-                "name": "format",
-                "in": "query",
-                "required": False,
-                "schema": {"type": "string"},
-                "description": "kind of the answer; as the input where it is left away",
-            }
-        ],
+        parameters=parameters,
     )
-    given = {
-        "description": "the result; X-Metadata says what it is",
+    answers = call["responses"]
+    answers["404"]["description"] = "there is no such pipeline"
+    answers["500"]["description"] = "a node failed"
+    answers["200"] = {
+        "description": "the result; X-Metadata says what it is. Nothing for an empty body",
         "headers": {"X-Metadata": {"schema": {"type": "string"}}},
-        "content": {"*/*": {}},
+        "content": {"*/*": {}, "text/event-stream": {"schema": {"type": "string"}}},
     }
-    call["responses"]["200"] = given
-    pipeline = {"name": "pipeline", "in": "path", "required": True, "schema": {"type": "string"}}
-    named = call | {"parameters": [*call["parameters"], pipeline]}
-    return {"/process": {"post": call}, "/process/{pipeline}": {"post": named}}
+    return call
+
+
+def _parameter(name: str, place: str, schema: Mapping[str, Any], said: str = "") -> dict[str, Any]:
+    described = {"description": said} if said else {}
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "schema": dict(schema),
+        **described,
+    }
+
+
+_SIZE: Final = {"type": "integer", "minimum": 1, "maximum": 99_999}
+
+_SIZE_ASKED: Final = (
+    _parameter("width", "query", _SIZE, "of packed RGB24; comes with height"),
+    _parameter("height", "query", _SIZE, "of packed RGB24; comes with width"),
+)
+
+_ASKED: Final = (
+    _parameter(
+        "format", "query", {"type": "string", "enum": list(FORMATS)}, "as the input without it"
+    ),
+    _parameter("params", "query", {"type": "string"}, "params of the pipeline, as a JSON object"),
+    _parameter(
+        "seconds",
+        "query",
+        {"type": "number", "exclusiveMinimum": 0, "default": 5},
+        "how much a pipeline without an input makes",
+    ),
+    _parameter(
+        "stream", "query", {"type": "boolean", "default": False}, "answer as a stream of events"
+    ),
+)
+"""What the query of a job may say; the body may say the same (docs/process.md)."""
 
 
 def _process() -> dict[str, Any]:
@@ -159,7 +205,7 @@ def _call(
     body: Mapping[str, Any] | None,
     answers: Mapping[int, str],
     more: Mapping[int, str] | None = None,
-    headers: Iterable[Mapping[str, Any]] = (),
+    parameters: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     known = {**answers, **(more or {}), 401: "Refusal", 408: "Refusal", 413: "Refusal"}
     made: dict[str, Any] = {
@@ -168,8 +214,8 @@ def _call(
     }
     if body is not None:
         made["requestBody"] = dict(body)
-    if parameters := [dict(each) for each in headers]:
-        made["parameters"] = parameters
+    if named := [dict(each) for each in parameters]:
+        made["parameters"] = named
     return made
 
 

@@ -29,7 +29,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 APPLY_SECONDS: Final = 0.25
 """How long the answer to a change waits for the frame it holds from."""
 
-STOP_SECONDS: Final = 8.5
+STOP_SECONDS: Final = 8.0
 """How long the answer to a stop waits for the end; a gateway gives up after 10 (contract 2.5)."""
 
 BODY_SECONDS: Final = 20.0
@@ -219,7 +219,7 @@ class Streams:
         problems = []
         for name in ("control", "events", "subscribe", "publish", "data"):
             url = getattr(channels, name)
-            said = _wrong_with(url, self._hosts) if url or name in ("control", "events") else ""
+            said = _wrong_with(url, self._hosts) if url else ""
             if said:
                 problems.append(Problem("bad-url", f"{name}_url {said}", f"{name}_url"))
         return problems

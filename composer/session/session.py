@@ -88,8 +88,8 @@ _OURS: Final = (Reason.SHUTDOWN, Reason.FAILED)
 class Channels:
     """Addresses of a session's channels; "" where it has none. They are secrets."""
 
-    control: str
-    events: str
+    control: str = ""
+    events: str = ""
     subscribe: str = ""
     publish: str = ""
     data: str = ""
@@ -283,11 +283,14 @@ class Session:
     # its life
 
     async def _live(self, group: asyncio.TaskGroup) -> None:
-        readers = [group.create_task(self._obey())]
+        readers, writers = [], []
+        if self.channels.control:
+            readers.append(group.create_task(self._obey()))
         if self.ingress is not None and self.channels.subscribe:
             readers.append(group.create_task(self._read(self.ingress)))
         watch = group.create_task(self._watch())
-        writers = [group.create_task(self._tell())]
+        if self.channels.events:
+            writers.append(group.create_task(self._tell()))
         if self.channels.publish:
             writers.append(group.create_task(self._write(self.egress)))
         if self.data is not None:
@@ -304,10 +307,11 @@ class Session:
         self._flushing.set()
         self._telling.set()
         self._saying.set()
-        _, late = await asyncio.wait(writers, timeout=self._timing.flush)
-        for task in late:
-            self._log.warning("something could not be sent in time")
-            task.cancel()
+        if writers:
+            _, late = await asyncio.wait(writers, timeout=self._timing.flush)
+            for task in late:
+                self._log.warning("something could not be sent in time")
+                task.cancel()
         if self.reason in _OURS:
             await self._hand_over()
 

@@ -5,18 +5,23 @@ import io
 import json
 import shutil
 import subprocess
+import threading
 from fractions import Fraction
 from itertools import pairwise
+from typing import ClassVar
 
 import av
 import numpy as np
 import pytest
 
+from composer import YUV, Context, Node
 from composer.media.live_encoder import LiveWriter
 from composer.media.writer import PictureSettings, SoundSettings
 from composer.node.frames import Moment
 from composer.session.egress import Cut, Egress
 from composer.testing import bars, picture, sound
+from tests import clocks, stubs
+from tests.server.streams import numbers, pieces, ran, serving
 
 RATE = 30
 
@@ -115,6 +120,46 @@ def test_c31_a_segment_each_two_seconds() -> None:
         assert abs(other - one - 180_000) <= 90_000 // RATE
 
 
+class Loads(Node):
+    """It is not set up before a test lets it."""
+
+    go: ClassVar[threading.Event]
+
+    def setup(self, ctx: Context) -> None:
+        stubs.reach(self.go)
+
+    def process(self, image: YUV) -> YUV:
+        return image
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_c31_a_stream_has_a_segment_each_two_seconds_of_input_during_its_warm_up_too(
+    *, warm: bool
+) -> None:
+    class Here(Loads):
+        go: ClassVar[threading.Event] = threading.Event()
+
+    text = (
+        "nodes: {source: {type: decode}, loads: {type: loads, queue: 300, on_full: wait},"
+        " out: {type: encode, queue: 300, on_full: wait}}"
+    )
+    if warm:
+        Here.go.set()
+
+    async def test() -> None:
+        async with serving(text, {"loads": Here}) as stage:
+            stream = await stage.start()
+            await stream.publish(pieces(50, loops=3), speed=8)
+            await stream.until(lambda: len(stream.output) == 3)
+            assert Here.go.is_set() is warm
+            Here.go.set()
+            begins = [times(segment)[256][0] for segment in stream.output]
+            for one, other in pairwise(begins):
+                assert abs(other - one - 180_000) <= 90_000 // 25
+
+    ran(test)
+
+
 @pytest.mark.parametrize("again", [3.0, 0.0, 2.9, 500.0])
 def test_c32_times_grow_over_a_restart_of_the_encoder(again: float) -> None:
     whole = b"".join(segments_of((0, 3), (again, 3)))
@@ -145,3 +190,23 @@ def test_c33_a_picture_is_readable_before_the_next_is_given() -> None:
             assert times(item)[256] == [image.pts]
 
     asyncio.run(watch())
+
+
+def test_c33_a_picture_is_in_the_open_request_before_the_next_comes_in() -> None:
+    async def test() -> None:
+        async with serving() as stage:
+            stream = await stage.start()
+            clip = pieces(8)
+            async with clocks.clock().slow():
+                for count, piece in enumerate(clip, 1):
+                    await stream.send(piece.data, begins=piece.begins)
+                    await stream.until(lambda count=count: len(numbers(stream.output)) == count)  # type: ignore[misc]
+            channel = stage.orchestrator.channels.directory.find(stream.name + "-out")
+            assert channel is not None
+            first, ahead = channel.segment(0), channel.segment(1)
+            assert first is not None
+            assert ahead is not None
+            assert (first.closed, len(ahead)) == (False, 0)
+            await stream.stop()
+
+    clocks.ran(test)

@@ -1,9 +1,12 @@
 """Trickle server: C-39 answers, C-40 late readers, C-41 window, C-42 posted twice,
 C-43 channel deleted, C-44 publisher gone, C-45 idle sweep."""
 
+import asyncio
+
 import pytest
 
 from composer.trickle import wire
+from tests import clocks
 from tests.trickle.raw import Wire, Wires, ran, wired
 
 
@@ -162,6 +165,38 @@ def test_c45_idle_sweep() -> None:
             assert (await wires.ask("GET", "/_kept/next")).status == 200
 
     ran(play())
+
+
+def test_c45_idle_channels_are_swept_by_the_clock() -> None:
+    async def play() -> None:
+        now = clocks.clock().time
+        async with wired(changefeed=True, clock=now) as (_, wires):
+            began = now()
+            for name in ("idle", "busy"):
+                await wires.ask("POST", f"/{name}")
+            reader = await wires.open()
+            await reader.ask("GET", "/idle/0")
+
+            async def told() -> float:
+                assert (await reader.answer()).headers["lp-trickle-closed"] == "terminated"
+                return now()
+
+            swept = asyncio.ensure_future(told())
+            for seq in range(4):
+                await asyncio.sleep(100)
+                await wires.ask("POST", f"/busy/{seq}")
+            assert await swept - began >= 300
+            assert clocks.clock().skipped <= 400
+            assert (await wires.ask("GET", "/idle/next")).status == 404
+            assert (await wires.ask("GET", "/busy/next")).status == 200
+            changes = [(await wires.ask("GET", f"/_changes/{seq}")).body for seq in range(3)]
+            assert changes == [
+                b'{"added":["idle"]}',
+                b'{"added":["busy"]}',
+                b'{"removed":["idle"]}',
+            ]
+
+    clocks.ran_skipping(play)
 
 
 def test_c45_the_feed_tells_what_comes_and_goes() -> None:

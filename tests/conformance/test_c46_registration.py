@@ -12,6 +12,7 @@ from composer.server import registration
 from composer.server.registration import Answer, Offered, Registration, Rhythm
 from composer.testing.orchestrator import Orchestrator
 from composer.trickle.http import open_http
+from tests import clocks
 from tests.server.streams import PASS, ran, serving
 from tests.trickle import wire_stub
 from tests.trickle.wire_stub import Stub
@@ -72,23 +73,42 @@ def test_c46_it_says_who_it_is_and_unregisters_with_its_name() -> None:
     ran(test)
 
 
+class Noted(Rhythm):
+    """The rhythm of a worker, and what came of each attempt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[Answer] = []
+        self.waits: list[float] = []
+
+    def after(self, answer: Answer) -> float:
+        self.answers.append(answer)
+        self.waits.append(super().after(answer))
+        return self.waits[-1]
+
+
 def test_c46_it_tries_until_the_orchestrator_is_there_and_again_after_its_restart() -> None:
     async def test() -> None:
         async with Orchestrator().serving() as first:
             port = int(first.url.rsplit(":", 1)[1])
-        free, rhythm = 2, Quick()
+        free, rhythm, clock = 2, Noted(), clocks.clock()
         async with registering(f"http://127.0.0.1:{port}", lambda: free, rhythm=rhythm) as made:
-            await rhythm.asked.wait()
+            await asyncio.sleep(900)
             assert made.error
+            assert len(rhythm.answers) > 900 / 60
+            assert set(rhythm.answers) == {Answer.FAILED}
+            assert rhythm.waits[0] <= 2
+            assert max(rhythm.waits) <= 60
             async with Orchestrator().serving(port) as orchestrator:
                 await orchestrator.has("cap")
-                free = 1
-                orchestrator.forget_all()
-                await orchestrator.has("cap")
-                assert orchestrator.capabilities["cap"]["capacity"] == 1
-                await orchestrator.until(lambda: len(orchestrator.registrations) > 3)
+                for free in (1, 0, 2):
+                    orchestrator.forget_all()
+                    lost = clock.skipped
+                    await orchestrator.has("cap")
+                    assert clock.skipped - lost <= 60
+                    assert orchestrator.capabilities["cap"]["capacity"] == free
 
-    ran(test)
+    clocks.ran_skipping(test)
 
 
 def test_c46_a_wrong_secret_is_told_and_tried_slowly() -> None:
@@ -122,6 +142,25 @@ def test_c46_a_worker_registers_when_it_is_ready_and_unregisters_at_its_end(
                 assert status == 401
                 await there.has("cap")
             assert there.capabilities == {}
+
+    ran(test)
+
+
+def test_c46_a_worker_offers_the_room_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "RENEW_SECONDS", 0.0)
+
+    async def test() -> None:
+        async with Orchestrator().serving() as there:
+            known: dict[str, Any] = {"orchestrators": (there.url,), "orch_secret": "secret"}
+            async with serving(PASS, capacity=3, **known) as stage:
+                await there.has("cap")
+                streams = [await stage.start() for _ in range(2)]
+                for used, stream in ((2, streams[0]), (1, streams[1])):
+                    there.forget_all()
+                    stage.worker.registrations[0].renew()
+                    await there.has("cap")
+                    assert there.capabilities["cap"]["capacity"] == 3 - used
+                    await stream.stop()
 
     ran(test)
 

@@ -3,7 +3,8 @@
 import base64
 import io
 import json
-from typing import Any
+import threading
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from PIL import Image
 
 from composer import RGB, Live, Node
 from composer.testing import bars, gradient
+from tests import clocks, stubs
 from tests.server.streams import Stage, clip_bytes, ran, serving
 
 PASS = "nodes: {source: {type: decode}, out: {type: encode}}"
 BRIGHT = (
-    "params: {by: light.by}\n"
+    "params: {by: light.by, note: light.note}\n"
     "nodes: {source: {type: decode}, light: {type: light}, out: {type: encode}}"
 )
 
@@ -24,9 +26,14 @@ class Light(Node):
     """Add to every channel."""
 
     by: int = Live(0, ge=-255, le=255)
+    note: str = Live("")
+
+    go: ClassVar[threading.Event] = threading.Event()
 
     def process(self, image: RGB) -> RGB:
-        if self.by == 200:
+        if self.by == 201:
+            stubs.reach(self.go)
+        if self.by >= 200:
             raise RuntimeError("/secret/path is broken")
         return np.clip(image.astype(np.int16) + self.by, 0, 255).astype(np.uint8)
 
@@ -97,7 +104,7 @@ def test_c47_params_count_and_the_type_can_be_chosen() -> None:
                 stage, "/process/cap?format=webp", json.dumps(body).encode(), "application/json"
             )
             assert (status, headers["Content-Type"]) == (200, "image/webp")
-            assert json.loads(headers["X-Metadata"])["params"] == {"by": 50}
+            assert json.loads(headers["X-Metadata"])["params"] == {"by": 50, "note": ""}
             expected = np.clip(PICTURE.astype(int) + 50, 0, 255)
             assert np.abs(decoded(data).astype(int) - expected).mean() < 4
 
@@ -172,33 +179,84 @@ def test_c47_a_job_takes_room_and_waits_for_none() -> None:
     ran(test)
 
 
-def test_c48_progress_is_a_stream_that_says_when_it_is_done() -> None:
+NOISE = np.random.default_rng(48).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+"""Several lines long, however it is packed."""
+
+
+def test_c48_a_result_is_a_stream_of_short_lines_that_says_when_it_is_done() -> None:
     async def test() -> None:
         async with serving(PASS) as stage:
-            data = encoded(PICTURE, "png")
+            data = encoded(NOISE, "png")
             status, body, headers = await post(
                 stage, "/process", data, "image/png", Accept="text/event-stream"
             )
             assert (status, headers["Content-Type"]) == (200, "text/event-stream")
             lines = body.decode().splitlines()
-            assert lines[-2:] == ["data: [DONE]", ""] or lines[-1] == "data: [DONE]"
+            assert lines[-2:] == ["data: [DONE]", ""]
             assert body.count(b"[DONE]") == 1
             assert max(map(len, lines)) < 64 * 1024
             events = [block.splitlines() for block in body.decode().split("\n\n") if block]
             chunks = [line[6:] for name, line in events[:-1] if name == "event: chunk"]
+            assert len(chunks) > 1
             given = b"".join(base64.b64decode(chunk) for chunk in chunks)
-            assert np.array_equal(decoded(given), PICTURE)
+            assert np.array_equal(decoded(given), NOISE)
 
     ran(test)
 
 
-def test_c48_an_error_before_the_stream_is_no_stream() -> None:
+@pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
+def test_c48_params_of_any_size_make_no_long_line(accept: str) -> None:
     async def test() -> None:
-        async with serving(PASS) as stage:
-            status, _, headers = await post(
-                stage, "/process", b"nothing known", "image/png", Accept="text/event-stream"
+        async with serving(BRIGHT, {"light": Light}) as stage:
+            job = asked(0) | {"params": {"note": "[DONE]" * 20_000}}
+            status, body, headers = await post(
+                stage, "/process", json.dumps(job).encode(), "application/json", Accept=accept
             )
-            assert status == 415
+            assert status == 200
+            assert len(headers.get("X-Metadata", "")) < 8 * 1024
+            if accept == "text/event-stream":
+                assert max(map(len, body.splitlines())) < 64 * 1024
+                assert body.count(b"[DONE]") == 1
+
+    ran(test)
+
+
+def test_c48_a_failure_in_the_stream_is_an_event_before_it_is_done() -> None:
+    async def test() -> None:
+        async with serving(BRIGHT, {"light": Light}) as stage:
+            with clocks.clock().skipping():
+                answer = await stage.http.post(
+                    stage.worker.address + "/process",
+                    json=asked(201),
+                    headers={"Accept": "text/event-stream"},
+                )
+                assert await answer.content.readline() == b"event: progress\n"
+            Light.go.set()
+            body = await answer.read()
+            names = [line for line in body.splitlines() if line.startswith(b"event: ")]
+            assert names[-1] == b"event: error"
+            assert body.endswith(b"data: [DONE]\n\n")
+            assert b"secret" not in body
+
+    clocks.ran(test)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "expected"),
+    [
+        (b"nothing known", "image/png", 415),
+        (b"{", "application/json", 400),
+        (json.dumps(asked(999)).encode(), "application/json", 422),
+        (json.dumps(asked(200)).encode(), "application/json", 500),
+    ],
+)
+def test_c48_an_error_before_the_stream_is_no_stream(body: bytes, kind: str, expected: int) -> None:
+    async def test() -> None:
+        async with serving(BRIGHT, {"light": Light}) as stage, clocks.clock().slow():
+            status, _, headers = await post(
+                stage, "/process", body, kind, Accept="text/event-stream"
+            )
+            assert status == expected
             assert headers["Content-Type"].startswith("application/json")
 
-    ran(test)
+    clocks.ran(test)

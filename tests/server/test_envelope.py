@@ -39,6 +39,13 @@ def test_the_picture_and_the_rest_come_out(text: str, length: int) -> None:
     assert opened(body(**said, image=image), "image") == (said, DATA[:length])
 
 
+@pytest.mark.parametrize("length", [3, 300_001])
+def test_other_long_texts_stay_with_the_rest(length: int) -> None:
+    image = base64.b64encode(DATA[:length]).decode()
+    said = {"params": {"note": "a word " * LONG}}
+    assert opened(body(**said, image=image), "image") == (said, DATA[:length])
+
+
 def test_no_picture_is_no_bytes() -> None:
     assert opened(b'{"params": {}}', "image") == ({"params": {}}, b"")
     assert opened(b'{"image": null}', "image") == ({}, b"")
@@ -67,8 +74,9 @@ def test_writers_may_escape(sign: str, escape: str, shift: int) -> None:
         (body(image="A" * (PIECE - 4) + "AAA=" + "A" * PIECE), "not base64"),
         (body(image="A" * 2 * LONG + '"' * 9), "not base64"),
         (body(image="Ł" * 2 * LONG), "not base64"),
-        (body(other=TEXT), "that is no image"),
-        (body(image="AAAA", other=TEXT), "that is no image"),
+        (body(other=TEXT), "more than 256 KiB"),
+        (body(image="AAAA", other=TEXT), "more than 256 KiB"),
+        (body(params={"image": TEXT}), "in another member"),
         (body(image=TEXT, other=[0] * MOST_REST), "more than 256 KiB"),
         (body(other=[""] * MOST_REST, image=TEXT), "more than 256 KiB"),
         (b"[" * MOST_REST, "not JSON"),

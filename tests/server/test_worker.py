@@ -3,23 +3,29 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from string import Formatter
 from typing import Any, ClassVar
 
 import pytest
+from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
 from composer import Context
+from composer.compiler.compile import compile_file
 from composer.models.engine import Engine
 from composer.models.pool import POOL
+from composer.node.registry import Registry
 from composer.server import routes
 from composer.server import worker as workers
 from composer.server.manifest import manifest
+from composer.server.settings import Settings
 from composer.server.worker import Offer, Worker
 from composer.session.session import Reason
 from composer.testing.orchestrator import Orchestrator
@@ -130,7 +136,50 @@ def test_metrics_account_for_every_frame() -> None:
     ran(test)
 
 
-def test_the_openapi_document_describes_every_route() -> None:
+@pytest.mark.parametrize("reload", [False, True])
+@pytest.mark.parametrize("names", [["one"], ["one", "two"]])
+def test_the_openapi_document_describes_every_route_and_no_other(
+    tmp_path: Path, names: list[str], *, reload: bool
+) -> None:
+    files = [tmp_path / f"{name}.yaml" for name in names]
+    for file in files:
+        file.write_text("version: 1\nnodes: {s: {type: decode}, o: {type: encode}}")
+    compiled = [(file, compile_file(file, Registry.installed())) for file in files]
+
+    async def test() -> None:
+        offers = workers.offers(compiled, Settings())
+        worker = Worker(offers, port=0, reloads=reload)
+
+        async def compare(here: Worker) -> None:
+            async with http.get(f"{here.address}/openapi.json") as answer:
+                document = await answer.json()
+            described = {
+                (method.upper(), path)
+                for path, calls in document["paths"].items()
+                for method in calls
+            }
+            assert described == _routes(worker._application(http, group))
+
+        async with open_http() as http, asyncio.TaskGroup() as group:
+            await worker.run(compare)
+
+    ran(test)
+
+
+def _routes(app: web.Application) -> set[tuple[str, str]]:
+    """Methods and paths, as a caller would write them: without what takes doubled slashes. HEAD is
+    left out, since it comes with every GET.
+    """
+    return {
+        (route.method, re.sub(r"{_\d+}", "", route.resource.canonical))
+        for route in app.router.routes()
+        if route.method != "HEAD" and route.resource is not None
+    }
+
+
+def test_the_openapi_document_holds() -> None:
+    values = {"pipeline": "cap", "width": "64", "height": "32"}
+
     async def test() -> None:
         async with serving(BRIGHT, tokens=("t",)) as stage:
             _, document = await stage.get("/openapi.json")
@@ -138,12 +187,46 @@ def test_the_openapi_document_describes_every_route() -> None:
             assert document["security"] == [{"token": []}]
             assert "brightness" in json.dumps(document["components"]["schemas"]["Params-cap"])
             for path, calls in document["paths"].items():
-                for method in calls:
-                    real = stage.worker.address + path.replace("{pipeline}", "cap")
+                for method, call in calls.items():
+                    real = stage.worker.address + path.format(**values)
                     async with stage.http.request(method, real) as answer:
-                        assert answer.status not in (404, 405), f"{method} {path}"
+                        assert str(answer.status) in call["responses"], f"{method} {path}"
+                    named = {
+                        each["name"] for each in call.get("parameters", ()) if each["in"] == "path"
+                    }
+                    assert named == {field for _, field, *_ in Formatter().parse(path) if field}
             for reference in _references(document):
                 assert reference.rsplit("/", 1)[1] in document["components"]["schemas"]
+
+    ran(test)
+
+
+@pytest.mark.parametrize("path", ["/process/64x32", "/process/cap/64x32"])
+@pytest.mark.parametrize(
+    ("query", "body", "status"),
+    [
+        ({"format": "png", "params": '{"brightness": 0.5}', "stream": "true"}, 64 * 32 * 3, 200),
+        ({"seconds": "2"}, 64 * 32 * 3, 200),
+        ({}, 0, 200),
+        ({}, 64 * 32, 422),
+        ({"format": "nonsense"}, 64 * 32 * 3, 422),
+        ({"params": "["}, 64 * 32 * 3, 400),
+    ],
+)
+def test_a_job_of_packed_pixels_takes_and_gives_what_the_document_says(
+    path: str, query: dict[str, str], body: int, status: int
+) -> None:
+    async def test() -> None:
+        async with serving(BRIGHT) as stage:
+            _, document = await stage.get("/openapi.json")
+            described = document["paths"]["/process/{pipeline}/{width}x{height}"]["post"]
+            async with stage.http.post(
+                stage.worker.address + path, data=bytes(body), params=query
+            ) as answer:
+                assert answer.status == status
+                assert str(status) in described["responses"]
+            known = {each["name"] for each in described["parameters"] if each["in"] == "query"}
+            assert set(query) <= known
 
     ran(test)
 
