@@ -119,7 +119,7 @@ class Decode(Node):
             self._reader = live_reader.LiveReader(
                 ctx.ingress,
                 layout=layout,
-                sound=audio is not None,
+                sound=audio.carrier if audio is not None else None,
                 max_fps=self.max_fps,
                 threads=self.threads
                 or cores.slices(live_reader.MOST_PIXELS, ctx.sessions, cores.count()),

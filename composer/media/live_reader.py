@@ -6,17 +6,20 @@ One unit goes into the decoder, and what it completes comes out: nothing waits f
 import logging
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import av
 from av.codec.hwaccel import HWAccel
 
 from composer.media.awaited import Awaited
 from composer.media.mpegts.demuxer import CLOCK, Track, Unit
-from composer.media.packets import packet_of
+from composer.media.mpegts.units import LONGEST_OPUS, opus_samples
+from composer.media.packets import SoundPacket, packet_of
 from composer.media.timeline import Pace, Timeline
 from composer.media.timeline import Track as Clock
+from composer.node.formats import Carrier
 from composer.node.frames import UNSAID
 from composer.pictures.orientation import Orientation
 
@@ -36,8 +39,14 @@ BACK_SECONDS: Final = 0.3
 MOST_UNTIMED: Final = 32
 """Pictures and blocks of sound before the first one with a time that are kept."""
 
+LONGEST_OPUS_SAMPLES: Final = 5760
+"""120 ms at 48 kHz: a packet that says more is none (RFC 6716, 3.4)."""
+
 _WRAP: Final = 1 << 33
 """Ticks after which a clock of MPEG-TS begins again at 0."""
+
+Sounding: TypeAlias = av.AudioFrame | SoundPacket
+"""A piece of sound, decoded or not."""
 
 
 class LiveReader:
@@ -46,7 +55,8 @@ class LiveReader:
     The decoder says what can be seen: nothing before the first key picture or recovery point, nor
     behind a gap before the next one. Parameter sets outlive a gap.
 
-    layout: the pixel layout of the pictures, "" for none. sound: whether samples are wanted.
+    layout: the pixel layout of the pictures, "" for none. sound: samples (FRAME), packets as they
+    were coded (PACKET; samples where they cannot go out so, see goes_out_as_it_is), or None.
     max_fps: 0 for all pictures; the rest are left out by their time. device: cuda:0, say, to decode
     there where it can; such pictures stay there, in FFmpeg's format `cuda`.
     """
@@ -56,7 +66,7 @@ class LiveReader:
         units: Iterable[object],
         *,
         layout: str = "",
-        sound: bool = False,
+        sound: Carrier | None = None,
         max_fps: float = 0,
         threads: int = 1,
         max_pixels: int = MOST_PIXELS,
@@ -64,8 +74,10 @@ class LiveReader:
     ) -> None:
         self.damaged = 0
         """Units that could not be decoded, and pictures decoded in part."""
+        self.recoded = ""
+        """The codec of sound that was wanted as it is coded and cannot go out so; "" for none."""
 
-        self._units, self.layout, self._sound = units, layout, sound
+        self._units, self.layout, self.sound = units, layout, sound
         self._threads, self._max_pixels, self._device = threads, max_pixels, device
         self._pace = Pace(max_fps) if max_fps else None
         timeline = Timeline(Fraction(0), wraps=True, back=BACK_SECONDS)
@@ -80,6 +92,7 @@ class LiveReader:
         }
         self._unwrapped = _Unwrapped()
         self._orientation = Orientation()
+        self._told: set[str] = set()
 
     @property
     def lost(self) -> dict[str, int]:
@@ -103,14 +116,17 @@ class LiveReader:
         decoder = self._decoders.get("video")
         return decoder.rate if decoder is not None and self._pace is None else UNSAID
 
-    def read(self) -> Iterator[av.VideoFrame | av.AudioFrame]:
-        """Pictures in the layout that was asked for and blocks of sound, as they are complete."""
+    def read(self) -> Iterator[av.VideoFrame | Sounding]:
+        """Pictures in the layout that was asked for and pieces of sound, as they are complete."""
         for unit in self._units:
             if not isinstance(unit, Unit):
                 yield from self._drained()
-            elif (unit.track.kind == "video" and self.layout) or (
-                unit.track.kind == "audio" and self._sound
-            ):
+            elif unit.track.kind == "video":
+                if self.layout:
+                    yield from self._decoded(unit)
+            elif self.sound is Carrier.PACKET and self._copies(unit.track):
+                yield from self._copied(unit)
+            elif self.sound is not None:
                 yield from self._decoded(unit)
         yield from self._drained()
 
@@ -120,13 +136,44 @@ class LiveReader:
             self._lost += decoder.lost
         self._decoders.clear()
 
-    def _decoded(self, unit: Unit) -> Iterator[av.VideoFrame | av.AudioFrame]:
+    def _copies(self, track: Track) -> bool:
+        """Whether packets of a track are given as they are; what is not is told once."""
+        if goes_out_as_it_is(track):
+            self.recoded = ""
+            return True
+        self.recoded = track.codec
+        if track.codec not in self._told:
+            self._told.add(track.codec)
+            log.info(
+                "the sound of the input (%s, PID %d) is decoded and coded anew: what is copied is"
+                " Opus of one or two channels",
+                track.codec,
+                track.pid,
+            )
+        return False
+
+    def _copied(self, unit: Unit) -> Iterator[av.VideoFrame | Sounding]:
+        """A packet of Opus at its time. One that is damaged is left out: who hears the stream fills
+        a gap better than noise.
+        """
+        yield from self._let_go("audio")
+        samples = 0 if unit.damaged else opus_samples(unit.data)
+        pts = self._unwrapped("audio", unit.pts)
+        if not 0 < samples <= LONGEST_OPUS_SAMPLES or len(unit.data) > LONGEST_OPUS:
+            self._lost["damaged"] += 1
+            self._count_damaged()
+            return
+        codec, channels = unit.track.codec, unit.track.channels
+        length = samples * CLOCK // 48_000
+        packet = SoundPacket(unit.data, codec, channels, pts, TIME_BASE, length)
+        for timed in self._timed("audio", packet):
+            yield from _sounding(timed, self._clocks["audio"])
+
+    def _decoded(self, unit: Unit) -> Iterator[av.VideoFrame | Sounding]:
         kind = unit.track.kind
         decoder = self._decoders.get(kind)
         if decoder is None or decoder.track != unit.track:
-            if decoder is not None:
-                yield from self._stamped(kind, decoder.finish())
-                self._lost += decoder.lost
+            yield from self._let_go(kind)
             decoder = _Decoder(unit.track, self._threads, self._max_pixels, self._device)
             self._decoders[kind] = decoder
         frames = decoder.decode(unit, self._unwrapped)
@@ -134,12 +181,21 @@ class LiveReader:
             self._count_damaged()
         yield from self._stamped(kind, frames)
 
-    def _drained(self) -> Iterator[av.VideoFrame | av.AudioFrame]:
+    def _let_go(self, kind: str) -> Iterator[av.VideoFrame | Sounding]:
+        """What the decoder of a track that is no longer decoded still holds."""
+        decoder = self._decoders.get(kind)
+        if decoder is None:
+            return
+        yield from self._stamped(kind, decoder.finish())
+        del self._decoders[kind]
+        self._lost += decoder.lost
+
+    def _drained(self) -> Iterator[av.VideoFrame | Sounding]:
         """What the decoders hold; each goes on with the next key picture."""
         for kind, decoder in self._decoders.items():
             yield from self._stamped(kind, decoder.finish())
 
-    def _stamped(self, kind: str, frames: list[Any]) -> Iterator[av.VideoFrame | av.AudioFrame]:
+    def _stamped(self, kind: str, frames: list[Any]) -> Iterator[av.VideoFrame | Sounding]:
         for frame in frames:
             for timed in self._timed(kind, frame):
                 if kind == "audio":
@@ -155,13 +211,12 @@ class LiveReader:
         early.append(frame)
         if frame.pts is None:
             return []
-        pts = frame.pts
+        pts, frames = frame.pts, deque([frame])
         for before in reversed(list(early)[:-1]):
             pts -= _length(before) if kind == "audio" else CLOCK // 25
-            before.pts = pts
-        frames = list(early)
+            frames.appendleft(_at(before, pts))
         early.clear()
-        return frames
+        return list(frames)
 
     def _pictured(self, image: av.VideoFrame, clock: Clock) -> Iterator[av.VideoFrame]:
         if image.is_corrupt:
@@ -180,15 +235,31 @@ class LiveReader:
             log.warning("the input is damaged: what cannot be decoded is left out")
 
 
-def _sounding(block: av.AudioFrame, clock: Clock) -> Iterator[av.AudioFrame]:
-    pts = clock.place(block.pts, None, _length(block))
+def goes_out_as_it_is(track: Track) -> bool:
+    """Whether the sound of a track can be sent to viewers without being coded anew: WebRTC takes
+    Opus, and each packet of it may have one channel or two (RFC 6716, 3.1).
+    """
+    return track.codec == "opus" and track.channels <= 2
+
+
+def _sounding(piece: Sounding, clock: Clock) -> Iterator[Sounding]:
+    pts = clock.place(piece.pts, None, _length(piece))
     if pts is not None:
-        block.pts, block.time_base = pts, TIME_BASE
-        yield block
+        yield _at(piece, pts)
 
 
-def _length(block: av.AudioFrame) -> int:
-    return round(block.samples * CLOCK / block.sample_rate)
+def _at(piece: Any, pts: int) -> Any:
+    """A picture or a piece of sound at a time of ours."""
+    if isinstance(piece, SoundPacket):
+        return piece if piece.pts == pts else replace(piece, pts=pts)
+    piece.pts, piece.time_base = pts, TIME_BASE
+    return piece
+
+
+def _length(piece: Sounding) -> int:
+    if isinstance(piece, SoundPacket):
+        return piece.duration
+    return round(piece.samples * CLOCK / piece.sample_rate)
 
 
 class _Unwrapped:

@@ -27,7 +27,7 @@ class Carrier(StrEnum):
 
     FRAME = "frame"  # av.VideoFrame or av.AudioFrame
     ARRAY = "array"  # numpy.ndarray
-    PACKET = "packet"  # av.Packet, still coded
+    PACKET = "packet"  # av.Packet of a file, SoundPacket of a stream: still coded
     TENSOR = "tensor"  # torch.Tensor, on the device of the Format
     VALUE = "value"  # a plain Python value
 
@@ -182,7 +182,8 @@ Chosen = Annotated[Picture, Layouts(*LAYOUTS), Own()]
 """A new Picture in whichever layout the plan chose for the node: `ctx.outputs[port].layout`."""
 
 Sound = Annotated[Audio, "packets"]
-"""Sound as decoded samples or, where no node needs them, as the packets of the source."""
+"""Sound as decoded samples or, where no node needs them, as the packets of the source. Samples may
+come among packets, too: what cannot be copied is decoded where it is read."""
 
 _ONE: Final[dict[Any, Format]] = {
     RGB: Format(Kind.PICTURE, "rgb24", Carrier.ARRAY),

@@ -1,7 +1,9 @@
 """Units of a live stream as pictures and sound, whatever happens to the stream."""
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
 import av
@@ -11,8 +13,13 @@ import pytest
 from composer.device import lanes
 from composer.media.live_reader import LiveReader
 from composer.media.mpegts.demuxer import CLOCK, Unit
+from composer.media.mpegts.psi import Track, opus_head
+from composer.media.mpegts.units import LONGEST_OPUS
+from composer.media.packets import SoundPacket
+from composer.node.formats import Carrier
 from composer.pictures import pixels
 from composer.session.ingress import Gap
+from tests.media.streams import elementary
 from tests.media.transport import stream, units_of
 
 KEYED = {"preset": "ultrafast", "g": "10", "sc_threshold": "0"}
@@ -31,17 +38,17 @@ def decoder(device: str) -> str:
 def read(
     units: Iterable[object], **options: float | str | bool
 ) -> tuple[list[av.VideoFrame], list[av.AudioFrame]]:
-    reader = LiveReader(units, **{"layout": "yuv420p", "sound": True, **options})  # type: ignore[arg-type]
+    reader = LiveReader(units, **{"layout": "yuv420p", "sound": Carrier.FRAME, **options})  # type: ignore[arg-type]
     pictures, sound = [], []
     for item in reader.read():
         if isinstance(item, av.VideoFrame):
             pictures.append(item)
-        else:
+        elif isinstance(item, av.AudioFrame):
             sound.append(item)
     return pictures, sound
 
 
-def pts(frames: Iterable[av.VideoFrame | av.AudioFrame]) -> list[int]:
+def pts(frames: Iterable[av.VideoFrame | av.AudioFrame | SoundPacket]) -> list[int]:
     return [frame.pts or 0 for frame in frames]
 
 
@@ -115,6 +122,100 @@ def test_sound_comes_as_samples_that_follow_each_other(codec: str) -> None:
     for before, after in pairwise(sound):
         length = before.samples * CLOCK / before.sample_rate
         assert abs((after.pts or 0) - (before.pts or 0) - length) <= 2
+
+
+def copied(
+    units: Iterable[object], **options: float | str | bool
+) -> tuple[LiveReader, list[SoundPacket | av.AudioFrame]]:
+    """The sound of units, as packets where they can be copied."""
+    reader = LiveReader(units, sound=Carrier.PACKET, **options)  # type: ignore[arg-type]
+    return reader, [each for each in reader.read() if not isinstance(each, av.VideoFrame)]
+
+
+def sounds(codec: str = "libopus") -> list[Unit]:
+    return [unit for unit in units_of(stream(audio=codec)) if unit.track.kind == "audio"]
+
+
+def test_opus_is_given_as_it_came() -> None:
+    units = sounds()
+    reader, given = copied(units_of(stream(audio="libopus")), layout="yuv420p")
+    assert given == [
+        SoundPacket(unit.data, "opus", 2, unit.pts, Fraction(1, CLOCK), CLOCK // 50)
+        for unit in units
+    ]
+    assert (reader.lost, reader.recoded) == ({}, "")
+
+
+def test_it_is_where_its_samples_would_be() -> None:
+    """A clock that wraps, one that jumps, and times that come again."""
+    units = units_of(stream(audio="libopus", g="10"))
+    turned = moved(units, (1 << 33) - CLOCK)
+    again = [*turned, *turned[-20:], *moved(units, 3600 * CLOCK)]
+    _, given = copied(again, layout="yuv420p")
+    _, decoded = read(again)
+    assert [each.pts for each in given] == [each.pts for each in decoded]
+
+
+@pytest.mark.parametrize("codec", ["aac", "opus-51"])
+def test_sound_that_viewers_do_not_hear_is_decoded_and_told(
+    codec: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    units = sounds("aac")
+    if codec == "opus-51":
+        track = Track(257, "audio", "opus", 6, opus_head(6))
+        coded = elementary.sound(codec).coded
+        units = [Unit(track, each.data, each.pts, each.pts, key=True) for each in coded]
+    reader, given = copied(units)
+    assert {type(each) for each in given} == {av.AudioFrame}
+    name = codec.partition("-")[0]
+    assert reader.recoded == name
+    said = [each.getMessage() for each in caplog.records if "coded anew" in each.getMessage()]
+    assert len(said) == 1
+    assert f"({name}, PID 257)" in said[0]
+
+
+def test_packets_that_are_damaged_or_none_are_left_out_and_counted() -> None:
+    units = sounds()
+    units[3] = replace(units[3], damaged=True)
+    units[5] = replace(units[5], data=b"\xff\x3f")  # 63 frames of 20 ms
+    units[7] = replace(units[7], data=b"\xff")  # a number of frames that is not there
+    units[9] = replace(units[9], data=units[9].data + bytes(LONGEST_OPUS))
+    reader, given = copied(units)
+    assert pts(given) == [unit.pts for place, unit in enumerate(units) if place not in (3, 5, 7, 9)]
+    assert reader.lost == {"damaged": 4}
+    assert reader.damaged == 4
+
+
+def test_packets_without_a_time_count_back_from_the_first_that_has_one() -> None:
+    units = [
+        replace(unit, pts=None, dts=None) if place < 3 else unit
+        for place, unit in enumerate(sounds())
+    ]
+    _, given = copied(units)
+    assert pts(given) == [unit.pts for unit in sounds()]
+
+
+def test_sound_changes_between_packets_and_samples_on_the_way() -> None:
+    units = sounds()
+    reader = LiveReader(units, sound=Carrier.PACKET)
+    given = []
+    for piece in reader.read():
+        given.append(piece)
+        reader.sound = Carrier.FRAME if 10 <= len(given) < 20 else Carrier.PACKET
+    kinds = [type(piece) for piece in given]
+    assert kinds == [SoundPacket] * 10 + [av.AudioFrame] * 10 + [SoundPacket] * (len(units) - 20)
+    assert pts(given) == [unit.pts for unit in units]
+
+
+def test_another_codec_on_the_way_is_decoded_and_opus_behind_it_copied() -> None:
+    opus, aac = sounds(), sounds("aac")
+    again = [*opus, *moved(aac, 4 * CLOCK), *moved(opus, 8 * CLOCK)]
+    reader, given = copied(again)
+    kinds = [type(piece) for piece in given]
+    assert kinds[: len(opus)] == kinds[-len(opus) :] == [SoundPacket] * len(opus)
+    assert set(kinds[len(opus) : -len(opus)]) == {av.AudioFrame}
+    assert reader.recoded == ""
 
 
 def test_a_picture_comes_out_of_the_unit_that_holds_it(decoder: str) -> None:

@@ -226,7 +226,7 @@ def by_session(parts: Iterable[bytes | Gap], seed: int = 1, most: int = 5000) ->
         for piece in pieces(part, source, most):
             ingress.put(piece)
     ingress.end()
-    reader = LiveReader(ingress, layout="yuv420p", sound=True)
+    reader = LiveReader(ingress, layout="yuv420p", sound=Carrier.FRAME)
     seen = _gathered(reader.read())
     seen.damaged = reader.damaged
     return seen
