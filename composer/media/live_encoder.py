@@ -2,38 +2,23 @@
 
 import dataclasses
 import logging
-from collections import deque
 from collections.abc import Callable
 from contextlib import nullcontext
 from fractions import Fraction
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import av
 
 from composer.errors import MediaError
 from composer.media import cores
 from composer.media.cores import ENCODING
-from composer.media.writer import (
-    PictureEncoder,
-    PictureSettings,
-    SoundDecoder,
-    SoundEncoder,
-    SoundSettings,
-)
+from composer.media.live_sound import LiveSound
+from composer.media.outlet import Outlet
+from composer.media.writer import PictureEncoder, PictureSettings, SoundSettings
 from composer.node.frames import Moment
 from composer.pictures import pixels
 
 log: Final = logging.getLogger(__name__)
-
-HELD_SECONDS: Final = 2
-"""Sound before the first picture is held for so long."""
-
-PATIENCE_SECONDS: Final = 10
-"""Sound that has waited for a picture for so long goes out without."""
-
-SOUND_RATE: Final = 48_000
-SOUND_CHANNELS: Final = 2
-"""What WebRTC hears; sound of more channels is mixed down."""
 
 LONGEST_KEYFRAME_SECONDS: Final = 4.0
 """Each segment begins with a keyframe, and readers give up on segments that last too long."""
@@ -42,28 +27,13 @@ BITS_PER_PIXEL: Final = 2.5
 """Of one second: 2.3 Mbit/s at 1280x720."""
 
 
-class Outlet(Protocol):
-    """Where packets go: see composer.session.egress.Egress."""
-
-    @property
-    def refusal(self) -> str: ...
-
-    def open(self, *, video: str = "", audio: str = "", channels: int = 2) -> None: ...
-
-    def packet(
-        self, kind: str, data: bytes, pts: int, dts: int, time_base: Fraction, *, key: bool
-    ) -> None: ...
-
-    def dropped(self, reason: str) -> None: ...
-
-
 class LiveWriter:
     """Encodes for one Outlet, which it does not end: another LiveWriter may go on after it.
 
     expected: whether "video" or "audio" will come, None while nobody knows. Both are told with the
     first picture; where no picture is to be expected, with the first sound. A track that comes
-    later is told then. sessions: how many share the cores. Raises MediaError for codecs that cannot
-    be sent.
+    later is told then. channels: of the sound that will come, 0 for not known. sessions: how many
+    share the cores. Raises MediaError for codecs that cannot be sent.
     """
 
     def __init__(
@@ -73,25 +43,16 @@ class LiveWriter:
         sound: SoundSettings,
         *,
         expected: Callable[[str], bool | None],
+        channels: Callable[[], int] = lambda: 0,
         sessions: int = 1,
     ) -> None:
         codec = "h264" if pictures.codec == "auto" else pictures.codec
         if codec not in ("h264", "hevc"):
             raise MediaError(f"a session cannot send {codec}; write `codec: h264`")
-        if sound.codec not in ("auto", "opus", "aac", "none"):
-            raise MediaError(f"a session cannot send `audio: {sound.codec}`; write `audio: opus`")
-        if sound.codec == "aac":
-            log.warning("viewers by WebRTC do not hear aac; `audio: opus` reaches all")
         self._egress, self._sessions = egress, sessions
         self._settings = dataclasses.replace(pictures, codec=codec)
-        self._audio = "opus" if sound.codec == "auto" else sound.codec.replace("none", "")
-        self._bitrate, self._expected = sound.bitrate, expected
         self._pictures: PictureEncoder | None = None
-        self._sound: SoundEncoder | None = None
-        self._channels = SOUND_CHANNELS
-        self._decoder: SoundDecoder | None = None
-        self._early: deque[av.AudioFrame] = deque()
-        self._early_since: float | None = None
+        self._sound = LiveSound(egress, sound, expected=expected, channels=channels)
         self._skipped = self._closed = False
 
     @property
@@ -113,22 +74,12 @@ class LiveWriter:
             self._pictures.ask_keyframe()
         with nullcontext() if self._settings.card else ENCODING:
             packets = self._pictures.encode(fitted, at)
-        self._give("video", packets)
-        self._hear_early()
+        self._give(self._pictures, packets)
+        self._sound.send_early()
 
     def sound(self, item: Any, at: Moment) -> None:
-        """item: an av.AudioFrame, or an av.Packet whose stream has the track's parameters."""
-        if not self._audio:
-            return
-        for block in self._blocks(item):
-            if self._sound is None and self._waits(block):
-                self._hold(block)
-                continue
-            if self._sound is None:
-                self._begin_sound(block)
-                self._egress.open(audio=self._audio, channels=self._channels)
-            self._hear_early()
-            self._hear(block)
+        """item: what LiveSound takes."""
+        self._sound.take(item, pictured=self._pictures is not None)
 
     def finish(self) -> None:
         """Send what the encoders still hold."""
@@ -136,9 +87,8 @@ class LiveWriter:
             return
         self._closed = True
         if self._pictures is not None:
-            self._give("video", self._pictures.finish())
-        if self._sound is not None:
-            self._give("audio", self._sound.finish())
+            self._give(self._pictures, self._pictures.finish())
+        self._sound.finish()
 
     def close(self) -> None:
         """The same after something went wrong."""
@@ -157,64 +107,22 @@ class LiveWriter:
             threads = cores.slices(image.width * image.height, self._sessions, cores.count())
             settings = dataclasses.replace(settings, threads=threads)
         self._pictures = PictureEncoder(context, settings, live=True)
-        if self._audio and self._sound is None and (self._early or self._expected("audio")):
-            self._begin_sound(self._early[0] if self._early else None)
-        self._egress.open(
-            video=self._settings.codec,
-            audio=self._audio if self._sound is not None else "",
-            channels=self._channels,
-        )
+        audio, channels = self._sound.begin()
+        self._egress.open(video=self._settings.codec, audio=audio, channels=channels)
         if not image.duration:
             fitted = self._pictures.same(fitted) if fitted is image else fitted
             fitted.pts, fitted.time_base = at.pts, at.time_base
             fitted.duration = max(round(Fraction(1, 30) / at.time_base), 1)
         return fitted
 
-    def _begin_sound(self, block: av.AudioFrame | None) -> None:
-        if block is not None:
-            self._channels = min(block.layout.nb_channels, SOUND_CHANNELS)
-        coder = av.CodecContext.create("libopus" if self._audio == "opus" else "aac", "w")
-        self._sound = SoundEncoder(coder, self._bitrate, rate=SOUND_RATE, channels=self._channels)
-
-    def _waits(self, block: av.AudioFrame) -> bool:
-        """Whether sound waits for the first picture, by the time of the sound."""
-        if self._pictures is not None or self._expected("video") is False:
-            return False
-        if self._early_since is None:
-            self._early_since = _seconds(block)
-        return _seconds(block) - self._early_since < PATIENCE_SECONDS
-
-    def _hold(self, block: av.AudioFrame) -> None:
-        self._early.append(block)
-        while _seconds(block) - _seconds(self._early[0]) > HELD_SECONDS:
-            self._early.popleft()
-            self._egress.dropped("early")
-
-    def _hear_early(self) -> None:
-        while self._early:
-            self._hear(self._early.popleft())
-
-    def _blocks(self, item: Any) -> list[av.AudioFrame]:
-        if isinstance(item, av.AudioFrame):
-            return [item]
-        if self._decoder is None:
-            self._decoder = SoundDecoder(item.stream)
-        return self._decoder.decode(item)
-
-    def _hear(self, block: av.AudioFrame) -> None:
-        if self._sound is not None:
-            self._give("audio", self._sound.encode(block))
-
-    def _give(self, kind: str, packets: list[Any]) -> None:
-        encoder = self._pictures if kind == "video" else self._sound
-        assert encoder is not None
+    def _give(self, encoder: PictureEncoder, packets: list[Any]) -> None:
         base = encoder.context.time_base
         for packet in packets:
             if packet.pts is None:
                 continue
             dts = packet.pts if packet.dts is None else packet.dts
-            key = kind == "audio" or packet.is_keyframe
-            self._egress.packet(kind, bytes(packet), packet.pts, dts, base, key=key)
+            key = packet.is_keyframe
+            self._egress.packet("video", bytes(packet), packet.pts, dts, base, key=key)
 
 
 def live_settings(settings: PictureSettings, width: int, height: int) -> PictureSettings:
@@ -232,9 +140,3 @@ def live_settings(settings: PictureSettings, width: int, height: int) -> Picture
         keyframe_s=min(settings.keyframe_s or 2.0, LONGEST_KEYFRAME_SECONDS),
         options=options | dict(settings.options),
     )
-
-
-def _seconds(block: av.AudioFrame) -> float:
-    if block.pts is None or block.time_base is None:
-        return 0.0
-    return float(block.pts * block.time_base)
