@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from composer.compiler.plan import Plan, Step
+from composer.node.formats import PACKETS
 from composer.plot.draw import Arrow, Box
 
 SHOWN: Final = 3
@@ -52,9 +53,19 @@ def _step(step: Step) -> list[str]:
     lines += [f"      copies {port} before it writes" for port in sorted(step.copies)]
     if step.loses_alpha:
         lines.append("      alpha is lost here")
+    if _encodes_sound(step):
+        lines.append("      sound is encoded here")
     if words := _model(step):
         lines.append(f"      {', '.join(words)}")
     return lines
+
+
+def _encodes_sound(step: Step) -> bool:
+    """Whether it gets samples where it would take packets as they were coded, too."""
+    if step.settings is None or step.outputs:
+        return False
+    copies = [port.name for port in type(step.settings).inputs if PACKETS in port.formats]
+    return any(step.inputs[port] != PACKETS for port in copies if port in step.inputs)
 
 
 def _model(step: Step) -> list[str]:

@@ -103,3 +103,11 @@ def test_it_says_where_alpha_is_lost() -> None:
     plan = replace(PLAN, steps={**PLAN.steps, "s": lost})
     assert "      alpha is lost here\n" not in plan_text.text(PLAN)
     assert "(count): yuv420p\n      alpha is lost here\n" in plan_text.text(plan)
+
+
+def test_it_says_where_sound_is_encoded() -> None:
+    copied = plan_of("nodes: {s: {type: decode}, o: {type: encode}}", Mode.LIVE)
+    assert "sound is encoded" not in plan_text.text(copied)
+    volume = "{s: {type: decode}, v: {type: volume, in: s.audio}, a: {type: pass, in: s}, "
+    changed = plan_of(f"nodes: {volume} o: {{type: encode}}}}", Mode.LIVE)
+    assert "o (encode): yuv420p, samples\n      sound is encoded here" in plan_text.text(changed)
