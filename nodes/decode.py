@@ -49,10 +49,11 @@ class Decode(Node):
     QuickTime Animation, VP8 and VP9 in WebM, WebP, GIF, FFV1); it is straight. Else it is left out,
     which `byoc plan` shows where the file is known, and a run says once. 16 bits a sample become 8.
 
-    A session reads what its caller sends: times are those of the stream, sound is always samples,
-    and nothing comes before the first key picture. With `device: cuda` a session's pictures are
-    decoded by the card and stay there for a node that works there. Else, and where the card cannot,
-    they are decoded here and brought there.
+    A session reads what its caller sends: times are those of the stream, and nothing comes before
+    the first key picture. Sound that no node takes is copied where it is Opus of one or two
+    channels; other sound is decoded, which the log and the state of the stream say. With
+    `device: cuda` a session's pictures are decoded by the card and stay there for a node that works
+    there. Else, and where the card cannot, they are decoded here and brought there.
     """
 
     role = Role.INPUT
@@ -100,8 +101,15 @@ class Decode(Node):
             return source
         return self.path if "://" in self.path else str(folder / self.path)
 
+    def live_layouts(self, port: str) -> tuple[str, ...]:
+        return ("samples",) if port == "audio" and self.path else ()
+
     def about(self) -> Mapping[str, Any]:
-        return {"damaged": self.damaged} if self.damaged else {}
+        recoded = getattr(self._reader, "recoded", "")
+        return {
+            **({"damaged": self.damaged} if self.damaged else {}),
+            **({"sound": f"{recoded} is decoded and coded anew"} if recoded else {}),
+        }
 
     def lost(self) -> Mapping[str, int]:
         return self._reader.lost if self._reader is not None else {}
@@ -138,11 +146,13 @@ class Decode(Node):
         )
 
     def adapt(self, ctx: Context) -> None:
-        image = ctx.outputs.get("image")
-        if image is None or image.carrier is Carrier.TENSOR:
+        if not isinstance(self._reader, live_reader.LiveReader):
             return
-        if isinstance(self._reader, live_reader.LiveReader):
+        image, audio = ctx.outputs.get("image"), ctx.outputs.get("audio")
+        if image is not None and image.carrier is not Carrier.TENSOR:
             self._reader.layout = image.layout
+        if audio is not None:
+            self._reader.sound = audio.carrier
 
     def process(self) -> Iterator[Tracks]:
         assert self._reader is not None  # setup() made it
@@ -152,7 +162,7 @@ class Decode(Node):
         source, device, ingress = self._reader, self._device, self._ingress
         for item in source.read():
             if not isinstance(item, av.VideoFrame):
-                yield Tracks(audio=item)  # type: ignore[arg-type]  # a packet is Sound, too
+                yield Tracks(audio=item)  # type: ignore[arg-type]  # packets are Sound, too
                 continue
             born = ingress.given_at if ingress is not None else 0.0
             yield Tracks(image=_placed(item, device, born, source.rate))

@@ -11,7 +11,7 @@ from pydantic import field_validator, model_validator
 from composer import Context, Fixed, Layouts, Moment, Node, Picture, Role, Sound
 from composer.errors import MediaError
 from composer.media import live_encoder, nvenc, writer
-from composer.node.formats import ALPHA_YUV, CODED_LAYOUTS, EVERY_LAYOUT
+from composer.node.formats import ALPHA_YUV, CODED_LAYOUTS, EVERY_LAYOUT, Carrier
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
     from composer.media.live_encoder import LiveWriter
@@ -51,7 +51,9 @@ class Encode(Node):
     with a number in the name: `out/%03d.png`. A track that comes 10 seconds late is left out.
 
     A session without a `path` of its own streams: h264 or hevc in yuv420p without B-frames, sound
-    as opus (aac cannot be heard by WebRTC viewers), a keyframe at least each 4 seconds.
+    as opus (aac cannot be heard by WebRTC viewers), a keyframe at least each 4 seconds. Packets of
+    Opus that no node takes go out bit for bit, gaps between them too; what came coded otherwise is
+    encoded. `audio: opus` with an `audio_bitrate` always encodes, `copy` sends no other sound.
 
     On CUDA h264 and hevc are coded by the card's own encoder where it has one that works and no
     `tune` is asked for, else by the CPU, with a warning.
@@ -131,6 +133,14 @@ class Encode(Node):
     def port_layouts(self, port: str) -> tuple[str, ...]:
         return ("yuv420p", "rgb24", "rgba", "gray", ALPHA_YUV) if port == "image" else ()
 
+    def live_layouts(self, port: str) -> tuple[str, ...]:
+        if port != "audio":
+            return ()
+        asked = self.audio == "opus" and self.audio_bitrate is not None
+        if self.path or self.audio == "aac" or asked:
+            return ("samples",)
+        return ("coded",) if self.audio == "copy" else ()
+
     def held_layouts(self, sink: str, *, live: bool) -> tuple[str, ...]:
         streams = live and not self.path
         if streams or self.codec in ("h264", "hevc", "av1"):
@@ -147,6 +157,7 @@ class Encode(Node):
                 self._pictures(),
                 self._sounds(),
                 expected=lambda kind: _expected(ctx, kind),
+                channels=lambda: _channels(ctx),
                 sessions=ctx.sessions,
             )
             return
@@ -231,3 +242,9 @@ def _expected(ctx: Context, kind: str) -> bool | None:
     if {"video": "image", "audio": "audio"}[kind] not in ctx.inputs:
         return False
     return ctx.ingress.has(kind) if ctx.ingress is not None else True
+
+
+def _channels(ctx: Context) -> int:
+    """Channels that the sound of a session will have, where it is that of the input; else 0."""
+    coded = ctx.inputs["audio"].carrier is Carrier.PACKET if "audio" in ctx.inputs else False
+    return ctx.ingress.channels if coded and ctx.ingress is not None else 0

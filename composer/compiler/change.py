@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from composer.compiler.plan import Plan, Step
-from composer.node.formats import Format
+from composer.node.formats import Format, Kind
 from composer.node.node import Node, change_of, names_weights, reads_file
 from composer.node.registry import names_class
 
@@ -94,11 +94,14 @@ def _alike(old: Mapping[str, Format], new: Mapping[str, Format], cls: type[Node]
         return False
     if not cls.adapts:
         return old == new
-    return all(
-        (old[port].kind, old[port].carrier, old[port].device)
-        == (new[port].kind, new[port].carrier, new[port].device)
-        for port in new
-    )
+    return all(_near(old[port], new[port]) for port in new)
+
+
+def _near(old: Format, new: Format) -> bool:
+    """Whether a node that adapts takes the one for the other: sound may be coded or not."""
+    if old.kind is new.kind is Kind.AUDIO:
+        return True
+    return (old.kind, old.carrier, old.device) == (new.kind, new.carrier, new.device)
 
 
 def _declared(cls: type[Node]) -> type[Node]:

@@ -333,15 +333,13 @@ class _Formats:
 
 
 def _narrowed(node: GraphNode, port: Port, mode: Mode) -> tuple[Format, ...]:
-    """The Formats of a port that the node's settings leave.
-
-    The units of a live stream have no track that a copy could be made of: its sound is samples.
-    """
+    """The Formats of a port that the node's settings leave."""
     names = node.layouts.get(port.name) or node.settings.port_layouts(port.name)
+    if mode is Mode.LIVE:
+        names = names or node.settings.live_layouts(port.name)
     formats = _on_its_device(node, port.formats)
     if not names:
-        samples = tuple(each for each in formats if each.carrier is not Carrier.PACKET)
-        return samples or formats if mode is Mode.LIVE else formats
+        return formats
     return tuple(each for name in names for each in formats if each.layout == name)
 
 

@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 from composer import lazy
+from composer.node.formats import Carrier, Format
 from composer.node.frames import Color, Frame
 
 with lazy.deferred():
+    from composer.media import packets
     from composer.pictures import pixels
 
 
@@ -65,6 +67,14 @@ def at_its_time(value: Any, frame: Frame[Any]) -> Any:
     value = pixels.copy(value)
     _stamp(value, frame)
     return value
+
+
+def as_sound(frame: Frame[Any], wanted: Format) -> Frame[Any] | None:
+    """A piece of sound that waited while another plan began; samples may come among packets."""
+    if wanted.carrier is Carrier.PACKET or not isinstance(frame.value, packets.SoundPacket):
+        return frame
+    block = packets.samples_of(frame.value)
+    return None if block is None else frame.carry(block)
 
 
 def _inheriting(value: Any, frame: Frame[Any]) -> Any:

@@ -12,7 +12,7 @@ from composer.compiler.plan import Step
 from composer.engine import marks
 from composer.engine.account import NodeCount
 from composer.engine.checks import check_of
-from composer.engine.envelopes import derived, from_source
+from composer.engine.envelopes import as_sound, derived, from_source
 from composer.engine.fallback import Fallback
 from composer.engine.inbox import Aborted, Taken
 from composer.engine.instance import Instance
@@ -21,7 +21,7 @@ from composer.engine.layers.layer import Call, Memory, Missed, Out, Site
 from composer.engine.layers.order import layers_of
 from composer.engine.notices import Notify, unheard
 from composer.errors import NodeFailed
-from composer.node.formats import Format
+from composer.node.formats import Format, Kind
 from composer.node.frames import START, Frame, Snapshot
 from composer.node.node import Context
 
@@ -209,6 +209,8 @@ class SourceRun(StepRun):
         wanted = self.step.outputs.get(port)
         if wanted is None or same(made_as, wanted):
             return frame if wanted is not None else None
+        if wanted.kind is Kind.AUDIO:
+            return as_sound(frame, wanted)
         way = conversion(made_as, wanted)
         if way is None:
             return None

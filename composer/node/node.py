@@ -182,7 +182,8 @@ class Node(BaseModel):
     """True: see() is called with the frames that `every` or `rate` lets by."""
 
     adapts: ClassVar[bool] = False
-    """True: where only layouts or sizes around it change, adapt() is called instead of setup()."""
+    """True: where only layouts or sizes around it change, or whether sound is coded, adapt() is
+    called instead of setup()."""
 
     overlaps: ClassVar[bool] = False
     """True: it waits for something outside Python, so on files a second thread works beside it."""
@@ -246,6 +247,12 @@ class Node(BaseModel):
         """The pixel layouts that these settings leave to a port, preferred first; () for all."""
         return ()
 
+    def live_layouts(self, port: str) -> tuple[str, ...]:
+        """What a session leaves to a port, where these settings say more of it than port_layouts():
+        pixel layouts, or of sound "coded" and "samples"; () for all.
+        """
+        return ()
+
     def stored_layout(self, source: str, folder: Path) -> str:
         """The pixel layout nearest to how a source's pictures are stored, "" where it is not known.
 
@@ -275,7 +282,9 @@ class Node(BaseModel):
         raise NotImplementedError
 
     def adapt(self, ctx: Context) -> None:
-        """Go on with other layouts and sizes around it, while it runs. For classes with adapts."""
+        """Go on with other layouts, sizes or sound around it, while it runs. For classes with
+        adapts.
+        """
 
     def see(self, **values: Any) -> None:
         """Take note of what process() is not run on. For nodes that remember."""

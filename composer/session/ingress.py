@@ -86,6 +86,11 @@ class Ingress:
         return any(track.kind == kind for track in tracks) if tracks else None
 
     @property
+    def channels(self) -> int:
+        """Channels of the sound, where the tables of the stream say it; else 0."""
+        return next((each.channels for each in self._units.demuxer.tracks if each.kind == "audio"), 0)
+
+    @property
     def unreadable(self) -> list[str]:
         """Types of tracks of the stream that nothing here can read, as "0x06"."""
         return [f"0x{kind:02x}" for kind in sorted(self._units.demuxer.unknown)]

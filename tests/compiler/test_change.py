@@ -79,6 +79,16 @@ def test_a_decoder_goes_on_where_only_its_layout_changes(tmp_path: Path) -> None
     assert found.built == ("same",)
 
 
+def test_both_ends_go_on_where_a_node_comes_that_takes_sound(tmp_path: Path) -> None:
+    same = "  turn: {type: flip, in: small}\n"
+    before = plan(tmp_path, more=same)
+    assert str(before.steps["source"].outputs["audio"]) == "coded packet"
+    after = plan(tmp_path, more="  loud: {type: gain, in: source.audio}\n" + same)
+    assert str(after.steps["source"].outputs["audio"]) == "samples"
+    assert change.between(before, after).built == ("loud",)
+    assert change.between(after, before).built == ()
+
+
 def test_a_file_that_was_written_builds_the_nodes_that_read_it(tmp_path: Path) -> None:
     logo = tmp_path / "logo.png"
     logo.write_bytes(b"")

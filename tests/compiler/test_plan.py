@@ -160,14 +160,26 @@ def test_detections_become_a_record_where_one_is_taken() -> None:
     assert converters(plan) == ["s:rgb24array", "m:record"]
 
 
-def test_sound_stays_coded_where_nobody_needs_samples() -> None:
-    plan = nodes("s: {type: decode}, o: {type: encode}")
+@pytest.mark.parametrize("mode", Mode)
+def test_sound_stays_coded_where_nobody_needs_samples(mode: Mode) -> None:
+    plan = nodes("s: {type: decode}, o: {type: encode}", mode)
     assert [str(link.format) for link in plan.links if link.end_port == "audio"] == ["coded packet"]
     plan = nodes(
         "s: {type: decode}, v: {type: volume, in: s.audio}, o: {type: encode,"
-        " in: {image: s, audio: v}}"
+        " in: {image: s, audio: v}}",
+        mode,
     )
     assert [str(link.format) for link in plan.links if "audio" in str(link)] == ["samples"] * 2
+
+
+def test_what_a_session_leaves_to_a_port_holds_for_no_file() -> None:
+    class Coder(stubs.Encode):
+        def live_layouts(self, port: str) -> tuple[str, ...]:
+            return ("samples",) if port == "audio" else ()
+
+    for mode, sound in ((Mode.FILE, "coded packet"), (Mode.LIVE, "samples")):
+        plan = nodes("s: {type: decode}, o: {type: coder}", mode, coder=Coder)
+        assert [str(link.format) for link in plan.links if "audio" in str(link)] == [sound]
 
 
 # stages

@@ -12,12 +12,19 @@ import pytest
 from composer import Frame
 from composer.errors import MediaError
 from composer.media.live_reader import LiveReader
+from composer.media.packets import SoundPacket
 from composer.node.formats import PACKETS, Carrier, Format, Kind
 from composer.node.node import Context, change_of, reads_file
+from composer.session.ingress import Ingress
 from nodes.decode import Decode, Tracks
 from tests.media.films import Sound, beep, number, numbered, write_film
+from tests.media.transport import stream
 
 SAMPLES = Format(Kind.AUDIO, "samples", Carrier.FRAME)
+CODECS = [
+    ("libopus", SoundPacket, {}),
+    ("aac", av.AudioFrame, {"sound": "aac is decoded and coded anew"}),
+]
 
 
 @contextmanager
@@ -78,6 +85,39 @@ def test_sound_comes_as_packets_where_the_plan_says_so(film: Path) -> None:
         pieces: list[Any] = [tracks.audio for tracks in given]
 
     assert {type(piece) for piece in pieces} == {av.Packet}
+
+
+@pytest.mark.parametrize(("codec", "kind", "about"), CODECS)
+def test_sound_of_a_stream_comes_as_packets_where_they_can_be_copied(
+    codec: str, kind: type, about: dict[str, str]
+) -> None:
+    ingress = Ingress()
+    ingress.put(stream(audio=codec))
+    ingress.end()
+    node = Decode()
+    node.setup(Context("source", Path(), {}, {"audio": PACKETS}, live=True, ingress=ingress))
+    assert {type(tracks.audio) for tracks in node.process()} == {kind}
+    assert node.about() == about
+    node.close()
+
+
+def test_sound_of_a_file_in_a_session_is_samples() -> None:
+    assert Decode(path="a.mp4").live_layouts("audio") == ("samples",)
+    assert Decode().live_layouts("audio") == ()
+    assert Decode(path="a.mp4").live_layouts("image") == ()
+
+
+def test_a_stream_goes_on_with_samples_where_a_node_comes_that_takes_them() -> None:
+    ingress = Ingress()
+    ingress.put(stream(audio="libopus"))
+    ingress.end()
+    node = Decode()
+    node.setup(Context("source", Path(), {}, {"audio": PACKETS}, live=True, ingress=ingress))
+    given = node.process()
+    assert isinstance(next(given).audio, SoundPacket)
+    node.adapt(Context("source", Path(), {}, {"audio": SAMPLES}, live=True, ingress=ingress))
+    assert isinstance(next(given).audio, av.AudioFrame)
+    node.close()
 
 
 def test_max_fps_keeps_the_times(film: Path) -> None:

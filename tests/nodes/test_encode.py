@@ -1,5 +1,6 @@
 """encode turns its settings into a file, and says what it cannot do."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from composer.errors import MediaError
+from composer.media.mpegts.demuxer import Demuxer, Track
 from composer.node.formats import PACKETS, Carrier, Format, Kind
 from composer.node.node import Context, change_of
 from composer.pictures import pixels
@@ -26,9 +28,12 @@ from tests.media.films import (
     read_film,
     write_film,
 )
+from tests.media.streams import matrix
+from tests.media.streams.matrix import Choice
 from tests.media.transport import stream
 
 IMAGE = Format(Kind.PICTURE, "yuv420p", Carrier.FRAME)
+SAMPLES = Format(Kind.AUDIO, "samples", Carrier.FRAME)
 
 
 @contextmanager
@@ -241,13 +246,71 @@ def test_a_session_says_first_which_tracks_its_input_has(audio: str, tracks: int
     assert len(egress._tracks) == tracks
 
 
-@pytest.mark.parametrize("settings", [{"codec": "vp9"}, {"audio": "copy"}])
-def test_a_session_refuses_what_cannot_be_streamed(settings: dict[str, Any]) -> None:
+def test_a_session_refuses_what_cannot_be_streamed() -> None:
     with (
         pytest.raises(MediaError, match="a session cannot send"),
-        encoding(Encode(**settings), "", live=True, egress=Egress()),
+        encoding(Encode(codec="vp9"), "", live=True, egress=Egress()),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("settings", "sound"),
+    [
+        ({}, ()),
+        ({"audio": "opus"}, ()),
+        ({"audio": "auto", "audio_bitrate": "32k"}, ()),
+        ({"audio": "opus", "audio_bitrate": "32k"}, ("samples",)),
+        ({"audio": "aac"}, ("samples",)),
+        ({"path": "a.ts"}, ("samples",)),
+        ({"audio": "copy"}, ("coded",)),
+    ],
+)
+def test_the_plan_of_a_session_knows_which_sound_is_coded_anew(
+    settings: dict[str, Any], sound: tuple[str, ...]
+) -> None:
+    node = Encode(**settings)
+    assert node.live_layouts("audio") == sound
+    assert node.live_layouts("image") == ()
+
+
+@pytest.mark.parametrize(("carrier", "told"), [(PACKETS, 1), (SAMPLES, 2)])
+def test_a_session_tells_the_channels_of_sound_that_is_copied(carrier: Format, told: int) -> None:
+    """What a node makes of it may have others."""
+    egress, ingress = Egress(), Ingress()
+    ingress.put(matrix.build(Choice(sound="opus-mono")).data)
+    node = Encode()
+    node.setup(
+        Context(
+            "out",
+            Path(),
+            {"image": IMAGE, "audio": carrier},
+            {},
+            live=True,
+            egress=egress,
+            ingress=ingress,
+        )
+    )
+    Bench(node)(image=numbered(1)[0])
+    node.close()
+    egress.end()
+    (track,) = [each for each in program_of(egress) if each.kind == "audio"]
+    assert track.channels == told
+
+
+def program_of(egress: Egress) -> tuple[Track, ...]:
+    """The tracks that the output says it has."""
+
+    async def read() -> list[bytes]:
+        parts = []
+        while (part := await egress.read()) is not None:
+            parts += [part] if isinstance(part, bytes) else []
+        return parts
+
+    demuxer = Demuxer()
+    for part in asyncio.run(read()):
+        demuxer.feed(part)
+    return demuxer.tracks
 
 
 def test_a_path_of_its_own_is_a_file_in_a_session_too(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +17,7 @@ from composer.compiler.compile import Compiled, compile_file, plan_of
 from composer.compiler.plan import Mode, Plan
 from composer.media import clip
 from composer.media.clip import Piece
+from composer.media.mpegts.demuxer import Demuxer, Unit
 from composer.node.registry import Registry
 from composer.pictures import barcode, pixels
 from composer.server.manifest import manifest
@@ -26,6 +27,7 @@ from composer.session.session import Timing
 from composer.testing.orchestrator import Orchestrator, Stream
 from composer.trickle.http import Http, open_http
 from tests import stubs
+from tests.media.streams import elementary
 
 WAIT: Final = 20.0
 """Seconds after which a wait is a deadlock."""
@@ -41,8 +43,18 @@ QUICK: Final = Timing(status=0.2, data=0.02, data_keepalive=0.3, quiet=1.0)
 
 
 @cache
-def clip_bytes(frames: int = 50, width: int = 160, height: int = 96, gop: int = 10) -> bytes:
-    """H.264 in MP4: `frames` numbered pictures at 25 per second, a keyframe every `gop`."""
+def clip_bytes(
+    frames: int = 50,
+    width: int = 160,
+    height: int = 96,
+    gop: int = 10,
+    sound: str = "",
+    layout: str = "stereo",
+) -> bytes:
+    """H.264 in MP4: `frames` numbered pictures at 25 per second, a keyframe every `gop`.
+
+    sound: an encoder's name; a tone as long as the pictures is beside them then, in this layout.
+    """
     buffer = io.BytesIO()
     with av.open(buffer, "w", "mp4") as out:
         stream: Any = out.add_stream("libx264", rate=25)
@@ -54,10 +66,23 @@ def clip_bytes(frames: int = 50, width: int = 160, height: int = 96, gop: int = 
             "crf": "18",
             "x264-params": keys,
         }
-        for number in range(frames):
-            out.mux(stream.encode(numbered(number, width, height)))
-        out.mux(stream.encode(None))
+        tone = added(out, sound, layout) if sound else None
+        images = (*(numbered(number, width, height) for number in range(frames)), None)
+        packets = [packet for image in images for packet in stream.encode(image)]
+        if tone is not None:
+            for block in (*elementary.blocks(tone.codec_context, frames / 25, 440), None):
+                packets += tone.encode(block)
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            out.mux(packet)
     return buffer.getvalue()
+
+
+def added(file: Any, encoder: str, layout: str) -> Any:
+    """A track of sound."""
+    tone = file.add_stream(encoder, rate=48_000, layout=layout)
+    elementary.choose_form(tone.codec_context)
+    tone.codec_context.open()
+    return tone
 
 
 def numbered(number: int, width: int, height: int) -> av.VideoFrame:
@@ -69,9 +94,9 @@ def numbered(number: int, width: int, height: int) -> av.VideoFrame:
     return image
 
 
-def pieces(frames: int = 50, *, loops: int = 1, **size: int) -> list[Piece]:
+def pieces(frames: int = 50, *, loops: int = 1, **made: Any) -> list[Piece]:
     """The same clip as a gateway sends it, in segments of at least 0.3 s."""
-    return list(clip.pieces(io.BytesIO(clip_bytes(frames, **size)), loops=loops, shortest=0.3))
+    return list(clip.pieces(io.BytesIO(clip_bytes(frames, **made)), loops=loops, shortest=0.3))
 
 
 def pictures(segments: list[bytes]) -> Iterator[av.VideoFrame]:
@@ -89,6 +114,18 @@ def numbers(segments: list[bytes]) -> list[int | None]:
         luma = pixels.planes(image)[0]
         found.append(barcode.read(luma[: luma.shape[0] // 2]))
     return found
+
+
+def heard(data: Iterable[bytes]) -> list[tuple[int, bytes]]:
+    """The packets of sound of a transport stream: ticks and data of each."""
+    return [(unit.pts or 0, unit.data) for unit in sounds(data)]
+
+
+def sounds(data: Iterable[bytes]) -> list[Unit]:
+    """The same as the demuxer gives them."""
+    demuxer = Demuxer()
+    units = [unit for part in data for unit in demuxer.feed(part)]
+    return [unit for unit in (*units, *demuxer.flush()) if unit.track.kind == "audio"]
 
 
 def brightness(image: av.VideoFrame) -> float:

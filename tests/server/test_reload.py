@@ -14,9 +14,19 @@ import pytest
 
 from composer import Node
 from composer.compiler.compile import compile_file
+from composer.media.clip import Piece
 from composer.node.registry import Registry
 from composer.server.reload import Outcome, Reloaded, Reloader
-from tests.server.streams import Stage, brightness, numbers, pictures, pieces, ran, serving
+from tests.server.streams import (
+    Stage,
+    brightness,
+    heard,
+    numbers,
+    pictures,
+    pieces,
+    ran,
+    serving,
+)
 
 HEAD = "version: 1\nparams: {level: tint.brightness}\nnodes:\n  source: {type: decode}\n"
 TINT = "  tint: {type: color, brightness: 0.0, queue: 300, on_full: wait}\n"
@@ -171,6 +181,57 @@ def test_a_node_that_needs_another_layout_does_not_stop_the_decoder(tmp_path: Pa
         await here.seen(40)
 
     edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
+
+
+def test_sound_is_coded_anew_while_a_node_takes_it_and_copied_again_behind_it(
+    tmp_path: Path,
+) -> None:
+    loud = "  loud: {type: gain, db: 3, in: source.audio}\n"
+    tint = TINT.replace("color,", "color, in: source,")
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(HEAD + tint + OUT)
+    parts = thirds(pieces(sound="libopus"))
+    output: list[bytes] = []
+
+    async def test() -> None:
+        here = Edited(file)
+        async with serving(file=file) as here.stage:
+            here.reloader = reloader_of(file, here.stage)
+            here.stream = await here.stage.start()
+            before: dict[str, Any] = {}
+            for part, text in zip(
+                parts, (HEAD + tint, HEAD + loud + tint, HEAD + tint), strict=True
+            ):
+                done = await here.save(text + OUT)
+                assert done.outcome is (Outcome.REBUILT if before else Outcome.UNCHANGED)
+                before = before or here.nodes()
+                for name in ("source", "tint", "out"):
+                    assert here.nodes()[name] is before[name]
+                seen = len(numbers(here.stream.output))
+                await here.stream.publish(part, speed=0)
+                await here.seen(seen + 10)
+            await here.seen(50)
+            await here.stream.stop()
+            assert numbers(here.stream.output) == list(range(50))
+            output.extend(here.stream.output)
+
+    ran(test)
+    came = heard([piece.data for part in parts for piece in part])
+    went = heard(output)
+    coded = [place for place, packet in enumerate(went) if packet not in came]
+    assert went[:10] == came[:10]
+    assert went[-10:] == came[-10:]
+    assert len(coded) > 20
+    assert coded == list(range(coded[0], coded[-1] + 1))
+    times = [ticks for ticks, _ in went]
+    assert all(0 < after - before < 2 * 1800 for before, after in pairwise(times))
+
+
+def thirds(whole: list[Piece]) -> list[list[Piece]]:
+    """The same in three parts, each from the beginning of a segment."""
+    begins = [place for place, piece in enumerate(whole) if piece.begins]
+    first, second = (begins[len(begins) * part // 3] for part in (1, 2))
+    return [whole[:first], whole[first:second], whole[second:]]
 
 
 @pytest.mark.parametrize(

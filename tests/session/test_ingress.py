@@ -29,6 +29,14 @@ def test_units_come_out_as_they_came_in() -> None:
     assert sum(ingress.counts.units.values()) == len(units)
 
 
+@pytest.mark.parametrize(("audio", "channels"), [("libopus", 2), ("aac", 0), ("", 0)])
+def test_the_tables_say_how_many_channels_opus_has(audio: str, channels: int) -> None:
+    ingress = Ingress()
+    assert ingress.channels == 0
+    ingress.put(stream(audio=audio, preset="ultrafast"))
+    assert ingress.channels == channels
+
+
 def test_too_many_leave_the_newest_key_picture_and_what_follows_it() -> None:
     data = stream(preset="ultrafast", g="10", sc_threshold="0")
     ingress = Ingress(most_units=25)
