@@ -88,7 +88,9 @@ class Ingress:
     @property
     def channels(self) -> int:
         """Channels of the sound, where the tables of the stream say it; else 0."""
-        return next((each.channels for each in self._units.demuxer.tracks if each.kind == "audio"), 0)
+        return next(
+            (each.channels for each in self._units.demuxer.tracks if each.kind == "audio"), 0
+        )
 
     @property
     def unreadable(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""A node at work on one thread, and what another plan finds of it."""
+"""What a source made before another plan took over."""
 
 from fractions import Fraction
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from composer.compiler.plan import Mode
-from composer.engine.worker import NodeCount, Sequel, Worker
+from composer.engine.step import SourceRun
 from composer.media.packets import SoundPacket
 from composer.node.formats import PACKETS, Carrier, Format, Kind
 from composer.node.frames import Frame
@@ -20,8 +20,8 @@ COPIES = "nodes: {s: {type: decode}, o: {type: encode}}"
 LISTENS = "nodes: {s: {type: decode}, o: {type: listen, in: s.audio}}"
 
 
-def source(text: str) -> Worker:
-    return Worker(plan_of(text, Mode.LIVE).steps["s"], None, NodeCount(), Sequel())
+def source(text: str) -> SourceRun:
+    return SourceRun(plan_of(text, Mode.LIVE).steps["s"], None)
 
 
 def waiting(value: object) -> Frame[object]:
