@@ -238,6 +238,7 @@ def test_closing_without_setup_is_fine() -> None:
 def test_a_session_says_first_which_tracks_its_input_has(audio: str, tracks: int) -> None:
     egress, ingress = Egress(), Ingress()
     ingress.put(stream(audio=audio, preset="ultrafast"))
+    ingress.look()
     with encoding(Encode(), "", "image", "audio", live=True, egress=egress, ingress=ingress) as run:
         for index, image in enumerate(numbered(5)):
             run(image=image, at=index / 25)
@@ -279,6 +280,7 @@ def test_a_session_tells_the_channels_of_sound_that_is_copied(carrier: Format, t
     """What a node makes of it may have others."""
     egress, ingress = Egress(), Ingress()
     ingress.put(matrix.build(Choice(sound="opus-mono")).data)
+    ingress.look()
     node = Encode()
     node.setup(
         Context(

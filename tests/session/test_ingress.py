@@ -34,6 +34,7 @@ def test_the_tables_say_how_many_channels_opus_has(audio: str, channels: int) ->
     ingress = Ingress()
     assert ingress.channels == 0
     ingress.put(stream(audio=audio, preset="ultrafast"))
+    ingress.look()
     assert ingress.channels == channels
 
 
