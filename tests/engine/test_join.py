@@ -1,18 +1,26 @@
 import threading
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, ClassVar
 
+import av
 import pytest
 
-from composer.compiler.plan import InboxSpec
+from composer import YUV, Node
+from composer.compiler.plan import InboxSpec, Mode
 from composer.engine.account import EdgeCount
 from composer.engine.inbox import Inbox, Slot, Taken, Traffic, Waiting
 from composer.engine.join import Join, Joined
+from composer.engine.run import Run
 from composer.node.formats import Kind
 from composer.node.frames import Bound
 from composer.node.values import Detections
+from composer.pictures import pixels
 from composer.pipeline.spec import Missing
+from tests import stubs
+from tests.engine.runs import accounted, run_of
+from tests.engine.sessions import Fed
 from tests.engine.test_inbox import Clock
-from tests.stubs import WAIT, frame
+from tests.stubs import WAIT, calling, finished, frame, luma, plan_of, reach, sink
 
 
 class Bench:
@@ -258,3 +266,164 @@ def test_whoever_waits_to_put_goes_on_when_the_first_port_has_ended() -> None:
         assert not thread.is_alive()
     assert found == [None]
     assert slots[1].count.dropped == {"unused": 5}
+
+
+# in a run
+
+
+JOIN = """\
+nodes:
+  source: {{type: count, count: {count}}}
+  side: {{type: {side}, in: source}}
+  mix: {{type: {mix}, in: {{base: {base}, top: {top}}}}}
+  out: {{type: collect}}
+"""
+
+
+def joined(side: str, mix: str = "mix", base: str = "source", count: int = 40) -> tuple[Any, Any]:
+    collect = sink()
+    top = "side" if base == "source" else "source"
+    report = run_of(
+        JOIN.format(side=side, mix=mix, base=base, top=top, count=count), collect=collect
+    )
+    pairs = [(pts, top) for (pts, _), top in zip(collect.seen, collect.others, strict=True)]
+    return report, pairs
+
+
+def test_a_join_is_exact() -> None:
+    _, pairs = joined("fresh")
+    assert pairs == [(number, number) for number in range(40)]
+
+
+def test_a_join_takes_the_last_value_of_a_branch_that_drops() -> None:
+    report, pairs = joined("only_odd")
+    assert pairs == [(number, number - (1 - number % 2)) for number in range(1, 40)]
+    assert report.edges["source.image -> mix.base"].dropped == {"missing": 1}
+
+
+@pytest.mark.parametrize(
+    ("missing", "pairs"),
+    [
+        pytest.param("drop", [(1, 1), (3, 3), (5, 5)], id="drop"),
+        pytest.param("empty", [(0, 255), (1, 1), (2, 255), (3, 3), (4, 255), (5, 5)], id="empty"),
+        pytest.param("last", [(0, 255), (1, 1), (2, 1), (3, 3), (4, 3), (5, 5)], id="last"),
+    ],
+)
+def test_a_join_without_a_partner(missing: str, pairs: list[tuple[int, int]]) -> None:
+    _, found = joined("only_odd", f"mix_maybe, missing: {missing}", count=6)
+    assert found == pairs
+
+
+@pytest.mark.parametrize("depth", [1, 10, 100])
+@pytest.mark.parametrize("base", ["source", "side"])
+def test_a_branch_that_looks_ahead_loses_nothing(depth: int, base: str) -> None:
+    report, pairs = joined(f"hold, depth: {depth}", base=base, count=250)
+    assert pairs == [(number, number % 256) for number in range(250)]
+    assert all(not edge.dropped for edge in report.edges.values())
+
+
+def test_a_branch_that_looks_ahead_beside_one_that_works_side_by_side() -> None:
+    collect = sink()
+    run_of(
+        "nodes: {source: {type: count, count: 120},"
+        " fast: {type: fresh, in: source, concurrency: 3},"
+        " slow: {type: hold, depth: 50, in: source},"
+        " mix: {type: mix, in: {base: fast, top: slow}}, out: {type: collect}}",
+        collect=collect,
+    )
+    assert collect.others == list(range(120))
+
+
+def test_a_branch_that_looks_ahead_further_than_there_is_room_still_ends() -> None:
+    report, pairs = joined("hold, depth: 400", count=600)
+    assert len(pairs) + report.edges["source.image -> mix.base"].dropped.total() == 600
+
+
+def test_detections_of_every_other_frame_are_held() -> None:
+    collect = sink()
+    run_of(
+        "nodes: {source: {type: count, count: 10},"
+        " faces: {type: model, in: source, every: 2},"
+        " blur: {type: blur, in: {image: source, regions: faces}}, out: {type: collect}}",
+        collect=collect,
+    )
+    assert collect.others == [1] * 10
+
+
+def test_two_sources_join_by_time() -> None:
+    collect = sink()
+    run_of(
+        "nodes: {one: {type: count, count: 12}, two: {type: count, count: 4, step: 3},"
+        " mix: {type: mix, in: {base: one, top: two}}, out: {type: collect}}",
+        collect=collect,
+    )
+    assert collect.others == [0, 0, 0, 3, 3, 3, 6, 6, 6, 9, 9, 9]
+
+
+@pytest.mark.parametrize(("base", "top"), [(4, 60), (60, 4)])
+def test_one_source_of_a_join_may_end_long_before_the_other(base: int, top: int) -> None:
+    collect = sink()
+    report = run_of(
+        f"nodes: {{one: {{type: count, count: {base}}}, two: {{type: count, count: {top}}},"
+        " mix: {type: mix, in: {base: one, top: two}}, out: {type: collect}}",
+        collect=collect,
+    )
+    assert collect.others == [min(number, top - 1) for number in range(base)]
+    assert report.edges["two.image -> mix.top"].dropped.total() == max(0, top - base)
+
+
+def test_a_join_of_three_is_exact_whoever_is_slow() -> None:
+    class Three(Node):
+        def process(self, base: YUV, top: YUV, side: YUV) -> YUV:
+            assert luma(base) == luma(top) == luma(side)
+            return base
+
+    collect = sink()
+    run_of(
+        "nodes: {source: {type: count, count: 90}, slow: {type: hold, depth: 30, in: source},"
+        " slower: {type: hold, depth: 60, in: source},"
+        " mix: {type: three, in: {base: slow, top: source, side: slower}},"
+        " out: {type: collect}}",
+        three=Three,
+        collect=collect,
+    )
+    assert len(collect.seen) == 90
+
+
+def test_what_a_join_keeps_for_the_next_picture_is_no_work_that_waits() -> None:
+    """The input may be silent for long then, and nothing hangs."""
+
+    class Here(Fed):
+        feed: ClassVar["SimpleQueue[int | None]"] = SimpleQueue()
+
+    allowed, seen = threading.Event(), SimpleQueue[int]()
+
+    def late(image: av.VideoFrame) -> av.VideoFrame:
+        reach(allowed)
+        return pixels.copy(image)
+
+    def see(image: av.VideoFrame) -> av.VideoFrame:
+        seen.put(luma(image))
+        return image
+
+    plan = plan_of(
+        "nodes: {fed: {type: fed}, late: {type: late},"
+        " mix: {type: mix_maybe, in: {base: fed, top: late}},"
+        " see: {type: see}, out: {type: collect}}",
+        Mode.LIVE,
+        fed=Here,
+        late=calling(late),
+        see=calling(see),
+        collect=sink(),
+    )
+    run = Run(plan)
+    run.start()
+    Here.feed.put(10)
+    assert seen.get(timeout=stubs.WAIT) == 10  # without the late one
+    allowed.set()
+    (edge,) = [each for name, each in run.report().edges.items() if name.endswith("mix.top")]
+    while not edge.offered:
+        run.done.wait(0.001)
+    assert run.work() == {}
+    Here.feed.put(None)
+    accounted(plan, finished(run))
