@@ -145,18 +145,19 @@ class Run:
 
     def start(self) -> None:
         """Set every node up, then let the stages go. Raises NodeFailed, and Stalled where it was
-        given up meanwhile; whatever is raised, all is closed.
+        given up before or meanwhile; whatever is raised, all is closed.
 
         A session does not wait for a slow one: frames go by it until it is ready.
         """
+        assert not self.assembly.stages, "a run begins once"
         logs.enter(self.session)
-        self._move(RunState.OPENING)
         self._began = self._now()
         try:
+            self._go_to(RunState.OPENING)
             with ExitStack() as opened:
                 stages = self._opened(opened)
                 self.assembly = replace(self.assembly, stages=stages)
-                self._still_wanted()
+                self._go_to(RunState.RUNNING)
                 opened.pop_all()
         except BaseException as exc:
             self._failure = self._failure or (exc if isinstance(exc, Exception) else None)
@@ -178,14 +179,18 @@ class Run:
             check_device(step)
         stages = self.stages_of(plan, first, self.assembly.edges)
         for stage in stages:
+            if self._state is RunState.ABORTING:
+                break
             opened.callback(stage.close_quietly)
             stage.open(patience)
         wire(stages, plan)
         return stages
 
-    def _still_wanted(self) -> None:
-        """Raises Stalled where it was given up while its nodes were set up."""
-        if not self._move(RunState.RUNNING) and self._state is not RunState.STOPPING:
+    def _go_to(self, state: RunState) -> None:
+        """Take the next step of a start, where it was stopped as well. Raises Stalled where it was
+        given up.
+        """
+        if not self._move(state) and self._state is not RunState.STOPPING:
             raise Stalled("the run was given up before it began")
 
     def _patience(self) -> Callable[[], float]:
@@ -195,8 +200,8 @@ class Run:
     def wait(self) -> Report:
         """The account, once everything has ended. Raises what ended it before its time."""
         self.done.wait()
-        for stage in self.assembly.stages:
-            for thread in stage.threads:
+        for thread in [thread for stage in self.assembly.stages for thread in stage.threads]:
+            if thread.ident is not None:  # none was started for a run that did not begin
                 thread.join()
         if self._failure is not None:
             raise self._failure

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from composer import Node
+from composer import YUV, Context, Node
 from composer.compiler.plan import Mode, Plan
 from composer.engine.account import Report
 from composer.engine.run import Run
@@ -12,10 +12,15 @@ from tests import stubs
 from tests.stubs import finished, picture, plan_of, sink
 
 
-def accounted(plan: Plan, report: Report) -> None:
-    """Every frame that came in is out or dropped with a reason, at every edge and node."""
+def accounted_edges(report: Report) -> None:
+    """Every frame that went over an edge was taken or dropped with a reason."""
     for name, edge in report.edges.items():
         assert edge.offered == edge.taken + edge.dropped.total(), name
+
+
+def accounted(plan: Plan, report: Report) -> None:
+    """Every frame that came in is out or dropped with a reason, at every edge and node."""
+    accounted_edges(report)
     for name, step in plan.steps.items():
         node = report.nodes[name]
         many = step.settings is not None and type(step.settings).many
@@ -60,3 +65,30 @@ def endless(begun: threading.Event, closed: threading.Event) -> type[Node]:
                 closed.set()
 
     return Endless
+
+
+def life(steps: list[str], name: str, fail: str = "") -> type[Node]:
+    """A node that writes down what is asked of it, and fails where it is told."""
+
+    class Alive(Node):
+        def _say(self, what: str) -> None:
+            steps.append(f"{name} {what}")
+            if what == fail:
+                raise ValueError("no")
+
+        def setup(self, ctx: Context) -> None:
+            self._say("setup")
+
+        def process(self, image: YUV) -> Iterator[YUV]:
+            if fail == "process":
+                self._say("process")
+            yield image
+
+        def flush(self) -> Iterator[Any]:
+            self._say("flush")
+            return iter(())
+
+        def close(self) -> None:
+            self._say("close")
+
+    return Alive

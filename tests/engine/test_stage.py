@@ -1,15 +1,13 @@
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import av
 import pytest
 
-from composer import YUV, Context, Node
 from composer.engine.run import Run
 from composer.errors import NodeFailed
 from composer.pictures import pixels
-from tests.engine.runs import chain, run_of
+from tests.engine.runs import chain, life, run_of
 from tests.stubs import calling, luma, plan_of, ran, reach
 
 
@@ -41,33 +39,6 @@ def test_a_failure_with_concurrency_ends_the_run() -> None:
     step.stateless = True
     with pytest.raises(NodeFailed, match=r"'step' failed in process\(\) at 0.300s: ValueError: no"):
         chain(step, ", concurrency: 3")
-
-
-def life(steps: list[str], name: str, fail: str = "") -> type[Node]:
-    """A node that writes down what is asked of it, and fails where it is told."""
-
-    class Alive(Node):
-        def _say(self, what: str) -> None:
-            steps.append(f"{name} {what}")
-            if what == fail:
-                raise ValueError("no")
-
-        def setup(self, ctx: Context) -> None:
-            self._say("setup")
-
-        def process(self, image: YUV) -> Iterator[YUV]:
-            if fail == "process":
-                self._say("process")
-            yield image
-
-        def flush(self) -> Iterator[Any]:
-            self._say("flush")
-            return iter(())
-
-        def close(self) -> None:
-            self._say("close")
-
-    return Alive
 
 
 LIFE = "nodes: {source: {type: count}, a: {type: a}, b: {type: b}, out: {type: collect}}"
