@@ -208,16 +208,18 @@ class StageRun:
             if not self.left_behind:
                 self.end_outlets()
 
-    def _attempt(self, work: Callable[[], None]) -> None:
-        """Do something; what goes wrong ends the run."""
+    def _attempt(self, work: Callable[[], None]) -> bool:
+        """Do something; what goes wrong ends the run. Returns whether it went well."""
         try:
             work()
+            return True
         except Aborted:
             self._broken = True
             log.debug("stage %s given up", self.stage.name)
         except Exception as exc:  # noqa: BLE001 - not even a bug of ours may look like the end
             self._broken = True
             self._owner.fail(exc)
+        return False
 
     def _flush(self) -> None:
         for place, step in enumerate(self._rows[0]):
@@ -349,8 +351,9 @@ class StageRun:
                 self._hand_on(0, step.settle(taken.frame, made))
 
         with self._taking.turn(place):
-            self._attempt(take)
-        self._attempt(work)
+            admitted = self._attempt(take)
+        if admitted:
+            self._attempt(work)
         with self._giving.turn(place):
             self._attempt(give)
         return taken is not None

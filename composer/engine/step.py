@@ -104,7 +104,7 @@ class StepRun:
 
     def flush(self, frame: Frame[Any] | None) -> Out:
         """What the node still held. frame: the last one that came."""
-        if self.instance is None or self._outputs is None:
+        if self.instance is None or self._outputs is None or self.instance.loading:
             return []
         started, where = time.perf_counter(), logs.here()
         where.at(self.step.name)

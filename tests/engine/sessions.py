@@ -84,7 +84,9 @@ class Fed(Node):
 class Session:
     """A live run of fed -> slow -> out, frame by frame."""
 
-    def __init__(self, node: type[Slow], text: str = "") -> None:
+    def __init__(self, node: type[Slow], options: str = "") -> None:
+        """options: of the slow node, as in ", concurrency: 2"."""
+
         class Here(Fed):
             feed: ClassVar["SimpleQueue[int | None]"] = SimpleQueue()
 
@@ -98,7 +100,8 @@ class Session:
 
         plan = plan_of(
             "params: {by: slow.factor, shade: slow.shade}\n"
-            "nodes: {fed: {type: fed}, slow: {type: slow}, see: {type: see}, out: {type: collect}}",
+            f"nodes: {{fed: {{type: fed}}, slow: {{type: slow{options}}}, see: {{type: see}},"
+            " out: {type: collect}}",
             Mode.LIVE,
             fed=Here,
             slow=node,

@@ -1,10 +1,15 @@
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from composer import YUV, OwnYUV
 from composer.errors import NodeFailed
+from composer.pictures import pixels
 from tests import stubs
 from tests.engine.sessions import Session, slow
+from tests.stubs import luma
 
 
 def test_a_node_that_was_loading_when_the_session_ended_is_closed_when_it_can_be() -> None:
@@ -18,6 +23,50 @@ def test_a_node_that_was_loading_when_the_session_ended_is_closed_when_it_can_be
     node.allowed.set()
     setup.join(stubs.WAIT)
     assert node.closed == [2]
+
+
+def test_a_node_that_was_loading_when_the_session_ended_is_not_asked_for_what_it_held() -> None:
+    asked: list[str] = []
+
+    class Keeping(slow()):  # type: ignore[misc]  # a class of its own for each test
+        def process(self, image: YUV) -> Iterator[OwnYUV]:
+            yield pixels.copy(image)
+
+        def flush(self) -> Iterator[Any]:
+            asked.append("flush")
+            return iter(())
+
+    session = Session(Keeping)
+    session.run.start()
+    session.feed.put(10)
+    session.end()
+    setup = next(thread for thread in threading.enumerate() if thread.name == "setup slow")
+    Keeping.allowed.set()
+    setup.join(stubs.WAIT)
+    assert asked == []
+
+
+@pytest.mark.parametrize("options", ["", ", concurrency: 2"])
+def test_a_node_whose_setup_failed_late_is_never_worked_with(options: str) -> None:
+    asked: list[int] = []
+
+    class Failing(slow()):  # type: ignore[misc]  # a class of its own for each test
+        stateless = True
+
+        def process(self, image: YUV) -> OwnYUV:
+            asked.append(luma(image))
+            return pixels.copy(image)
+
+    Failing.fails.add(2)
+    session = Session(Failing, options)
+    session.run.start()
+    assert session.frame(10) == 10
+    Failing.allowed.set()
+    while not session.run.done.wait(0.001):
+        session.feed.put(10)
+    with pytest.raises(NodeFailed, match="no memory left"):
+        session.run.wait()
+    assert asked == []
 
 
 def test_a_setup_that_fails_late_ends_the_session() -> None:
