@@ -51,12 +51,13 @@ class Fallback:
     def _turned(self, frame: Frame[Any]) -> Out:
         out: Out = []
         for port, way in self._ways.items():
-            value = frame.value
-            if way is not None:
-                try:
-                    value = way.run(frame, self._step.outputs[port])
-                except Exception as exc:  # swscale says what it cannot do
-                    raise NodeFailed(self._step.name, "conversion", exc, frame.seconds) from exc
+            if way is None:
+                out.append((port, frame))
+                continue
+            try:
+                value = way.run(frame, self._step.outputs[port])
+            except Exception as exc:  # swscale says what it cannot do
+                raise NodeFailed(self._step.name, "conversion", exc, frame.seconds) from exc
             out.append((port, derived(value, frame)))
         return out
 
