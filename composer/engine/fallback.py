@@ -31,7 +31,7 @@ class Fallback:
             out = self._held(frame)
         if out or (missed.fallback == "pass" and not self._step.outputs):
             self._count.given += 1
-            return out
+            return completed(out, self._step, frame)
         self._count.dropped[missed.reason] += 1
         return bounds(self._step, frame)
 
@@ -74,3 +74,11 @@ class Fallback:
 def bounds(step: Step, frame: Frame[Any]) -> Out:
     """Nothing comes for this frame: joins need not wait for it."""
     return [(port, Bound(frame.micros)) for port in step.outputs]
+
+
+def completed(out: Out, step: Step, frame: Frame[Any]) -> Out:
+    """The same, and for each output that gave nothing that nothing comes."""
+    if len(out) == len(step.outputs):
+        return out
+    gave = {port for port, _ in out}
+    return [*out, *(bound for bound in bounds(step, frame) if bound[0] not in gave)]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from composer.engine.checks import Check, check_of
 from composer.engine.envelopes import at_its_time, derived, enveloped, enveloped_of_many
-from composer.engine.fallback import bounds
+from composer.engine.fallback import bounds, completed
 from composer.engine.inbox import Taken
 from composer.engine.instance import Instance
 from composer.engine.layers.layer import Call, Missed, Out, Site
@@ -62,6 +62,10 @@ class Outputs:
             self._count.given += 1
         return out
 
+    def completed(self, out: Out, frame: Frame[Any]) -> Out:
+        """The same, and that nothing comes from the other outputs."""
+        return completed(out, self._step, frame)
+
     def nothing(self, frame: Frame[Any]) -> Out:
         """The node dropped the frame."""
         self._count.dropped["node"] += 1
@@ -88,8 +92,8 @@ def _called(instance: Instance, outputs: Outputs) -> Call:
 
     def call(taken: Taken) -> Out | Missed:
         frame = taken.frame
-        given = instance.process(**values(taken))
-        return outputs.of(given, frame) or outputs.nothing(frame)
+        out = outputs.of(instance.process(**values(taken)), frame)
+        return outputs.completed(out, frame) if out else outputs.nothing(frame)
 
     return call
 

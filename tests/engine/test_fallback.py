@@ -88,6 +88,18 @@ class Noted(Node):
     ("fallback", "out", "count"),
     [
         pytest.param(
+            "pass",
+            {"image": "frame", "regions": Bound(30_000), "note": Bound(30_000)},
+            (1, {}),
+            id="pass",
+        ),
+        pytest.param(
+            "hold_last",
+            {"image": Bound(30_000), "regions": Detections(), "note": Bound(30_000)},
+            (1, {}),
+            id="hold_last, nothing but detections to hold",
+        ),
+        pytest.param(
             "drop", dict.fromkeys(Looked._fields, Bound(30_000)), (0, {"why": 1}), id="drop"
         ),
     ],
