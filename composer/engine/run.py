@@ -329,6 +329,8 @@ class Run:
             self._left -= 1
             last = self._left == 0
         if last:
+            for stage in self.assembly.stages:  # what a swap that failed was to keep
+                stage.close_quietly()
             self._move(RunState.ENDED)
 
     def _applied(self, seconds: float) -> None:

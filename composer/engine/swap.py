@@ -3,7 +3,9 @@ frames: nothing is lost and nothing comes twice.
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from composer.compiler.change import Change
@@ -13,7 +15,7 @@ from composer.engine.assembly import Assembly, edges_of
 from composer.engine.inbox import Traffic
 from composer.engine.stage import StageRun, wire
 from composer.engine.turns import Gate
-from composer.errors import NodeFailed, ParamRejected, Stalled
+from composer.errors import ParamRejected, Stalled
 from composer.node.frames import Snapshot
 
 log: Final = logging.getLogger(__name__)
@@ -59,9 +61,12 @@ class Prepared:
         self._used = False
 
     def apply(self) -> None:
-        """Make it, between two frames. Raises Stalled where the run has ended, or does not come to
-        the end of the old plan; then it was discarded.
+        """Make it, between two frames. Raises Stalled where it was used before, where the run has
+        ended, and where its sources do not pause or the old plan does not come to its end; then it
+        was discarded. Raises NodeFailed where a node that goes on cannot: that ends the run.
         """
+        if self._used:
+            raise Stalled("this change was made or discarded before")
         self._used = True
         self._apply()
 
@@ -87,10 +92,25 @@ def prepare(host: Host, plan: Plan, change: Change) -> Prepared:
 
 def _edit(host: Host, plan: Plan, values: Mapping[str, Mapping[str, Any]]) -> None:
     """Go on with a plan that differs in live fields alone, from the next frame on."""
-    with host.gate.closed():
+    with _paused(host):
         now = host.assembly
         now.params.edit(values, plan.params.values())
         host.go_on(Assembly(plan, now.params, now.edges, now.stages), ())
+
+
+@contextmanager
+def _paused(host: Host) -> Iterator[None]:
+    """No source gives anything meanwhile. Raises Stalled where one is held up by what is behind it,
+    and where the run has ended.
+    """
+    with ExitStack() as pause:
+        try:
+            pause.enter_context(host.gate.closed(DRAIN_SECONDS))
+        except TimeoutError:
+            raise Stalled("a source is held up by a node that does not take its frame") from None
+        if not host.at_work:
+            raise Stalled("the run has ended")
+        yield
 
 
 class _Swap:
@@ -105,15 +125,16 @@ class _Swap:
         params = host.params_of(plan)
         _carry(before.params, params)
         params.running = True
-        edges = edges_of(plan, before.edges)
         self._kept = frozenset(plan.steps) - frozenset(built) - _restless(before, plan)
-        stages = host.stages_of(plan, params.at(0.0), edges)
-        self._next = Assembly(plan, params, edges, stages)
+        self._next = Assembly(plan, params, edges_of(plan, before.edges))
 
     def open(self) -> None:
         """Raises NodeFailed; then all is closed again."""
+        coming = self._next
         try:
-            for stage in self._next.stages:
+            stages = self._host.stages_of(coming.plan, coming.params.at(0.0), coming.edges)
+            self._next = replace(coming, stages=stages)
+            for stage in stages:
                 stage.open(None, leave=self._kept)
         except BaseException:
             self.discard()
@@ -126,23 +147,27 @@ class _Swap:
 
     def apply(self) -> None:
         try:
-            with self._host.gate.closed():
-                self._change()
-        except BaseException as exc:
-            if isinstance(exc, NodeFailed):  # in the middle of it: there is no way back
-                self._host.fail(exc)
+            with _paused(self._host):
+                self._change(self._host.assembly)
+        except BaseException:
             self.discard()
             raise
 
-    def _change(self) -> None:
-        """The moment itself, behind the gate: the old stages come to their end, what is kept of
+    def _change(self, before: Assembly) -> None:
+        """The moment itself, while sources pause: the old stages come to their end, what is kept of
         them goes over, and the new ones begin.
         """
-        host, before, coming = self._host, self._host.assembly, self._next
-        sources = dict(before.sources)
-        if not host.at_work or any(source.ended for source in sources.values()):
+        if any(source.ended for source in before.sources.values()):
             raise Stalled("the run has ended")
         self._drain(before)
+        try:
+            self._go_over(before)
+        except Exception as exc:  # the old stages are gone, so there is no way back
+            self._host.fail(exc)
+            raise
+
+    def _go_over(self, before: Assembly) -> None:
+        host, coming, sources = self._host, self._next, dict(before.sources)
         old, stages = before.steps(), list(coming.stages)
         for place, stage in enumerate(stages):
             name = stage.stage.name

@@ -28,14 +28,18 @@ class Gate:
                 self._changed.notify_all()
 
     @contextmanager
-    def closed(self) -> Iterator[None]:
-        """Nobody is inside meanwhile."""
+    def closed(self, within: float | None = None) -> Iterator[None]:
+        """Nobody is inside meanwhile. Raises TimeoutError where somebody still is after `within`
+        seconds; then it is open again.
+        """
         with self._changed:
-            while self._closed:
-                self._changed.wait()
+            if not self._changed.wait_for(lambda: not self._closed, within):
+                raise TimeoutError
             self._closed = True
-            while self._inside:
-                self._changed.wait()
+            if not self._changed.wait_for(lambda: not self._inside, within):
+                self._closed = False
+                self._changed.notify_all()
+                raise TimeoutError
         try:
             yield
         finally:
