@@ -171,7 +171,6 @@ class SourceRun(StepRun):
                 for port, value in self._named(given):
                     frame = from_source(value)
                     seconds = frame.seconds
-                    self.count.given += 1
                     yield port, frame if frame.born else frame.held(self._duty.now(), START)
         except (Aborted, NodeFailed):
             raise
@@ -200,6 +199,7 @@ class SourceRun(StepRun):
             raise NodeFailed(self.step.name, "process()", exc, frame.seconds) from exc
         if settings is not self.instance.seen:
             self.instance.meet_all(settings)
+        self.count.given += 1
         return marks.marked(self._lane, self.step, port, frame.held(frame.born, settings))
 
     def refitted(self, port: str, frame: Frame[Any], made_as: Format) -> Frame[Any] | None:
