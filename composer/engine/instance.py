@@ -29,7 +29,7 @@ class NodeState(Enum):
     NEW = "new"  # nothing was set up
     LOADING = "loading"  # setup() goes on aside; frames go by
     OPEN = "open"  # it takes frames; another one may be set up beside it
-    GONE = "gone"  # it was closed, or works for another step
+    GONE = "gone"  # it was closed, and takes no frames any more
 
 
 _MOVES: Final = {
@@ -112,15 +112,17 @@ class Instance:
         if self._setup is not None:
             self._setup.abandon()
             self._setup = None
-        if self._state is not NodeState.OPEN:
+        if self._state is NodeState.GONE:
             return
         self.tell()
+        before = self._state
         self._move(NodeState.GONE)
-        self._close()
+        if before is NodeState.OPEN:
+            self._close(self.node)
 
-    def _close(self) -> None:
+    def _close(self, node: Node) -> None:
         try:
-            self.node.close()
+            node.close()
         except Exception as exc:  # a node is anybody's code
             raise NodeFailed(self.step.name, "close()", exc, None) from exc
 
@@ -194,7 +196,7 @@ class Instance:
             return
         self.tell()
         self._move(NodeState.NEW)
-        self._close()
+        self._close(self.node)
         self._use(new)
         self.open()
 
@@ -229,13 +231,14 @@ class Instance:
             log.warning("%s; it goes on as it was", setup.failure)
             self._notify(Notice(Happened.KEPT, self.step.name, str(setup.failure)))
             return False
-        if self.loading:
-            self._move(NodeState.OPEN)
-        else:
-            self.tell()
-            self._close()
+        first, before = self.loading, self.node
+        self.tell()
         self._use(setup.node)
         self.seen = Snapshot()  # it has not met what changed while it was set up
+        if first:
+            self._move(NodeState.OPEN)
+        else:
+            self._close(before)
         return True
 
 
