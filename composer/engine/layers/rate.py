@@ -1,5 +1,6 @@
 """rate: the node sees so many frames in a second of the media at the most."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,25 +13,24 @@ EARLY_SECONDS: Final = 1e-6
 
 @dataclass
 class _Due:
-    """Time from which the next frame may be seen; None before the first."""
+    """Time from which the next frame may be seen."""
 
-    seconds: float | None = None
+    seconds: float = -math.inf
 
 
 def layer(site: Site) -> Layer | None:
     rate, due, missed = site.step.rate, site.memory.of(_Due), site.missed("rate")
     if rate is None:
         return None
+    interval = 1 / rate
 
     def admit(frame: Frame[Any]) -> Missed | None:
         now = frame.seconds
-        if due.seconds is None:
-            due.seconds = now + 1 / rate
-            return None
         if now < due.seconds - EARLY_SECONDS:
             return missed
-        # Behind a pause the pace begins anew, instead of catching up.
-        due.seconds = max(due.seconds, now - 1 / rate) + 1 / rate
+        # A frame that is a little late keeps the pace; behind a pause the pace begins anew.
+        paused = now >= due.seconds + interval
+        due.seconds = (now if paused else due.seconds) + interval
         return None
 
     return Layer(admit=admit)
