@@ -2,8 +2,13 @@ import threading
 from collections.abc import Iterator
 
 from composer import YUV, Live, Node
+from composer.engine.inbox import Taken
+from composer.engine.layers import params
+from composer.engine.layers.layer import Missed, Out
 from composer.engine.run import Run
+from composer.node.frames import Snapshot
 from tests import stubs
+from tests.engine.layers.sites import around, converter, site_of, step_of, taken
 from tests.engine.runs import endless
 from tests.stubs import finished, picture, plan_of, reach, sink
 
@@ -92,3 +97,41 @@ def test_a_live_field_of_a_source_changes_under_it() -> None:
     run.start()
     finished(run)
     assert [value for _, value in collect.seen] == [0, 0, 0, 80, 80, 80]
+
+
+def test_a_converter_has_nothing_in_its_way() -> None:
+    assert params.layer(converter()) is None
+
+
+def test_a_node_meets_a_change_once_before_the_first_frame_of_it() -> None:
+    class Level(Node):
+        level: float = Live(0.0)
+
+        def process(self, image: YUV) -> YUV:
+            return image
+
+    site = site_of(step_of(Level))
+    assert site.instance is not None
+    fields, levels = site.instance.node.__dict__, list[float]()
+
+    def call(taken: Taken) -> Out | Missed:
+        levels.append(fields["level"])
+        fields["level"] = -1.0
+        return []
+
+    after_meeting = around(params.layer(site), call)
+    first, second = (Snapshot(n, {"step": {"level": float(n)}}) for n in (1, 2))
+    for number, snapshot in enumerate([first, first, second]):
+        after_meeting(taken(number, settings=snapshot))
+    assert levels == [1.0, -1.0, 2.0]
+
+
+def test_a_frame_that_goes_by_is_met_by_nobody() -> None:
+    """What it would have changed is met with the next one that comes to the node."""
+    level, found = levels()
+    text = LEVELS.format(ramp="").replace("queue: 7", "every: 10")
+    run = Run(plan_of(text, level=level))
+    run.params.patch({"level": 1.0}, at=0.15)
+    run.start()
+    finished(run)
+    assert found["two"] == {pts: float(pts > 15) for pts in range(0, 100, 10)}
