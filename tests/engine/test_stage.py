@@ -4,11 +4,16 @@ from typing import Any
 import av
 import pytest
 
+from composer.compiler.plan import Mode
+from composer.engine.inbox import InOrder
+from composer.engine.join import Join
 from composer.engine.run import Run
+from composer.engine.stage import LIVE_WITHIN_MS, choice_of, leading_ports
 from composer.errors import NodeFailed
 from composer.pictures import pixels
-from tests.engine.runs import chain, life, run_of
-from tests.stubs import calling, luma, plan_of, ran, reach
+from tests import stubs
+from tests.engine.runs import chain, endless, life, run_of
+from tests.stubs import calling, finished, luma, plan_of, ran, reach, sink
 
 
 @pytest.mark.parametrize("workers", [2, 3, 8])
@@ -101,3 +106,68 @@ def test_a_bug_of_the_engine_is_told_and_not_taken_for_the_end(
     monkeypatch.setattr("composer.engine.step.StepRun.run", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         ran("nodes: {source: {type: count}, out: {type: collect}}")
+
+
+def test_a_node_that_was_flushed_is_followed_by_those_behind_it() -> None:
+    """What it held goes through the others before they are flushed themselves."""
+    collect = sink()
+    run_of(
+        "nodes: {source: {type: count, count: 9}, first: {type: hold, depth: 5},"
+        " second: {type: hold, depth: 2}, third: {type: paint}, out: {type: collect}}",
+        collect=collect,
+    )
+    assert collect.seen == [(number, number + 1) for number in range(9)]
+
+
+def test_nothing_is_flushed_when_the_run_was_given_up() -> None:
+    begun, closed = threading.Event(), threading.Event()
+    steps: list[str] = []
+    plan = plan_of(LIFE, count=endless(begun, closed), a=life(steps, "a"), b=life(steps, "b"))
+    run = Run(plan)
+    run.start()
+    reach(begun)
+    run.abort()
+    finished(run)
+    assert steps == ["a setup", "b setup", "a close", "b close"]
+
+
+# what it takes next
+
+
+@pytest.mark.parametrize(
+    ("name", "ports"),
+    [
+        pytest.param("one", ["image"], id="one input"),
+        pytest.param("mix", ["base"], id="a join"),
+        pytest.param("out", ["image", "audio"], id="one that merges"),
+    ],
+)
+def test_which_frames_are_work(name: str, ports: list[str]) -> None:
+    plan = plan_of(
+        "nodes: {source: {type: count}, sound: {type: tracks}, one: {type: fresh, in: source},"
+        " mix: {type: mix, in: {base: source, top: one}},"
+        " out: {type: encode, in: {image: mix, audio: sound.audio}}}",
+        tracks=stubs.Decode,
+    )
+    assert leading_ports(plan.steps[name]) == ports
+
+
+@pytest.mark.parametrize(
+    ("options", "mode", "within"),
+    [
+        pytest.param("", Mode.FILE, None, id="a file waits"),
+        pytest.param("", Mode.LIVE, LIVE_WITHIN_MS / 1000, id="a session does not"),
+        pytest.param(", within_ms: 5", Mode.FILE, 0.005, id="as the file says"),
+        pytest.param(", within_ms: 0", Mode.LIVE, 0.0, id="not at all"),
+    ],
+)
+def test_how_long_a_join_waits(options: str, mode: Mode, within: float | None) -> None:
+    plan = plan_of(
+        "nodes: {source: {type: count}, one: {type: fresh, in: source},"
+        f" mix: {{type: mix, in: {{base: source, top: one}}{options}}}, out: {{type: collect}}}}",
+        mode,
+    )
+    choice = choice_of(plan, "mix")
+    assert isinstance(choice, Join)
+    assert choice._within == within
+    assert isinstance(choice_of(plan, "one"), InOrder)
