@@ -89,7 +89,9 @@ class Instance:
         try:
             with self._lane or nullcontext():
                 self.node.setup(self.context)
-        except Exception as exc:  # a node is anybody's code
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # a node may even call sys.exit()
             raise NodeFailed(self.step.name, "setup()", exc, None) from exc
         finally:
             logs.here().leave()
@@ -123,7 +125,9 @@ class Instance:
     def _close(self, node: Node) -> None:
         try:
             node.close()
-        except Exception as exc:  # a node is anybody's code
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # a node may even call sys.exit()
             raise NodeFailed(self.step.name, "close()", exc, None) from exc
 
     def tell(self) -> None:

@@ -47,7 +47,7 @@ class Setup:
         where.at(self.name)
         try:
             self.node.setup(self._context)
-        except Exception as exc:  # noqa: BLE001 - a node is anybody's code
+        except BaseException as exc:  # noqa: BLE001 - a node may even call sys.exit()
             self.failure = NodeFailed(self.name, "setup()", exc, None)
             close_quietly(self.name, self.node)
         where.leave()

@@ -112,7 +112,7 @@ class StepRun:
             with self._lane or nullcontext():
                 held = list(self.instance.node.flush())
                 return [] if frame is None else self._flushed(held, frame)
-        except Exception as exc:  # a node is anybody's code
+        except BaseException as exc:  # a node may even call sys.exit()
             raise NodeFailed(self.step.name, "flush()", exc, None) from exc
         finally:
             self.count.seconds += time.perf_counter() - started
@@ -172,9 +172,9 @@ class SourceRun(StepRun):
                     frame = from_source(value)
                     seconds = frame.seconds
                     yield port, frame if frame.born else frame.held(self._duty.now(), START)
-        except (Aborted, NodeFailed):
+        except (Aborted, NodeFailed, GeneratorExit):
             raise
-        except Exception as exc:  # a node is anybody's code
+        except BaseException as exc:  # a node may even call sys.exit()
             raise NodeFailed(name, "process()", exc, seconds) from exc
         finally:
             if close := getattr(values, "close", None):

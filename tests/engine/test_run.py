@@ -348,6 +348,59 @@ def test_a_device_that_is_not_there_is_told_before_anything_is_opened() -> None:
     assert (steps, run.state) == ([], RunState.ENDED)
 
 
+class Panic(BaseException):
+    """What libraries in Rust raise: pyo3's PanicException is no Exception either."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), Panic("unwrap")], ids=repr)
+@pytest.mark.parametrize("doing", ["setup()", "process()", "flush()", "close()"])
+def test_a_node_that_wants_to_leave_the_process_has_failed(
+    doing: str, error: BaseException
+) -> None:
+    class Leaving(Node):
+        def setup(self, ctx: Context) -> None:
+            self._leave("setup()")
+
+        def process(self, image: YUV) -> Iterator[YUV]:
+            self._leave("process()")
+            yield image
+
+        def flush(self) -> Iterator[YUV]:
+            self._leave("flush()")
+            return iter(())
+
+        def close(self) -> None:
+            self._leave("close()")
+
+        def _leave(self, now: str) -> None:
+            if now == doing:
+                raise error
+
+    run = Run(plan_of(CHAIN.format(options=""), step=Leaving, collect=sink()))
+    with pytest.raises(NodeFailed) as caught:
+        started(run)
+    assert (caught.value.node, caught.value.doing) == ("step", doing)
+    assert caught.value.__cause__ is error
+
+
+def started(run: Run) -> Report:
+    run.start()
+    return finished(run)
+
+
+def test_a_source_that_wants_to_leave_the_process_has_failed() -> None:
+    class Leaving(stubs.Count):
+        def process(self) -> Iterator[stubs.Plain]:
+            yield picture(0)
+            raise SystemExit(3)
+
+    run = Run(plan_of("nodes: {source: {type: count}, out: {type: collect}}", count=Leaving))
+    with pytest.raises(
+        NodeFailed, match=r"'source' failed in process\(\) at 0.000s: SystemExit: 3"
+    ):
+        started(run)
+
+
 def test_a_library_that_is_not_there_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(module: object) -> None:
         raise ImportError("no such library")

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from composer import YUV, OwnYUV
+from composer import YUV, Context, OwnYUV
 from composer.errors import NodeFailed
 from composer.pictures import pixels
 from tests import stubs
 from tests.engine.sessions import Session, slow
-from tests.stubs import luma
+from tests.stubs import luma, reach
 
 
 def test_a_node_that_was_loading_when_the_session_ended_is_closed_when_it_can_be() -> None:
@@ -67,6 +67,22 @@ def test_a_node_whose_setup_failed_late_is_never_worked_with(options: str) -> No
     with pytest.raises(NodeFailed, match="no memory left"):
         session.run.wait()
     assert asked == []
+
+
+def test_a_node_that_wants_to_leave_the_process_while_it_is_set_up_has_failed() -> None:
+    class Leaving(slow()):  # type: ignore[misc]  # a class of its own for each test
+        def setup(self, ctx: Context) -> None:
+            reach(self.allowed)
+            raise SystemExit(3)
+
+    session = Session(Leaving)
+    session.run.start()
+    assert session.frame(10) == 10
+    Leaving.allowed.set()
+    while not session.run.done.wait(0.001):
+        session.feed.put(10)
+    with pytest.raises(NodeFailed, match=r"'slow' failed in setup\(\): SystemExit: 3"):
+        session.run.wait()
 
 
 def test_a_setup_that_fails_late_ends_the_session() -> None:

@@ -19,7 +19,7 @@ def layer(site: Site) -> Layer | None:
     step, count = site.step, site.count
     missed = Missed(step.on_error, "error")
 
-    def failed(exc: Exception, frame: Frame[Any]) -> Missed:
+    def failed(exc: BaseException, frame: Frame[Any]) -> Missed:
         count.errors += 1
         failure = NodeFailed(step.name, "process()", exc, frame.seconds)
         # Frames may go by a node that fails, but not by a device that is lost.
@@ -35,7 +35,7 @@ def layer(site: Site) -> Layer | None:
         def guarded(taken: Taken) -> Out | Missed:
             try:
                 return call(taken)
-            except Exception as exc:  # noqa: BLE001 - a node is anybody's code
+            except BaseException as exc:  # noqa: BLE001 - a node may even call sys.exit()
                 return failed(exc, taken.frame)
 
         return guarded
