@@ -56,23 +56,27 @@ class NodeCount:
         """Frames that were dropped or lost, by reason."""
         return self.dropped + Counter(self.lost)
 
+    def include(self, other: "NodeCount") -> None:
+        """Count what the other one has counted, too."""
+        self.taken += other.taken
+        self.begun += other.begun
+        self.done += other.done
+        self.given += other.given
+        self.dropped.update(dict(other.dropped))
+        self.errors += other.errors
+        self.seconds += other.seconds
+        self.work.include(other.work)
+        self.age.include(other.age)
+        self.about = other.about or self.about
+        self.lost = Counter(self.lost) + Counter(other.lost)
+        self.lost_tracks = (*self.lost_tracks, *other.lost_tracks)
+
 
 def sum_of(counts: Iterable[NodeCount]) -> NodeCount:
     """The account of a node that several threads work for, each with a count of its own."""
     total = NodeCount()
     for count in counts:
-        total.taken += count.taken
-        total.begun += count.begun
-        total.done += count.done
-        total.given += count.given
-        total.dropped.update(dict(count.dropped))
-        total.errors += count.errors
-        total.seconds += count.seconds
-        total.work.include(count.work)
-        total.age.include(count.age)
-        total.about = count.about or total.about
-        total.lost = Counter(total.lost) + Counter(count.lost)
-        total.lost_tracks = (*total.lost_tracks, *count.lost_tracks)
+        total.include(count)
     return total
 
 

@@ -29,7 +29,7 @@ class Assembly:
 
     def steps(self) -> Mapping[str, StepRun]:
         """The step of every node on the first of its threads."""
-        return {step.step.name: step for stage in self.stages for step in stage.steps()}
+        return {step.step.name: step for stage in self.stages for step in stage.first_row()}
 
     @property
     def sources(self) -> Mapping[str, StageRun]:

@@ -131,6 +131,10 @@ class StageRun:
         for row in self._rows:
             yield from row
 
+    def first_row(self) -> Sequence[StepRun]:
+        """Those that its first thread works for."""
+        return self._rows[0]
+
     def counts(self) -> dict[str, list[NodeCount]]:
         """What its steps have done, for each thread."""
         return {
@@ -179,11 +183,18 @@ class StageRun:
             mine.become(theirs.step, self._owner.context(theirs.step))
         self.stage, self.kept = other.stage, ()
 
-    def take_over(self, old: Mapping[str, StepRun], kept: Collection[str]) -> None:
-        """Go on with the nodes of another plan's stages that are kept."""
-        for step in self.steps():
-            if step.instance is not None and step.step.name in kept:
-                step.take_over(old[step.step.name])
+    def take_over(
+        self, old: Mapping[str, StepRun], counts: Mapping[str, NodeCount], kept: Collection[str]
+    ) -> None:
+        """Go on with the nodes of another plan's stages that are kept. Those that are built anew
+        count on where the old ones were.
+        """
+        for step in self.first_row():
+            name = step.step.name
+            if step.instance is not None and name in kept:
+                step.take_over(old[name])
+            elif name in counts:
+                step.count.include(counts[name])
 
     def _main(self, place: int) -> None:
         where = logs.enter(self._owner.session)

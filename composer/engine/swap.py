@@ -168,7 +168,7 @@ class _Swap:
 
     def _go_over(self, before: Assembly) -> None:
         host, coming, sources = self._host, self._next, dict(before.sources)
-        old, stages = before.steps(), list(coming.stages)
+        old, counts, stages = before.steps(), before.counts(), list(coming.stages)
         for place, stage in enumerate(stages):
             name = stage.stage.name
             here = sources.pop(name, None) if name in self._kept else None
@@ -176,7 +176,7 @@ class _Swap:
                 here.become(coming.plan, stage)
                 stages[place] = here
             else:
-                stage.take_over(old, self._kept)
+                stage.take_over(old, counts, self._kept)
         for source in sources.values():
             source.left_behind = True
         _carry(before.params, coming.params)

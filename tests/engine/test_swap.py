@@ -192,6 +192,9 @@ def test_a_change_of_live_values_alone_opens_nothing(swapped: Swapped) -> None:
 def test_a_node_that_is_built_anew_is_open_before_the_old_one_is_closed(swapped: Swapped) -> None:
     swapped.prepare(options=", size_px: 2").apply()
     assert swapped.log == ["b opens", "b closes"]
+    assert swapped.frame(2) == 2
+    b = swapped.end().nodes["b"]
+    assert (b.taken, b.given, sum(b.work.counts)) == (2, 2, 2), "it counts on"
 
 
 def test_what_is_discarded_is_closed_once_and_the_run_goes_on(swapped: Swapped) -> None:
@@ -326,4 +329,5 @@ def test_nodes_that_work_side_by_side_are_opened_anew() -> None:
     swapped.prepare(options=", concurrency: 2", after=C).apply()
     assert sorted(swapped.log) == ["b closes", "b closes", "b opens", "b opens", "c opens"]
     assert swapped.frame(2) == 2
-    assert swapped.end().nodes["out"].given == 2
+    report = swapped.end()
+    assert (report.nodes["b"].given, report.nodes["out"].given) == (2, 2)
