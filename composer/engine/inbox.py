@@ -349,6 +349,11 @@ class Inbox:
         return sum(slot.frames for slot in self._slots.values())
 
     @property
+    def joins(self) -> bool:
+        """Whether it takes frames of several inputs together."""
+        return not self._choice.direct
+
+    @property
     def _joins(self) -> bool:
         """Whether somebody waits here for one of several inputs."""
         return self._taking and len(self._slots) > 1

@@ -95,6 +95,8 @@ class StageRun:
         )
         self.is_source: Final = not plan.steps[stage.steps[0]].inputs
         self.outlets: dict[str, list[Outlet]] = {}
+        self.forks = False
+        """Whether its frames go several ways to a join, which needs the room on each of them."""
         self.kept: Collection[str] = ()
         """Nodes that go on in other stages: they are neither flushed nor closed here."""
         self.ended = self.left_behind = False
@@ -327,7 +329,7 @@ class StageRun:
                 self._hand_on(place + 1, self._rows[0][place + 1].run(taken))
 
     def _deliver(self, port: str, item: Item) -> None:
-        handover = self._handover
+        handover = None if self.forks else self._handover
         ahead = handover if handover is not None and handover.direct else None
         for outlet in self.outlets.get(port, ()):
             if ahead is None or not outlet.stage.go_on(outlet.port, item, ahead):
@@ -381,6 +383,14 @@ def wire(stages: Sequence[StageRun], plan: Plan) -> None:
             ports.setdefault(link.start_port, []).append(outlet)
     for stage in stages:
         stage.outlets = outlets[stage.stage.name]
+    for stage in stages:
+        ways = [outlet.stage for ports in stage.outlets.values() for outlet in ports]
+        stage.forks = len(ways) > 1 and any(map(_leads_to_join, ways))
+
+
+def _leads_to_join(stage: StageRun) -> bool:
+    behind = [outlet.stage for ports in stage.outlets.values() for outlet in ports]
+    return stage.inbox.joins or any(map(_leads_to_join, behind))
 
 
 def _lane_of(plan: Plan, stage: Stage) -> "Lane | None":

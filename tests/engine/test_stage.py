@@ -1,10 +1,14 @@
+import math
 import threading
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, ClassVar
 
 import av
 import pytest
 
+from composer import YUV, Node
 from composer.compiler.plan import Mode
+from composer.engine import handover
 from composer.engine.inbox import InOrder
 from composer.engine.join import Join
 from composer.engine.run import Run
@@ -12,7 +16,8 @@ from composer.engine.stage import LIVE_WITHIN_MS, choice_of, leading_ports
 from composer.errors import NodeFailed
 from composer.pictures import pixels
 from tests import stubs
-from tests.engine.runs import chain, endless, life, run_of
+from tests.engine.runs import accounted, chain, endless, life, run_of
+from tests.engine.sessions import Fed
 from tests.stubs import calling, finished, luma, plan_of, ran, reach, sink
 
 
@@ -171,3 +176,135 @@ def test_how_long_a_join_waits(options: str, mode: Mode, within: float | None) -
     assert isinstance(choice, Join)
     assert choice._within == within
     assert isinstance(choice_of(plan, "one"), InOrder)
+
+
+# a source that goes on with its frames itself
+
+
+@pytest.fixture
+def direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sources of sessions go on themselves, wherever they may."""
+    monkeypatch.setattr(handover, "WINDOW_SECONDS", 0.0)
+    monkeypatch.setattr(handover, "SPARE_BELOW", math.inf)
+    monkeypatch.setattr(handover, "BUSY_ABOVE", math.inf)
+
+
+@pytest.mark.usefixtures("direct")
+def test_a_source_works_for_a_stage_that_is_idle() -> None:
+    threads: SimpleQueue[str] = SimpleQueue()
+
+    class Where(Node):
+        def process(self, image: YUV) -> None:
+            threads.put(threading.current_thread().name)
+
+    class Here(Fed):
+        feed: ClassVar["SimpleQueue[int | None]"] = SimpleQueue()
+
+    plan = plan_of(
+        "nodes: {fed: {type: fed}, one: {type: fresh, queue: 2}, out: {type: where}}",
+        Mode.LIVE,
+        fed=Here,
+        where=Where,
+    )
+    run = Run(plan)
+    run.start()
+    for number in range(100_000):
+        Here.feed.put(number)
+        if threads.get(timeout=stubs.WAIT) == "stage fed":
+            break
+    else:
+        raise AssertionError("never in the thread of the source")
+    Here.feed.put(None)
+    accounted(plan, finished(run))
+
+
+@pytest.mark.usefixtures("direct")
+@pytest.mark.parametrize(
+    "graph",
+    [
+        pytest.param("one: {type: fresh, queue: 2, on_full: wait}", id="in a row"),
+        pytest.param(
+            "one: {type: fresh, concurrency: 3, on_full: wait}", id="several threads behind it"
+        ),
+        pytest.param(
+            "near: {type: fresh, in: source, on_full: wait},"
+            " far: {type: hold, depth: 3, in: source, on_full: wait},"
+            " mix: {type: mix, in: {base: near, top: far}, on_full: wait, within_ms: 600000}",
+            id="a fork with a branch that looks ahead",
+        ),
+        pytest.param(
+            "first: {type: fresh, in: source, on_full: wait},"
+            " near: {type: fresh, in: first, on_full: wait},"
+            " far: {type: hold, depth: 3, in: first, on_full: wait},"
+            " mix: {type: mix, in: {base: near, top: far}, on_full: wait, within_ms: 600000}",
+            id="a fork further on",
+        ),
+    ],
+)
+def test_all_comes_out_in_order_whoever_works(graph: str) -> None:
+    collect = sink()
+    run_of(
+        f"nodes: {{source: {{type: count, count: 200}}, {graph},"
+        " out: {type: collect, on_full: wait}}",
+        Mode.LIVE,
+        collect=collect,
+    )
+    assert [pts for pts, _ in collect.seen] == list(range(200))
+
+
+@pytest.mark.parametrize(
+    ("graph", "forking"),
+    [
+        pytest.param("one: {type: fresh}, out: {type: collect}", [], id="in a row"),
+        pytest.param(
+            "one: {type: fresh, in: source}, two: {type: collect, in: source},"
+            " out: {type: collect, in: one}",
+            [],
+            id="a fork without a join",
+        ),
+        pytest.param(
+            "one: {type: fresh, in: source}, two: {type: hold, in: source},"
+            " mix: {type: mix, in: {base: one, top: two}}, out: {type: collect}",
+            ["source"],
+            id="a fork with a join",
+        ),
+        pytest.param(
+            "first: {type: fresh, queue: 2}, one: {type: fresh, in: first},"
+            " two: {type: hold, in: first}, mix: {type: mix, in: {base: one, top: two}},"
+            " last: {type: pass, queue: 3}, out: {type: collect}",
+            ["first"],
+            id="a fork further on",
+        ),
+        pytest.param(
+            "split: {type: split, queue: 2}, one: {type: hold, in: split.other},"
+            " mix: {type: mix, in: {base: split.image, top: one}}, out: {type: collect}",
+            ["split"],
+            id="a fork of two outputs",
+        ),
+    ],
+)
+def test_a_branch_that_looks_ahead_needs_the_room_of_the_other(
+    graph: str, forking: list[str]
+) -> None:
+    """A source that works for one branch would stand in it, while the other waits for frames."""
+    run = Run(plan_of(f"nodes: {{source: {{type: count}}, {graph}}}", Mode.LIVE, collect=sink()))
+    run.start()
+    assert [stage.stage.name for stage in run.assembly.stages if stage.forks] == forking
+    finished(run)
+
+
+@pytest.mark.usefixtures("direct")
+def test_what_fails_in_the_thread_of_the_source_is_a_failure_of_the_node() -> None:
+    def call(image: av.VideoFrame) -> av.VideoFrame:
+        if luma(image) == 100:
+            raise ValueError("no")
+        return image
+
+    with pytest.raises(NodeFailed, match=r"'step' failed in process\(\) at 1.000s: ValueError: no"):
+        run_of(
+            "nodes: {source: {type: count, count: 200},"
+            " step: {type: step, on_full: wait, on_error: fail}, out: {type: collect}}",
+            Mode.LIVE,
+            step=calling(call),
+            collect=sink(),
+        )
