@@ -12,11 +12,14 @@ from tests.engine.sessions import Session, slow
 from tests.stubs import luma, reach
 
 
-def test_a_node_that_was_loading_when_the_session_ended_is_closed_when_it_can_be() -> None:
+@pytest.mark.parametrize("end", ["end", "stop", "abort"])
+def test_a_node_that_was_loading_when_the_session_ended_is_closed_when_it_can_be(end: str) -> None:
     node = slow()
     session = Session(node)
     session.run.start()
     assert session.frame(10) == 10
+    if end != "end":
+        getattr(session.run, end)()
     session.end()
     assert node.closed == []
     setup = next(each for each in threading.enumerate() if each.name == "setup slow")
