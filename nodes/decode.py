@@ -158,25 +158,29 @@ class Decode(Node):
         assert self._reader is not None  # setup() made it
         if self._device:
             lanes.enter(self._device)
-        # pydantic looks private ones up slowly
         source, device, ingress = self._reader, self._device, self._ingress
+        # PyAV makes a Fraction of it each time that it is asked.
+        live = live_reader.TIME_BASE if isinstance(source, live_reader.LiveReader) else None
         for item in source.read():
             if not isinstance(item, av.VideoFrame):
                 yield Tracks(audio=item)  # type: ignore[arg-type]  # packets are Sound, too
                 continue
             born = ingress.given_at if ingress is not None else 0.0
-            yield Tracks(image=_placed(item, device, born, source.rate))
+            base = item.time_base if live is None else live
+            assert base is not None  # the readers see to it
+            yield Tracks(image=_placed(item, base, device, born, source.rate))
 
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()
 
 
-def _placed(image: "av.VideoFrame", device: str, born: float, rate: Fraction) -> Any:
+def _placed(
+    image: "av.VideoFrame", base: Fraction, device: str, born: float, rate: Fraction
+) -> Any:
     """The picture where it is wanted, with the time at which its last byte came."""
     assert image.pts is not None  # the readers see to it
-    assert image.time_base is not None
-    frame = Frame(image, image.pts, image.time_base, pixels.tags(image), born, rate=rate)
+    frame = Frame(image, image.pts, base, pixels.tags(image), born, rate=rate)
     if not device:
         return frame
     return frame.derived(_there(image, device), None if image.format.name == "cuda" else image)

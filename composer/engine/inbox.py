@@ -231,7 +231,8 @@ class Inbox:
     ) -> None:
         self._slots = {slot.name: slot for slot in slots}
         self._choice, self._traffic, self._now = choice, traffic, now
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self.sleepers = 0
         self._wakes = 0
         self._give_way = False
@@ -245,7 +246,7 @@ class Inbox:
         Raises Aborted.
         """
         slot = self._slots[port]
-        with self._changed:
+        with self._lock:
             if isinstance(item, Bound):
                 slot.push(item)
                 self._wake()
@@ -275,7 +276,7 @@ class Inbox:
         """The frame itself, taken at once, where its stage is idle and nothing waits: whoever would
         put it works for the stage then, until release(). None where it has to be put.
         """
-        with self._changed:
+        with self._lock:
             slot = self._slots[port]
             idle = self._taking and not self._claimed and not self._aborted
             waits = any(slot.queue for slot in self._slots.values())
@@ -288,20 +289,20 @@ class Inbox:
 
     def release(self) -> None:
         """The frame that was claimed is done."""
-        with self._changed:
+        with self._lock:
             self._claimed = False
             if self._aborted or any(slot.queue or slot.ended for slot in self._slots.values()):
                 self._wake()
 
     def end(self, port: str) -> None:
         """Nothing more will come at this port."""
-        with self._changed:
+        with self._lock:
             self._slots[port].ended = True
             self._wake()
 
     def take(self) -> Taken | Bound | None:
         """The next thing to work on; None when all ports have ended. Raises Aborted."""
-        with self._changed:
+        with self._lock:
             while True:
                 if self._claimed:  # somebody works for this stage, and says when that is done
                     self._sleep(None)
@@ -322,7 +323,7 @@ class Inbox:
 
     def abort(self) -> None:
         """Wake everybody with Aborted; what still waits is counted as stopped."""
-        with self._changed:
+        with self._lock:
             self._aborted = True
             for slot in self._slots.values():
                 slot.give_up()
@@ -330,7 +331,7 @@ class Inbox:
 
     def grow(self) -> bool:
         """Make room where a full slot of a join holds the graph up; True if there was some."""
-        with self._changed:
+        with self._lock:
             if not self._joins or not any([slot.grow() for slot in self._slots.values()]):
                 return False
             self._wake()
@@ -338,7 +339,7 @@ class Inbox:
 
     def give_way(self) -> bool:
         """Let a join that waits here go on with what it has; True if one does."""
-        with self._changed:
+        with self._lock:
             if not self._joins or not any(slot.frames for slot in self._slots.values()):
                 return False
             self._give_way = True

@@ -11,18 +11,19 @@ class Gate:
     """Any number are inside at a time; closing it waits until nobody is."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._inside = 0
         self._closed = False
 
     def __enter__(self) -> None:
-        with self._changed:
+        with self._lock:
             while self._closed:
                 self._changed.wait()
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
-        with self._changed:
+        with self._lock:
             self._inside -= 1
             if self._closed:
                 self._changed.notify_all()
@@ -32,7 +33,7 @@ class Gate:
         """Nobody is inside meanwhile. Raises TimeoutError where somebody still is after `within`
         seconds; then it is open again.
         """
-        with self._changed:
+        with self._lock:
             if not self._changed.wait_for(lambda: not self._closed, within):
                 raise TimeoutError
             self._closed = True
@@ -43,7 +44,7 @@ class Gate:
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._closed = False
                 self._changed.notify_all()
 

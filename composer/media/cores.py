@@ -6,8 +6,8 @@ rest find out that they are late before they have worked on it.
 """
 
 import os
-import threading
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final
 
 _QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
@@ -37,6 +37,23 @@ def slices(pixels: int, sessions: int, cores: int) -> int:
     return max(1, min(round(pixels / SLICE_PIXELS), cores // (2 * sessions), MOST_SLICES))
 
 
-ENCODING: Final = threading.Semaphore(2 * count())
+class Turns:
+    """So many may be inside at once; the others wait. threading's semaphore is written in Python,
+    and this one is asked at every picture.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(most):
+            self._free.put(None)
+
+    def __enter__(self) -> None:
+        self._free.get()
+
+    def __exit__(self, *_: object) -> None:
+        self._free.put(None)
+
+
+ENCODING: Final = Turns(2 * count())
 """Held by whoever encodes a picture on the CPU. Twice as many as cores: no core waits while one
 hands on to the next."""

@@ -200,6 +200,8 @@ class Node(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
+        for name in cls.__private_attributes__:
+            setattr(cls, name, _Private(name))
         if cls.process is not Node.process and not cls.by_settings:
             _declare(cls)
             _check_role(cls)
@@ -297,6 +299,23 @@ class Node(BaseModel):
 
     def close(self) -> None:
         """Give back what setup() took. Called once, also after a failure."""
+
+
+class _Private:
+    """A private attribute of a node. pydantic looks each one up by failing to find it first, which
+    costs some microseconds, and process() may ask for several at every frame.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, node: Any, cls: type[Node] | None = None) -> Any:
+        if node is None:
+            raise AttributeError(self._name)
+        try:
+            return node.__pydantic_private__[self._name]
+        except (KeyError, TypeError):  # not set yet, or no instance yet
+            raise AttributeError(f"{type(node).__name__!r} has no {self._name!r}") from None
 
 
 def change_of(cls: type[Node], field: str) -> str:

@@ -61,7 +61,8 @@ class Ingress:
         """When the unit came that iterating gave last."""
 
         self._most_unread, self._now = most_unread, now
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._pending: deque[tuple[bytes | Gap, float]] = deque()
         self._pending_size = self._reader = 0
         self._ended = False
@@ -108,7 +109,7 @@ class Ingress:
         """Bytes of the stream, in any pieces."""
         self.last_at = self._now()
         self.counts.bytes += len(data)
-        with self._changed:
+        with self._lock:
             self._pending.append((data, self.last_at))
             self._pending_size += len(data)
             if self._pending_size > self._most_unread:
@@ -119,19 +120,19 @@ class Ingress:
     def gap(self) -> None:
         """Bytes are missing here."""
         self.counts.gaps += 1
-        with self._changed:
+        with self._lock:
             self._pending.append((GAP, self.last_at))
             self._changed.notify_all()
 
     def end(self) -> None:
         """Nothing more comes: iterating ends behind what is there."""
-        with self._changed:
+        with self._lock:
             self._ended = True
             self._changed.notify_all()
 
     def abandon(self) -> None:
         """Iterating ends at once."""
-        with self._changed:
+        with self._lock:
             self._forget()
             self._ended = True
             self._units.abandoned = True
@@ -146,7 +147,7 @@ class Ingress:
 
     def __iter__(self) -> Iterator[Unit | Gap]:
         """Units and gaps, to the end. Whoever begins ends the iteration before."""
-        with self._changed:
+        with self._lock:
             self._reader += 1
             reader = self._reader
             self._changed.notify_all()
@@ -163,7 +164,7 @@ class Ingress:
     def look(self) -> None:
         """Take apart what came since the last time. Waits for nothing."""
         with self._reading:
-            with self._changed:
+            with self._lock:
                 pieces = list(self._pending)
                 self._pending.clear()
                 self._pending_size = 0
@@ -171,13 +172,13 @@ class Ingress:
 
     def _comes(self, reader: int) -> bool:
         """Wait while there is nothing at all; False where another iteration has begun."""
-        with self._changed:
+        with self._lock:
             while not self.waiting and not self._ended and reader == self._reader:
                 self._changed.wait()
             return reader == self._reader
 
     def _is_over(self, reader: int) -> bool:
-        with self._changed:
+        with self._lock:
             if reader != self._reader:
                 return True
             if not self._ended or self._pending:
