@@ -15,7 +15,9 @@ from composer.dev.relay import Relay
 from composer.errors import ChannelEnded, NodeFailed, ParamRejected, Stalled
 from composer.node.roles import Role, playing
 from composer.server.capability import Capability, Full
-from composer.session.session import Channels, Reason, Session
+from composer.session.channels import Channels
+from composer.session.ending import Reason, Unstarted
+from composer.session.session import Session
 from composer.threads import Threads
 from composer.trickle.http import Http
 from composer.trickle.publisher import Publisher
@@ -107,7 +109,7 @@ class Ongoing:
 
     def change(self, session: Session, given: Any) -> Patch:
         """Change params of a session, and of those that follow it. Raises ParamRejected."""
-        patch = session.change(given)
+        patch = session.changes.change(given)
         self._values |= patch.values
         return patch
 
@@ -173,7 +175,7 @@ class Ongoing:
         except ParamRejected as exc:
             log.info("params of the session before do not fit any more: %s", exc)
             self._values, self.failure = {}, str(exc)
-        except (NodeFailed, Stalled) as exc:
+        except (NodeFailed, Stalled, Unstarted) as exc:
             self.failure = str(exc)
         except Full:
             self.failure = "as many sessions as may be run already"

@@ -14,7 +14,8 @@ from composer.node.formats import Kind
 from composer.pipeline import report
 from composer.server.manifest import params_schema
 from composer.server.reload import Reloaded
-from composer.session.session import Session, State
+from composer.session.session import Session
+from composer.session.status import State
 
 WINDOW_SECONDS: Final = 1.5
 """Rates are of so much time, so that they neither jump nor lag."""
@@ -48,7 +49,7 @@ class Meter:
         if session is None:
             return
         self._session = session.name
-        self._report = found = session.run_of_plan.report()
+        self._report = found = session.account()
         self._samples.append(
             _Sample(
                 now,

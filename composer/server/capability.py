@@ -10,13 +10,19 @@ from typing import Any, Final
 from composer import logs
 from composer.compiler.change import Change
 from composer.compiler.plan import Plan
-from composer.errors import NodeFailed, Stalled
+from composer.errors import NodeFailed, ParamRejected, Stalled
 from composer.server import memory
-from composer.session.session import Channels, Reason, Session, Timing
+from composer.session.channels import Channels
+from composer.session.ending import Reason
+from composer.session.session import Session
+from composer.session.timing import Timing
 from composer.threads import Places
 from composer.trickle.http import Http
 
 log: Final = logging.getLogger(__name__)
+
+ENDING_SECONDS: Final = 5.0
+"""How long a start waits for a session of its name that is ending: a caller has others to ask."""
 
 GIVE_BACK_SECONDS: Final = 5.0
 """What the system may take to take memory back behind a session."""
@@ -28,6 +34,14 @@ class Full(Exception):
 
 class Taken(Exception):
     """A session of this name runs, and with other channels or params than those asked for."""
+
+
+class StillEnding(Exception):
+    """A session of this name is not over yet."""
+
+
+class Overtaken(Exception):
+    """A session of this name was asked for again, and whoever asked last is to get it."""
 
 
 class Slots:
@@ -81,21 +95,66 @@ class Capability:
         self.places = places or Places(slots.most)
         """Where it blocks."""
         self._asked: dict[str, tuple[Channels, Any]] = {}
+        self._waiting: dict[str, asyncio.Future[None]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, name: str, channels: Channels, params: Any) -> Session:
         """A session that lives. The same asked for twice is one session.
 
-        Raises Full, Taken, ParamRejected, NodeFailed and Stalled; then nothing has changed.
+        Raises Full, Taken, StillEnding, Overtaken and ParamRejected where nothing was begun;
+        NodeFailed, ParamRejected and Stalled where its nodes could not be set up, and it is over
+        then; Unstarted where something ended it before they were. Whoever is cancelled while
+        another session ends has begun nothing; one that was begun goes on.
         """
-        while (present := self.sessions.get(name)) is not None:
-            if present.reason is None:
-                if self._asked.get(name) == (channels, params):
-                    return present
-                raise Taken(name)
-            await present.over.wait()
+        session = await self._present(name)
+        if session is None:
+            session = self._begin(name, channels, params)
+        elif self._asked[name] != (channels, params):
+            raise Taken(name)
+        try:
+            await asyncio.shield(session.ready)
+        except (NodeFailed, ParamRejected, Stalled) as exc:
+            log.warning("it cannot start: %s", exc, extra={"session": name})
+            await session.over.wait()
+            raise
+        return session
+
+    async def _present(self, name: str) -> Session | None:
+        """The session of a name; None where there is none. One that is ending is waited for.
+
+        Raises StillEnding and Overtaken.
+        """
+        try:
+            async with asyncio.timeout(ENDING_SECONDS):
+                while (session := self.sessions.get(name)) is not None and session.life.ending:
+                    await self._turn(name, session)
+        except TimeoutError:
+            raise StillEnding(name) from None
+        return session
+
+    async def _turn(self, name: str, session: Session) -> None:
+        """Return when a session is over. Of several who wait only the last one does.
+
+        Raises Overtaken.
+        """
+        if (other := self._waiting.get(name)) is not None and not other.done():
+            other.set_exception(Overtaken(name))
+        mine = self._waiting[name] = asyncio.get_running_loop().create_future()
+        over = asyncio.ensure_future(session.over.wait())
+        try:
+            await asyncio.wait({over, mine}, return_when=asyncio.FIRST_COMPLETED)
+            if mine.done():
+                mine.result()
+        finally:
+            over.cancel()
+            if self._waiting[name] is mine:
+                del self._waiting[name]
+
+    def _begin(self, name: str, channels: Channels, params: Any) -> Session:
+        """Raises Full and ParamRejected."""
         self.slots.take()
         try:
+            beside = self.slots.used - 1
             session = Session(
                 name,
                 self.plan,
@@ -103,28 +162,14 @@ class Capability:
                 self._http,
                 params,
                 self._timing,
-                beside=self.slots.used - 1,
+                beside=beside,
                 places=self.places,
             )
         except BaseException:
             self.slots.give_back()
             raise
         self.sessions[name], self._asked[name] = session, (channels, params)
-        opened = False
-        try:
-            await session.open()
-            opened = True
-        except NodeFailed as exc:
-            log.warning("it cannot start: %s", exc, extra={"session": name})
-            session.end(Reason.FAILED, str(exc))
-            self._failed(exc)
-            raise
-        finally:
-            if not opened:
-                session.end(Reason.FAILED, "it was not opened")
-                self._forget(session)
-        task = self._group.create_task(self._run(session), name=f"session {name}")
-        self._tasks[name] = task
+        self._tasks[name] = self._group.create_task(self._run(session), name=f"session {name}")
         return session
 
     async def _run(self, session: Session) -> None:
@@ -134,10 +179,9 @@ class Capability:
         except Exception:
             # One session's bug is not another's end.
             log.exception("it broke")
-            session.end(Reason.FAILED, "internal error")
         finally:
-            if session.run_of_plan.failure is not None:
-                self._failed(session.run_of_plan.failure)
+            if session.execution.failure is not None:
+                self._failed(session.execution.failure)
             try:
                 with contextlib.suppress(Stalled):
                     await self.places.ends.run(GIVE_BACK_SECONDS, memory.give_back)
@@ -145,11 +189,10 @@ class Capability:
                 self._forget(session)
 
     def _forget(self, session: Session) -> None:
-        del self.sessions[session.name], self._asked[session.name]
-        self._tasks.pop(session.name, None)
+        del self.sessions[session.name], self._asked[session.name], self._tasks[session.name]
         self.slots.give_back()
         self.ended[session.reason or Reason.FAILED] += 1
-        session.over.set()
+        session.forgotten()
 
     async def replace(self, plan: Plan, change: Change) -> None:
         """Let all sessions go on with another plan, and those that come begin with it.
@@ -160,7 +203,7 @@ class Capability:
             try:
                 await session.replace(plan, change)
             except Stalled:
-                if session.reason is None:
+                if not session.life.ending:
                     raise
         self.plan = plan
 

@@ -14,7 +14,9 @@ from prometheus_client.registry import Collector
 
 from composer.engine.account import BUCKETS, Histogram
 from composer.server.capability import Capability
-from composer.session.session import Reason, Session
+from composer.session import status
+from composer.session.ending import Reason
+from composer.session.session import Session
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -69,7 +71,7 @@ def _nodes(sessions: _Sessions) -> Iterator[Metric]:
         "byoc_latency_seconds", "Age of a frame when a sink was done with it", labels=labels
     )
     for capability, session in sessions:
-        for name, count in session.run_of_plan.report().nodes.items():
+        for name, count in session.account().nodes.items():
             key = [capability, session.name, name]
             taken.add_metric(key, count.taken)
             given.add_metric(key, count.given)
@@ -99,7 +101,7 @@ def _edges(sessions: _Sessions) -> Iterator[Metric]:
     )
     waiting = GaugeMetricFamily("byoc_edge_queue", "Frames that wait in an inbox", labels=labels)
     for capability, session in sessions:
-        for name, count in session.run_of_plan.report().edges.items():
+        for name, count in session.account().edges.items():
             key = [capability, session.name, name]
             offered.add_metric(key, count.offered)
             for reason, number in count.dropped.items():
@@ -119,7 +121,7 @@ def _wires(sessions: _Sessions) -> Iterator[Metric]:
     )
     for capability, session in sessions:
         key = [capability, session.name]
-        for channel, number in session.bytes_by_channel().items():
+        for channel, number in status.bytes_by(session).items():
             data.add_metric([*key, channel], number)
         lost.add_metric(key, session.lost_segments)
         quiet.add_metric(key, session.age)

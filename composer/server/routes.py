@@ -16,10 +16,14 @@ from composer.compiler.params import Patch
 from composer.errors import Crowded, NodeFailed, ParamRejected, Problem, Stalled
 from composer.pipeline.spec import sentence, shown
 from composer.server import bodies
-from composer.server.capability import Capability, Full, Taken
+from composer.server.capability import Capability, Full, Overtaken, StillEnding, Taken
 from composer.server.reload import Outcome, Reloader
 from composer.session import control
-from composer.session.session import Channels, Reason, Session
+from composer.session.channels import Channels
+from composer.session.ending import Ending, Reason, Unstarted
+from composer.session.patience import came_within
+from composer.session.session import Session
+from composer.session.status import rates_of
 from composer.trickle.host import Host
 
 log: Final = logging.getLogger(__name__)
@@ -37,6 +41,8 @@ BODY_SECONDS: Final = 20.0
 
 RETRY_SECONDS: Final = 5
 """What a caller is told to wait when there is no room."""
+
+SEVERAL: Final = "several streams run; name one in X-Stream-Id"
 
 
 def as_json(
@@ -103,11 +109,6 @@ class Streams:
         name = asked.gateway_request_id
         try:
             session = await self._capability.start(name, channels, asked.params)
-        except Full:
-            most = self._capability.slots.most
-            return refusal(503, f"all {most} streams of this worker are taken", retry=True)
-        except Taken:
-            return refusal(409, f"stream {name!r} runs already, with other channels or params")
         except ParamRejected as exc:
             return refusal(_status(body), str(exc), exc.problems)
         except NodeFailed as exc:
@@ -116,11 +117,30 @@ class Streams:
             return refusal(503, str(exc), retry=True)
         except Stalled as exc:
             return refusal(504, str(exc))
+        except (Full, Taken, StillEnding, Overtaken, Unstarted) as exc:
+            return self._not_started(name, exc)
         return answer(
             bodies.Started(
                 message="the stream is started", request_id=name, current_state=_current(session)
             )
         )
+
+    def _not_started(self, name: str, why: Exception) -> web.Response:
+        """Where it was nobody's mistake that a stream does not run."""
+        match why:
+            case Full():
+                most = self._capability.slots.most
+                return refusal(503, f"all {most} streams of this worker are taken", retry=True)
+            case StillEnding():
+                return refusal(503, f"stream {name!r} has not come to its end yet", retry=True)
+            case Overtaken():
+                return refusal(409, f"stream {name!r} was asked for again, and that one counts")
+            case Unstarted(ending=Ending(reason=Reason.SHUTDOWN)):
+                return refusal(503, "the worker takes no streams now", retry=True)
+            case Unstarted(ending=ending):
+                status = 500 if ending.reason is Reason.FAILED else 409
+                return refusal(status, f"stream {name!r} ended while it was set up: {ending}")
+        return refusal(409, f"stream {name!r} runs already, with other channels or params")
 
     async def params(self, request: web.Request) -> web.Response:
         session = self._session(request)
@@ -132,7 +152,7 @@ class Streams:
         except ValueError as exc:
             return refusal(400, str(exc))
         try:
-            patch = session.change(asked)
+            patch = session.changes.change(asked)
         except ParamRejected as exc:
             malformed = any(each.code == "bad-params" for each in exc.problems)
             return refusal(400 if malformed else _status(body), str(exc), exc.problems)
@@ -141,22 +161,23 @@ class Streams:
     async def stop(self, request: web.Request) -> web.Response:
         await _body(request)  # it may hold anything, and no one needs it
         name = request.headers.get("X-Stream-Id", "")
-        sessions = self._capability.sessions
-        if not name and len(sessions) > 1:
-            return refusal(400, "several streams run; name one in X-Stream-Id")
-        session = sessions.get(name) if name else next(iter(sessions.values()), None)
+        if name:
+            session = self._capability.sessions.get(name)
+        else:
+            active = self._active()
+            if len(active) > 1:
+                return refusal(400, SEVERAL)
+            # A stop may come twice, and the second one waits for the same end.
+            session = next(iter(active or self._capability.sessions.values()), None)
         if session is None:
             return answer(bodies.Stopped(message="no such stream runs", request_id=name))
         session.end(Reason.STOPPED)
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await session.over.wait()
-        except TimeoutError:
+        message = "the stream is stopped"
+        if not await came_within(session.over.wait(), STOP_SECONDS):
             log.warning("it has not ended in time", extra={"session": session.name})
+            message = "the stream ends, but is not over yet"
         return answer(
-            bodies.Stopped(
-                message="the stream is stopped", request_id=session.name, reason=session.reason
-            )
+            bodies.Stopped(message=message, request_id=session.name, reason=session.reason)
         )
 
     async def status(self, request: web.Request) -> web.Response:
@@ -182,7 +203,7 @@ class Streams:
         if first is not None:
             body |= {
                 "client_running": True,
-                "fps": first.rates(),
+                "fps": rates_of(first),
                 "current_params": {"gateway_request_id": first.name, **first.params()},
             }
         return body
@@ -195,15 +216,18 @@ class Streams:
 
     def _session(self, request: web.Request) -> Session | web.Response:
         name = request.headers.get("X-Stream-Id", "")
-        sessions = self._capability.sessions
-        if not name and len(sessions) == 1:
-            return next(iter(sessions.values()))
-        if not name and sessions:
-            return refusal(400, "several streams run; name one in X-Stream-Id")
-        session = sessions.get(name)
-        if session is None or session.reason is not None:
-            return refusal(404, f"no stream {name!r} runs here" if name else "no stream runs here")
-        return session
+        active = self._active()
+        if not name and len(active) > 1:
+            return refusal(400, SEVERAL)
+        for session in active:
+            if not name or session.name == name:
+                return session
+        return refusal(404, f"no stream {name!r} runs here" if name else "no stream runs here")
+
+    def _active(self) -> list[Session]:
+        """The sessions that nothing has ended."""
+        sessions = self._capability.sessions.values()
+        return [session for session in sessions if not session.life.ending]
 
     async def _may_start(self) -> bool:
         if self._closing.is_set():
@@ -275,12 +299,12 @@ def _unreadable(exc: ValidationError) -> web.Response:
 
 async def updated(session: Session, patch: Patch) -> web.Response:
     """The answer to a change that was accepted; it waits a little for the frame it holds from."""
-    seconds = await session.applied(patch, APPLY_SECONDS)
+    seconds = await session.changes.applied(patch, APPLY_SECONDS)
     return answer(
         bodies.Updated(
             message="the params are accepted",
             request_id=session.name,
-            params=session.params() | patch.values,
+            params=session.changes.targets(),
             pts_seconds=seconds,
         )
     )
@@ -328,7 +352,7 @@ def guarded(tokens: Sequence[str], refused: Callable[[], None]) -> Callable[[Han
 
 
 def kept(handler: Handler) -> Handler:
-    """Goes on when its caller leaves: a session that was begun is begun, and not half of one."""
+    """Goes on when its caller leaves: what was begun is not left half done."""
     running: set[asyncio.Future[web.StreamResponse]] = set()
 
     async def going(request: web.Request) -> web.StreamResponse:

@@ -40,7 +40,8 @@ from composer.server.routes import (
     said_as_json,
 )
 from composer.server.settings import Settings
-from composer.session.session import Reason, Timing
+from composer.session.ending import Reason
+from composer.session.timing import Timing
 from composer.threads import Places
 from composer.trickle.http import Http, open_http
 
@@ -277,12 +278,8 @@ class Worker:
         )
         for method, path, handler in calls:
             for prefix in ("", "/api"):
-                app.router.add_route(
-                    method, lenient(offer.path + prefix + path), guard(kept(handler))
-                )
-        app.router.add_post(
-            lenient(offer.path + "/live-video-to-video"), guard(kept(streams.start))
-        )
+                app.router.add_route(method, lenient(offer.path + prefix + path), guard(handler))
+        app.router.add_post(lenient(offer.path + "/live-video-to-video"), guard(streams.start))
         if self._reloads and offer.file is not None and offer.compiled is not None:
             here = self.capabilities[offer.name]
             reloader = Reloader(offer.file, offer.compiled, Registry.installed(), here)
@@ -368,7 +365,7 @@ class Worker:
         a session comes to its own end first where it can.
         """
         sessions = [each for here in self.capabilities.values() for each in here.sessions.values()]
-        stuck = [f"session {each.name}: {why}" for each in sessions if (why := each.why_stuck())]
+        stuck = [f"session {each.name}: {why}" for each in sessions if (why := each.stuck())]
         stuck += [
             f"{threads.left_behind} of {threads.kind!r} hang, so no more is begun"
             for threads in self.places

@@ -1,7 +1,7 @@
 """DataLines: what a session has to say in its data channel, gathered into few short lines."""
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
@@ -27,8 +27,8 @@ class DataLines:
     def __init__(self, wake: Callable[[], None]) -> None:
         self.items = 0
         """Items that were put."""
-        self.dropped = 0
-        """Items that nobody will see: too long, or pushed out by newer ones."""
+        self.dropped: Counter[str] = Counter()
+        """Items that nobody will see, by reason: too long, or pushed out by newer ones."""
 
         self._wake = wake
         self._lock = threading.Lock()
@@ -40,11 +40,11 @@ class DataLines:
         with self._lock:
             self.items += 1
             if len(data) + 3 > LONGEST:
-                self.dropped += 1
+                self.dropped["too_long"] += 1
                 return
             if len(self._waiting) >= ITEMS:
                 self._waiting.popleft()
-                self.dropped += 1
+                self.dropped["full"] += 1
             self._waiting.append(data)
             first = len(self._waiting) == 1
         if first:

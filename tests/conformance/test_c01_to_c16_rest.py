@@ -19,7 +19,8 @@ from composer.pictures import pixels
 from composer.server import registration
 from composer.server.manifest import manifest
 from composer.server.worker import Offer, Worker
-from composer.session.session import Reason, Timing
+from composer.session.ending import Reason
+from composer.session.timing import Timing
 from composer.testing.orchestrator import Orchestrator, event_of
 from composer.trickle import wire
 from composer.trickle.http import open_http
@@ -183,7 +184,7 @@ def test_c02_a_stream_may_have_neither_control_nor_events(url: str | None) -> No
             session = stage.sessions["one"]
             channel = Publisher(stage.http, body["subscribe_url"], content_type="video/MP2T")
             await channel.send(b"".join(piece.data for piece in pieces(20)))
-            await _until(stage, lambda: session.egress.counts.packets["video"] == 20)
+            await _until(stage, lambda: session.execution.egress.counts.packets["video"] == 20)
             assert session.reason is None
             status, answer = await stage.post("/stream/stop", b"")
             assert (status, answer["reason"]) == (200, "stopped")

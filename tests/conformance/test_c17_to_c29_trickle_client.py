@@ -18,7 +18,7 @@ from aiohttp import web
 from composer import YUV, Node, Record
 from composer.errors import ChannelEnded, SegmentLost
 from composer.media.clip import Piece
-from composer.session.session import Reason
+from composer.session.ending import Reason
 from composer.trickle import wire
 from composer.trickle.http import open_http
 from composer.trickle.publisher import Publisher

@@ -14,7 +14,8 @@ import pytest
 from composer import YUV, Live, Moment, Node, OwnYUV, Record
 from composer.pictures import pixels
 from composer.server import capability
-from composer.session.session import Session, Timing
+from composer.session.session import Session
+from composer.session.timing import Timing
 from composer.trickle.subscriber import Subscriber
 from tests import clocks, stubs
 from tests.server.streams import QUICK, Stage, numbers, pieces, ran, serving
@@ -180,7 +181,7 @@ def test_c37_data_comes_in_short_lines_in_small_bursts_in_order(size: int) -> No
             stream = await stage.start(data=True, egress=False)
             session = stage.sessions[stream.name]
             await stream.publish(pieces(50), speed=0)
-            await _until(stage, lambda: session.data.items == 50)
+            await _until(stage, lambda: session.execution.data.items == 50)
             seen: list[int] = []
             channel = Subscriber(stage.http, stream.channel("-data"), start=0)
             with clocks.clock().skipping():
@@ -207,7 +208,7 @@ def test_c37_what_fits_no_line_is_left_out_and_counted() -> None:
             stream = await stage.start(data=True, egress=False)
             session = stage.sessions[stream.name]
             await stream.publish(pieces(50), speed=4)
-            await _until(stage, lambda: session.data.dropped == 50)
+            await _until(stage, lambda: session.execution.data.dropped["too_long"] == 50)
             assert session.reason is None
 
     ran(test)
@@ -255,7 +256,7 @@ def test_c38_streams_without_input_output_or_data_start_run_and_stop(
             stream = await stage.start(egress=False)
             await stream.publish(pieces(20), speed=4)
             session = stage.sessions[stream.name]
-            await _until(stage, lambda: session.egress.counts.dropped["unwanted"] == 20)
+            await _until(stage, lambda: session.execution.egress.counts.dropped["unwanted"] == 20)
             assert (await stream.stop())[0] == 200
 
     ran(test)

@@ -23,7 +23,7 @@ from composer.pictures import barcode, pixels
 from composer.server.manifest import manifest
 from composer.server.registration import Offered
 from composer.server.worker import Offer, Worker
-from composer.session.session import Timing
+from composer.session.timing import Timing
 from composer.testing.orchestrator import Orchestrator, Stream
 from composer.trickle.http import Http, open_http
 from tests import stubs

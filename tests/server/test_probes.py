@@ -2,13 +2,11 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated
 
 import pytest
 
-from composer import YUV, Context, Layouts, Node, Picture, Record
+from composer import YUV, Context, Node, Record
 from composer.server.manifest import manifest
 from composer.server.worker import Offer, Worker
 from composer.trickle.http import open_http
@@ -137,46 +135,6 @@ def test_a_start_that_hangs_is_stuck(waits: Waits) -> None:
                 assert "its nodes have been set up for " in await until_stuck(stage)
                 waits.allowed.set()
             assert starting.result().status == 200
-
-    ran(test)
-
-
-def test_an_end_that_hangs_is_stuck(waits: Waits) -> None:
-    """Its own watchdog has ended it, and that did not help."""
-    slow = replace(SOON, drain=10.0)
-
-    async def test() -> None:
-        async with serving(LOOKED_AT, {"look": looking(waits)}, timing=slow) as stage:
-            stream = await stage.start(egress=False, data=True)
-            await stream.publish(pieces(10), speed=0)
-            await asyncio.to_thread(stubs.reach, waits.reached)
-            await stream.delete("-control")
-            while "it has been ending for " not in await until_stuck(stage):
-                pass
-            waits.allowed.set()
-
-    ran(test)
-
-
-def test_a_source_that_gives_nothing_is_stuck_and_ends_itself_before(waits: Waits) -> None:
-    class Source(stubs.Count):
-        """Gives a picture, and no more."""
-
-        def process(self) -> Iterator[Annotated[Picture, Layouts("yuv420p")]]:
-            yield from super().process()
-            waits()
-
-    text = "nodes: {s: {type: source, count: 1}, o: {type: encode}}"
-    seconds = replace(QUICK, stall=0.4, stuck=0.2)
-
-    async def test() -> None:
-        async with serving(text, {"source": Source}, timing=seconds) as stage:
-            stream = await stage.start(ingress=False)
-            assert "node 's' has given no frame for " in await until_stuck(stage)
-            (session,) = stage.sessions.values()
-            await stream.until(lambda: "error" in stream.kinds())
-            assert session.failure == "nothing came out for 0.4 s"
-            waits.allowed.set()
 
     ran(test)
 

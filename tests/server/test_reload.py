@@ -74,7 +74,7 @@ class Edited:
     def nodes(self) -> dict[str, Any]:
         """The instances that are at work."""
         (session,) = self.stage.sessions.values()
-        steps = session.run_of_plan.assembly.steps()
+        steps = session.execution.run.assembly.steps()
         return {name: step.instance.node for name, step in steps.items() if step.instance}
 
     def file_level(self) -> float:
@@ -269,9 +269,9 @@ def test_a_node_that_cannot_be_set_up_is_refused_at_its_line(tmp_path: Path) -> 
     async def test(here: Edited) -> None:
         before = here.nodes()
         (session,) = here.stage.sessions.values()
-        inboxes = list(session.run_of_plan.traffic.inboxes)
+        inboxes = list(session.execution.run.traffic.inboxes)
         done = await here.save(HEAD + TINT + "  mine: {type: ./nodes.py:Broken}\n" + OUT)
-        assert session.run_of_plan.traffic.inboxes == inboxes
+        assert session.execution.run.traffic.inboxes == inboxes
         assert done.outcome is Outcome.REFUSED
         (problem,) = done.problems
         assert (problem.code, problem.span and problem.span.line) == ("cannot-run", 6)

@@ -12,7 +12,7 @@ import av
 import pytest
 
 from composer import YUV, Context, Node, Tensor
-from composer.session.session import Timing
+from composer.session.timing import Timing
 from composer.testing.orchestrator import Stream
 from composer.trickle.server import TrickleServer
 from tests import stubs

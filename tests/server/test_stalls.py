@@ -2,7 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from itertools import pairwise
@@ -12,8 +13,13 @@ import av
 import numpy as np
 import pytest
 
+from composer import Node
 from composer.media.clip import Piece
-from composer.session.session import Channels, Session, State, Timing
+from composer.session.channels import Channels
+from composer.session.ending import Reason
+from composer.session.session import Session
+from composer.session.status import State
+from composer.session.timing import Timing
 from composer.trickle.http import open_http
 from tests import stubs
 from tests.server.streams import PASS, live_plan, pieces, ran
@@ -44,43 +50,43 @@ class Playing:
         self._clock[0] += seconds
 
     def comes(self, given: Sequence[Piece] | bytes) -> None:
-        assert self.session.ingress is not None
         data = given if isinstance(given, bytes) else b"".join(each.data for each in given)
-        self.session.take_in(self.session.ingress, data)
-        self.session.ingress.look()
+        self.session.take_in(data)
+        assert self.session.execution.ingress is not None
+        self.session.execution.ingress.look()
 
     def torn(self) -> None:
-        assert self.session.ingress is not None
-        self.session.ingress.gap()
+        assert self.session.execution.ingress is not None
+        self.session.execution.ingress.gap()
 
     async def answered(self, packets: int) -> None:
         """Until so many packets have gone out."""
-        egress = self.session.egress
+        egress = self.session.execution.egress
         while sum(egress.counts.packets.values()) < packets:
             await egress.read()
 
     @property
     def ends(self) -> str:
-        return self.session.why_stands()
+        return self.session.output_stalled()
 
 
 @asynccontextmanager
-async def playing(text: str = PASS, *, opened: bool = False) -> AsyncIterator[Playing]:
-    """opened: its nodes are at work."""
+async def playing(
+    text: str = PASS, /, *, opened: bool = False, **nodes: type[Node]
+) -> AsyncIterator[Playing]:
+    """opened: its nodes are at work. nodes: types of one's own."""
     clock = [1000.0]
     async with open_http() as http:
-        plan = live_plan(text, collect=stubs.sink())
+        plan = live_plan(text, collect=stubs.sink(), **nodes)
         session = Session("s", plan, CHANNELS, http, timing=Timing(), now=lambda: clock[0])
         if opened:
             await session.open()
         try:
             yield Playing(session, clock)
         finally:
-            assert session.ingress is not None
-            session.ingress.abandon()
-            session.run_of_plan.abort()
+            session.execution.give_up()
             if opened:
-                await asyncio.to_thread(session.run_of_plan.done.wait)
+                await asyncio.to_thread(session.execution.run.done.wait)
 
 
 def segments(frames: int) -> list[list[Piece]]:
@@ -184,10 +190,10 @@ def test_a_session_that_takes_no_input_is_not_judged_by_it() -> None:
     async def test() -> None:
         async with playing(MADE, opened=True) as stage:
             stage.comes(segments(20)[0])
-            assert stage.session.why_stuck() == ""
+            assert stage.session.stuck() == ""
             stage.passes(61)
             assert stage.session.state is State.ONLINE
-            assert "decoded" not in stage.session.why_stuck()
+            assert "decoded" not in stage.session.stuck()
 
     ran(test)
 
@@ -203,4 +209,47 @@ def test_a_session_without_an_output_does_not_owe_one(out: str) -> None:
                 stage.comes(given)
             assert stage.ends == ""
 
+    ran(test)
+
+
+def test_a_source_that_gives_nothing_more_ends_its_session_before_it_is_stuck() -> None:
+    go_on = threading.Event()
+
+    class Source(stubs.Count):
+        """Gives a picture, and no more."""
+
+        def process(self) -> Iterator[stubs.Plain]:
+            yield from super().process()
+            stubs.reach(go_on)
+
+    text = "nodes: {s: {type: source, count: 1}, o: {type: encode}}"
+
+    async def test() -> None:
+        async with playing(text, opened=True, source=Source) as stage:
+            await stage.answered(1)
+            assert (stage.session.stuck(), stage.ends) == ("", "")
+            stage.passes(20.1)
+            assert stage.ends == "nothing came out for 20 s, though input came in"
+            assert stage.session.stuck() == ""
+            stage.passes(40)
+            assert stage.session.stuck() == "node 's' has given no frame for 60 s"
+            stage.session.end(Reason.FAILED, stage.ends)
+            assert stage.session.stuck() == ""
+            go_on.set()
+
+    ran(test)
+
+
+def test_an_end_is_stuck_when_it_takes_longer_than_an_end_may() -> None:
+    async def test() -> None:
+        async with playing() as stage:
+            stage.passes(59)
+            assert stage.session.stuck() == ""
+            stage.session.end(Reason.STOPPED)
+            stage.passes(60)
+            assert stage.session.stuck() == ""
+            stage.passes(1)
+            assert stage.session.stuck() == "it has been ending for 61 s"
+
+    assert Timing().end < Timing().stuck
     ran(test)

@@ -27,7 +27,7 @@ from composer.server import worker as workers
 from composer.server.manifest import manifest
 from composer.server.settings import Settings
 from composer.server.worker import Offer, Worker
-from composer.session.session import Reason
+from composer.session.ending import Reason
 from composer.testing.orchestrator import Orchestrator
 from composer.trickle.http import open_http
 from nodes.onnx import Onnx

@@ -42,12 +42,12 @@ def test_a_line_may_be_exactly_as_long_as_allowed() -> None:
     data.put('"' + "x" * (LONGEST - 5) + '"')
     assert len(data.take()) == LONGEST
     data.put('"' + "x" * (LONGEST - 4) + '"')
-    assert (data.take(), data.dropped, data.items) == (b"", 1, 2)
+    assert (data.take(), data.dropped, data.items) == (b"", {"too_long": 1}, 2)
 
 
 def test_the_oldest_of_too_many_is_dropped_and_counted() -> None:
     data = DataLines(lambda: None)
     for number in range(ITEMS + 5):
         data.put(str(number))
-    assert data.dropped == 5
+    assert data.dropped == {"full": 5}
     assert lines_of(data.take())[0][0] == 5

@@ -1,0 +1,87 @@
+"""Changes: what callers set of a session, and from when on it holds."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from composer.compiler.params import Patch
+from composer.engine.notices import Happened, Notice
+from composer.errors import ParamRejected
+from composer.session import control
+from composer.session.deployment import Deployment
+from composer.session.effective import Effective
+from composer.session.events import Events
+
+
+class Changes:
+    """Takes changes of params, and tells them in the events. Used on the loop only."""
+
+    def __init__(self, deployment: Deployment, events: Events, now: Callable[[], float]) -> None:
+        self.last_at = 0.0
+        """When a caller changed something last; 0 for never."""
+
+        self._deployment, self._events, self._now = deployment, events, now
+        self._effective = Effective()
+        self._pulse = asyncio.Event()  # set, and replaced, whenever a change holds
+
+    def patch(self, given: Any) -> Patch:
+        """Accept a change as a whole. Raises ParamRejected."""
+        execution = self._deployment.execution
+        patch = execution.patch(control.values(given, execution.known))
+        self._effective.asked(patch.values)
+        self.last_at = self._now()
+        return patch
+
+    def change(self, given: Any) -> Patch:
+        """The same while it runs; the events tell the gateway. Raises ParamRejected."""
+        try:
+            patch = self.patch(given)
+        except ParamRejected as exc:
+            problems = [{"at": each.at, "message": each.message} for each in exc.problems]
+            self._events.put("params_rejected", problems=problems)
+            raise
+        self.tell()
+        return patch
+
+    async def applied(self, patch: Patch, seconds: float) -> float | None:
+        """Time of the first frame that a change holds for; None if it did not come in `seconds`, or
+        if a node has to be built anew first: the events say when that is ready.
+        """
+        if self._effective.waits(patch.values):
+            return None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while patch.seconds is None:
+                    await self._pulse.wait()
+        return patch.seconds
+
+    def tell(self) -> None:
+        """Let the events say what the params are set to."""
+        self._events.update(self.targets())
+
+    def params(self) -> dict[str, Any]:
+        """The value of every param that a caller may set, as nodes work with it now."""
+        return self._effective.now(self._deployment.execution.values())
+
+    def targets(self) -> dict[str, Any]:
+        """The value that each of them will have, when no ramp moves and no node is built anew."""
+        return self._effective.targets(self._deployment.execution.targets())
+
+    def deployed(self, built: tuple[str, ...] | None = None) -> None:
+        """A plan holds from now on. built: the nodes that were set up for it, None for all."""
+        execution = self._deployment.execution
+        self._effective.planned(execution.plan, execution.values(), built)
+
+    def holds(self) -> None:
+        """A change has met its first frame."""
+        self._pulse.set()
+        self._pulse = asyncio.Event()
+
+    def rebuilt(self, notice: Notice) -> None:
+        """A node was built anew, or could not be."""
+        if notice.kind is Happened.READY:
+            self._effective.ready(notice.node, self._deployment.execution.values())
+        elif notice.kind is Happened.KEPT:
+            self._effective.kept(notice.node)
+            self.tell()  # what was told before does not come to hold

@@ -1,0 +1,141 @@
+"""Execution: the plan of a session at work, and the ends through which it is fed and read."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from composer.compiler.change import Change
+from composer.compiler.params import Patch
+from composer.compiler.plan import Plan
+from composer.engine.account import Report
+from composer.engine.notices import Notice
+from composer.engine.run import Media, Run
+from composer.errors import Overdue
+from composer.session import demand
+from composer.session.channels import Channels
+from composer.session.data_lines import DataLines
+from composer.session.demand import Demand
+from composer.session.egress import Egress
+from composer.session.ingress import Ingress
+from composer.session.timing import Timing
+from composer.threads import Places
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a session gives to each run of its plan. beside: how many other sessions there are.
+    wake: called in any thread when data waits. places, timing: where it blocks, and for how long.
+    """
+
+    session: str
+    channels: Channels
+    beside: int
+    wake: Callable[[], None]
+    places: Places
+    timing: Timing
+    now: Callable[[], float] = time.monotonic
+
+
+class Execution:
+    """One run of a plan. What goes between it and its session is media, records, params, notices
+    and an account, whatever thread or process it is in.
+    """
+
+    def __init__(
+        self, plan: Plan, around: Surroundings, notify: Callable[["Execution", Notice], None]
+    ) -> None:
+        """Nothing is set up yet. notify: told, in any thread, what happens in which execution."""
+        self._around = around
+        self.demand: Demand = demand.of(plan)
+        channels = around.channels
+        # What waits for an input that has no channel waits, and ends with the session.
+        fed = bool(channels.subscribe) or self.demand.takes_input
+        self.ingress = Ingress(now=around.now) if fed else None
+        self.egress = Egress(wanted=bool(channels.publish), now=around.now)
+        self.data = DataLines(around.wake) if channels.data else None
+        media = Media(
+            ingress=self.ingress,
+            egress=self.egress,
+            data=self.data.put if self.data is not None else _unsaid,
+            sessions=around.beside + 1,
+            session=around.session,
+        )
+        self.run = Run(plan, media, around.now, lambda notice: notify(self, notice))
+
+    @property
+    def plan(self) -> Plan:
+        """What holds in it now."""
+        return self.run.plan
+
+    async def start(self) -> None:
+        """Set the nodes up and let them work. Raises NodeFailed, and Stalled where they take too
+        long or it was given up meanwhile; then everything is closed, or will be.
+        """
+        around = self._around
+        try:
+            await around.places.starts.run(around.timing.setup, self.run.start)
+        except (asyncio.CancelledError, Overdue):  # the thread goes on, and starts what nobody ends
+            self.give_up()
+            raise
+
+    async def replace(self, plan: Plan, change: Change) -> None:
+        """Go on with another plan. Raises NodeFailed and Stalled."""
+        changes, seconds = self._around.places.changes, self._around.timing.change
+        prepared = await changes.run(seconds, self.run.prepare, plan, change)
+        await changes.run(seconds, prepared.apply)
+        self.demand = demand.of(plan)
+
+    def give_up(self) -> None:
+        """Nothing more is worked on. What is being set up is closed when that is done."""
+        if self.ingress is not None:
+            self.ingress.abandon()
+        self.run.abort()
+
+    def end_input(self) -> None:
+        """Nothing more comes in: what was taken in comes out, and that is the end."""
+        if self.ingress is not None:
+            self.ingress.end()
+        if self.demand.makers:
+            # Else the end of the input is the end, and decoders give what they hold.
+            self.run.stop()
+
+    def patch(self, values: Mapping[str, Any]) -> Patch:
+        """Accept a change of params as a whole. Raises ParamRejected."""
+        return self.run.params.patch(values)
+
+    @property
+    def known(self) -> list[str]:
+        """The params that a caller may set."""
+        return [name for name in self.plan.params if "/" not in name]
+
+    def values(self) -> dict[str, Any]:
+        """What each of them is worth for the newest frame."""
+        return _outer(self.run.params.values())
+
+    def targets(self) -> dict[str, Any]:
+        """What each of them will be when nothing moves or waits any more."""
+        return _outer(self.run.params.values() | self.run.params.asked())
+
+    def asked(self) -> dict[str, Any]:
+        """What callers have set of them."""
+        return _outer(self.run.params.asked())
+
+    def account(self) -> Report:
+        """What its nodes and edges have done so far."""
+        return self.run.report()
+
+    @property
+    def failure(self) -> Exception | None:
+        """What ended it before its time."""
+        return self.run.failure
+
+
+def _outer(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the params of sub-pipelines."""
+    return {name: value for name, value in values.items() if "/" not in name}
+
+
+def _unsaid(item: str) -> None:
+    """Data of a session that has no data channel."""
