@@ -113,8 +113,13 @@ def _edges(sessions: _Sessions) -> Iterator[Metric]:
 def _wires(sessions: _Sessions) -> Iterator[Metric]:
     labels = ["capability", "session", "channel"]
     data = CounterMetricFamily("byoc_channel_bytes", "Bytes of a session's channel", labels=labels)
+    dropped = CounterMetricFamily(
+        "byoc_channel_dropped",
+        "Units, packets, items, events and messages left out at a session's channel",
+        labels=[*labels, "reason"],
+    )
     lost = CounterMetricFamily(
-        "byoc_segments_lost", "Output segments broken off", labels=labels[:2]
+        "byoc_segments_lost", "Output segments broken off, or never sent", labels=labels[:2]
     )
     quiet = GaugeMetricFamily(
         "byoc_session_age_seconds", "Seconds since a session began", labels=labels[:2]
@@ -123,6 +128,9 @@ def _wires(sessions: _Sessions) -> Iterator[Metric]:
         key = [capability, session.name]
         for channel, number in status.bytes_by(session).items():
             data.add_metric([*key, channel], number)
+        for channel, reasons in status.dropped_by(session).items():
+            for reason, number in reasons.items():
+                dropped.add_metric([*key, channel, reason], number)
         lost.add_metric(key, session.lost_segments)
         quiet.add_metric(key, session.age)
-    return iter((data, lost, quiet))
+    return iter((data, dropped, lost, quiet))

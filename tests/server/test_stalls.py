@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from composer import Node
+from composer import YUV, Node
 from composer.media.clip import Piece
 from composer.session.channels import Channels
 from composer.session.ending import Reason
@@ -252,4 +252,93 @@ def test_an_end_is_stuck_when_it_takes_longer_than_an_end_may() -> None:
             assert stage.session.stuck() == "it has been ending for 61 s"
 
     assert Timing().end < Timing().stuck
+    ran(test)
+
+
+class Pace:
+    """How many pictures a node has begun with; what is counted of those before is counted."""
+
+    def __init__(self) -> None:
+        self._changed, self._seen = threading.Condition(), 0
+
+    def count(self) -> None:
+        with self._changed:
+            self._seen += 1
+            self._changed.notify_all()
+
+    async def has(self, pictures: int) -> None:
+        def waited() -> bool:
+            with self._changed:
+                return self._changed.wait_for(lambda: self._seen >= pictures, stubs.WAIT)
+
+        assert await asyncio.to_thread(waited)
+
+
+def marking(pace: Pace) -> type[Node]:
+    class Mark(Node):
+        """Lets the test follow the pictures."""
+
+        def process(self, image: YUV) -> YUV:
+            pace.count()
+            return image
+
+    return Mark
+
+
+def test_a_pause_that_a_caller_asks_for_is_no_stall() -> None:
+    text = (
+        "params: {show: {type: bool, default: true}}\n"
+        "nodes: {source: {type: decode}, m: {type: mark, queue: 300, on_full: wait},"
+        " f: {type: flip, when: show, else: drop}, out: {type: encode}}"
+    )
+    pace = Pace()
+
+    async def test() -> None:
+        async with playing(text, opened=True, mark=marking(pace)) as stage:
+            stage.session.changes.patch({"show": False})
+            for number, given in enumerate(segments(60), 1):
+                stage.passes(6)
+                stage.comes(given)
+                await pace.has(number * GOP - 1)
+                assert stage.ends == ""
+            assert not stage.session.execution.egress.counts.packets
+            stage.session.changes.patch({"show": True})
+            stage.passes(19)
+            stage.comes(segments(20)[0])
+            assert stage.ends == ""
+            await stage.answered(GOP - 2)
+            stage.passes(6)
+            assert stage.ends == ""
+
+    ran(test)
+
+
+def test_drops_in_front_of_a_node_that_hangs_do_not_hide_it() -> None:
+    pace, go_on = Pace(), threading.Event()
+
+    class Hangs(Node):
+        """Stands at its first picture."""
+
+        blocking = True
+
+        def process(self, image: YUV) -> YUV:
+            stubs.reach(go_on)
+            return image
+
+    text = (
+        "nodes: {source: {type: decode}, m: {type: mark, queue: 300, on_full: wait},"
+        " f: {type: flip, every: 2, else: drop}, h: {type: hangs}, out: {type: encode}}"
+    )
+
+    async def test() -> None:
+        async with playing(text, opened=True, mark=marking(pace), hangs=Hangs) as stage:
+            ends = []
+            for number, given in enumerate(segments(60), 1):
+                stage.passes(6)
+                stage.comes(given)
+                await pace.has(number * GOP - 1)
+                ends.append(stage.ends)
+            assert ends == [""] * 4 + ["nothing came out for 20 s, though input came in"] * 2
+            go_on.set()
+
     ran(test)

@@ -1,0 +1,104 @@
+"""Figures of what went wrong at the channels of a session."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from prometheus_client.parser import text_string_to_metric_families
+
+from composer import YUV, Node, Record
+from tests.server.streams import Stage, pieces, ran, serving
+
+
+@asynccontextmanager
+async def refusing() -> AsyncIterator[str]:
+    """A server of channels that reads whole segments and keeps none."""
+
+    async def post(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(status=500)
+
+    async def other(request: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/x/{number}", post)
+    app.router.add_route("*", "/{rest:.*}", other)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}/x"
+    finally:
+        await runner.cleanup()
+
+
+async def figures(stage: Stage) -> dict[tuple[str, ...], float]:
+    """The samples of sessions, by name, channel and reason where they have those."""
+    async with stage.http.get(stage.worker.address + "/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+    return {
+        (
+            sample.name,
+            *(sample.labels[key] for key in ("channel", "reason") if key in sample.labels),
+        ): sample.value
+        for family in families
+        for sample in family.samples
+        if "session" in sample.labels and "le" not in sample.labels
+    }
+
+
+def test_segments_that_are_refused_after_their_last_byte_are_counted() -> None:
+    async def test() -> None:
+        async with serving() as stage, refusing() as address:
+            stream = await stage.start(publish_url=address)
+            session: Any = stage.sessions[stream.name]
+            await stream.publish(pieces(50), speed=4)
+            await stream.until(lambda: session.lost_segments == 2)
+            lost = session.lost_segments
+            assert (await figures(stage))["byoc_segments_lost_total",] >= lost
+            assert session.status()["output_status"]["lost_segments"] >= lost
+            await stream.until(
+                lambda: stream.events[-1].get("output_status", {}).get("lost_segments", 0) >= lost
+            )
+
+    ran(test)
+
+
+class Say(Node):
+    """Says more of each picture than fits on a line."""
+
+    def process(self, image: YUV) -> Record:
+        return {"text": "x" * 70_000}
+
+
+def test_what_is_left_out_at_a_channel_is_told() -> None:
+    text = (
+        "nodes: {source: {type: decode}, say: {type: say, queue: 300, on_full: wait},"
+        " save: {type: record}, out: {type: encode, in: source, queue: 300, on_full: wait}}"
+    )
+
+    async def test() -> None:
+        async with serving(text, {"say": Say}) as stage:
+            stream = await stage.start(data=True, egress=False)
+            await stream.publish(pieces(20), speed=0)
+            session: Any = stage.sessions[stream.name]
+            dropped = session.execution.data.dropped
+            unwanted = session.execution.egress.counts.dropped
+            await stream.until(lambda: dropped["too_long"] == 20 == unwanted["unwanted"])
+            found = await figures(stage)
+            assert found["byoc_channel_dropped_total", "data", "too_long"] == 20
+            assert found["byoc_channel_dropped_total", "output", "unwanted"] == 20
+            _, said = await stage.get("/stream/status")
+            status = said["streams"][stream.name]
+            assert status["data_status"] == {"dropped": {"too_long": 20}}
+            assert status["output_status"] == {"lost_segments": 0, "dropped": {"unwanted": 20}}
+            assert status["input_status"]["dropped"] == {}
+            assert (status["events_status"], status["control_status"]) == (
+                {"dropped": {}},
+                {"dropped": {}},
+            )
+
+    ran(test)
