@@ -73,9 +73,10 @@ class Updated(BaseModel):
     status: Literal["success"] = "success"
     message: str
     request_id: str
-    params: dict[str, Any] = Field(description="every param, with this change")
+    params: dict[str, Any] = Field(description="what every param is set to, with this change")
     pts_seconds: float | None = Field(
-        description="time of the first frame it holds for; null: none has come yet"
+        description="time of the first frame it holds for; null: none has come yet, or a node is"
+        " built anew first"
     )
 
 

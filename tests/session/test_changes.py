@@ -1,0 +1,126 @@
+"""What callers are told of the params that they change."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+from composer import YUV, Context, Live, Node
+from composer.testing.orchestrator import Stream, event_of
+from tests import stubs
+from tests.server.streams import Stage, numbers, pieces, ran, serving
+
+WAITS = "queue: 300, on_full: wait"
+TEXT = (
+    "params: {weights: m.weights, strength: {to: m.strength, ramp_ms: 60000}, level: m.level}\n"
+    f"nodes: {{source: {{type: decode}}, m: {{type: model, {WAITS}}},"
+    f" out: {{type: encode, keyframe_s: 0.4, {WAITS}}}}}"
+)
+
+
+class Model(Node):
+    """Loads weights when it is allowed to; some cannot be loaded."""
+
+    allowed: ClassVar[threading.Event]
+
+    weights: str = "a"
+    strength: float = Live(0.0)
+    level: float = Live(0.0)
+
+    def setup(self, ctx: Context) -> None:
+        if self.weights != "a":
+            stubs.reach(self.allowed)
+        if self.weights == "bad":
+            raise RuntimeError("no such weights")
+
+    def process(self, image: YUV) -> YUV:
+        return image
+
+
+class Changed:
+    """A stream whose params are changed."""
+
+    def __init__(self, stage: Stage, stream: Stream, allowed: threading.Event) -> None:
+        self.stage, self.stream, self.allowed = stage, stream, allowed
+
+    async def change(self, **values: Any) -> Any:
+        """The answer to it."""
+        status, said = await self.stage.post("/stream/params", values)
+        assert status == 200
+        return said
+
+    async def status(self) -> dict[str, Any]:
+        """The params that the state of the stream has."""
+        _, said = await self.stage.get("/stream/status")
+        found: dict[str, Any] = said["streams"][self.stream.name]["inference_status"]["last_params"]
+        return found
+
+    def told(self) -> dict[str, Any]:
+        """The params in the newest event of them."""
+        found = [event_of(each) for each in self.stream.events]
+        values = [each["params"] for each in found if each["type"] == "params_updated"]
+        newest: dict[str, Any] = values[-1] if values else {}
+        return newest
+
+
+@asynccontextmanager
+async def changed() -> AsyncIterator[Changed]:
+    class Own(Model):
+        allowed = threading.Event()
+
+    async with serving(TEXT, {"model": Own}) as stage:
+        stream = await stage.start()
+        sending = asyncio.ensure_future(stream.publish(pieces(50, loops=20), speed=1))
+        await stream.until(lambda: len(numbers(stream.output)) >= 5)
+        try:
+            yield Changed(stage, stream, Own.allowed)
+        finally:
+            Own.allowed.set()
+            sending.cancel()
+
+
+def test_events_and_answers_say_where_a_ramp_goes_and_the_state_where_it_is() -> None:
+    async def test() -> None:
+        async with changed() as here:
+            said = await here.change(strength=0.5)
+            assert said["pts_seconds"] > 0
+            said = await here.change(level=0.2)
+            assert said["params"] == {"weights": "a", "strength": 0.5, "level": 0.2}
+            await here.stream.until(lambda: here.told().get("level") == 0.2)
+            assert here.told() == said["params"]
+            assert 0 <= (await here.status())["strength"] < 0.5
+
+    ran(test)
+
+
+def test_a_value_that_needs_a_node_built_anew_holds_when_that_is_there() -> None:
+    async def test() -> None:
+        async with changed() as here:
+            said = await here.change(weights="b")
+            assert (said["params"]["weights"], said["pts_seconds"]) == ("b", None)
+            (session,) = here.stage.sessions.values()
+            await here.stream.until(lambda: session.execution.values()["weights"] == "b")
+            assert (await here.change(level=0.3))["pts_seconds"] > 0
+            await here.stream.until(lambda: here.told().get("weights") == "b")
+            assert await here.status() == {"weights": "a", "strength": 0.0, "level": 0.3}
+            here.allowed.set()
+            await here.stream.until(lambda: "node_ready" in here.stream.kinds())
+            assert (await here.status())["weights"] == "b"
+            assert (await here.change(weights="b", level=0.4))["pts_seconds"] > 0
+
+    ran(test)
+
+
+def test_a_value_that_was_refused_is_told_as_what_runs() -> None:
+    async def test() -> None:
+        async with changed() as here:
+            here.allowed.set()
+            await here.change(weights="bad")
+            await here.stream.until(lambda: "node_kept" in here.stream.kinds())
+            await here.stream.until(lambda: here.told().get("weights") == "a")
+            assert (await here.status())["weights"] == "a"
+            said = await here.change(level=0.1)
+            assert said["params"] == {"weights": "a", "strength": 0.0, "level": 0.1}
+
+    ran(test)
