@@ -10,10 +10,12 @@ from typing import Any, Final
 from composer import logs
 from composer.compiler.change import Change
 from composer.compiler.plan import Plan
+from composer.engine.swap import Prepared
 from composer.errors import NodeFailed, ParamRejected, Stalled
 from composer.server import memory
 from composer.session.channels import Channels
 from composer.session.ending import Reason
+from composer.session.phase import Phase
 from composer.session.session import Session
 from composer.session.timing import Timing
 from composer.threads import Places
@@ -94,6 +96,7 @@ class Capability:
         self._failed = failed
         self.places = places or Places(slots.most)
         """Where it blocks."""
+        self._moving = asyncio.Lock()
         self._asked: dict[str, tuple[Channels, Any]] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -195,17 +198,52 @@ class Capability:
         session.forgotten()
 
     async def replace(self, plan: Plan, change: Change) -> None:
-        """Let all sessions go on with another plan, and those that come begin with it.
+        """Let all sessions go on with another plan, and those that come begin with it: all, or
+        none. Those that are being set up begin again.
 
-        Raises NodeFailed and Stalled where one that is not over cannot; others may have changed.
+        Raises NodeFailed where a node cannot be set up, and Stalled where a run does not work; then
+        nothing has changed.
         """
-        for session in list(self.sessions.values()):
+        # A caller who is cancelled leaves no session half on its way.
+        moving = self._group.create_task(self._go_over(plan, change))
+        if (failure := await asyncio.shield(moving)) is not None:
+            raise failure
+
+    async def _go_over(self, plan: Plan, change: Change) -> NodeFailed | Stalled | None:
+        """What replace() raises."""
+        async with self._moving:
+            prepared: dict[Session, Prepared] = {}
             try:
-                await session.replace(plan, change)
-            except Stalled:
-                if not session.life.ending:
-                    raise
-        self.plan = plan
+                while left := [session for session in self._live() if session not in prepared]:
+                    for session in left:
+                        await self._prepare(session, plan, change, prepared)
+            except (NodeFailed, Stalled) as exc:
+                for session, waiting in prepared.items():
+                    with contextlib.suppress(Stalled):  # what hangs is left behind
+                        await session.execution.discard(waiting)
+                return exc
+            # Nobody is waited for in between: a session is on the old plan or on its way.
+            self.plan = plan
+            for session in self.sessions.values():
+                if session.life.phase is Phase.SETTING_UP:
+                    session.supersede(plan)
+            going = (session.go_over(waiting, change) for session, waiting in prepared.items())
+            await asyncio.gather(*going)
+            return None
+
+    async def _prepare(
+        self, session: Session, plan: Plan, change: Change, prepared: dict[Session, Prepared]
+    ) -> None:
+        """Raises NodeFailed, and Stalled where that is not because it ends."""
+        try:
+            prepared[session] = await session.execution.prepare(plan, change)
+        except Stalled:
+            if not session.life.ending:
+                raise
+
+    def _live(self) -> list[Session]:
+        """The sessions whose nodes are set up and work."""
+        return [each for each in self.sessions.values() if each.life.phase is Phase.LIVE]
 
     async def end_all(self, reason: Reason, seconds: float, failure: str = "") -> None:
         """End every session, and wait until they are over. seconds: what they have for it."""

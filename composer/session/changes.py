@@ -44,6 +44,11 @@ class Changes:
         self.tell()
         return patch
 
+    def heard(self, given: Any) -> None:
+        """The same for a caller who hears nothing but the events."""
+        with contextlib.suppress(ParamRejected):
+            self.change(given)
+
     async def applied(self, patch: Patch, seconds: float) -> float | None:
         """Time of the first frame that a change holds for; None if it did not come in `seconds`, or
         if a node has to be built anew first: the events say when that is ready.

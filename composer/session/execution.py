@@ -1,6 +1,7 @@
 """Execution: the plan of a session at work, and the ends through which it is fed and read."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from composer.compiler.plan import Plan
 from composer.engine.account import Report
 from composer.engine.notices import Notice
 from composer.engine.run import Media, Run
+from composer.engine.swap import Prepared
 from composer.errors import Overdue
 from composer.session import demand
 from composer.session.channels import Channels
@@ -80,12 +82,40 @@ class Execution:
             self.give_up()
             raise
 
-    async def replace(self, plan: Plan, change: Change) -> None:
-        """Go on with another plan. Raises NodeFailed and Stalled."""
-        changes, seconds = self._around.places.changes, self._around.timing.change
-        prepared = await changes.run(seconds, self.run.prepare, plan, change)
-        await changes.run(seconds, prepared.apply)
-        self.demand = demand.of(plan)
+    async def prepare(self, plan: Plan, change: Change) -> Prepared:
+        """Another plan, ready to take the place of this one. Raises NodeFailed where a node of it
+        cannot be set up, and Stalled where the run does not work or this takes too long; then
+        nothing has changed.
+        """
+        offered: list[Prepared] = []
+        unwanted = threading.Event()
+
+        def prepare() -> None:
+            offered.append(self.run.prepare(plan, change))
+            if unwanted.is_set():
+                offered[0].discard()
+
+        try:
+            await self._change(prepare)
+        except Overdue:
+            unwanted.set()
+            for prepared in offered:  # it came after all
+                await self.discard(prepared)
+            raise
+        return offered[0]
+
+    async def apply(self, prepared: Prepared) -> None:
+        """Put it in, between two frames. Raises NodeFailed and Stalled; then the run has failed."""
+        await self._change(prepared.apply)
+        self.demand = demand.of(self.plan)
+
+    async def discard(self, prepared: Prepared) -> None:
+        """Close what was set up for it."""
+        await self._change(prepared.discard)
+
+    async def _change(self, work: Callable[[], None]) -> None:
+        """Raises what it raises, and Stalled."""
+        await self._around.places.changes.run(self._around.timing.change, work)
 
     def give_up(self) -> None:
         """Nothing more is worked on. What is being set up is closed when that is done."""

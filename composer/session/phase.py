@@ -30,7 +30,7 @@ MOVES: Final[Mapping[Phase, frozenset[Phase]]] = {
 """Every move that there is. CLOSING is where one that breaks goes at once, from wherever it is."""
 
 
-class Duty(Enum):
+class Activity(Enum):
     """What a session does all the while, each in a task of its own."""
 
     READ_CONTROL = auto()
@@ -41,20 +41,19 @@ class Duty(Enum):
     WRITE_DATA = auto()
 
 
-_READS: Final = frozenset({Duty.READ_CONTROL, Duty.READ_INPUT})
-_WRITES: Final = frozenset({Duty.WRITE_OUTPUT, Duty.WRITE_EVENTS, Duty.WRITE_DATA})
+_READS: Final = frozenset({Activity.READ_CONTROL, Activity.READ_INPUT})
+_WRITES: Final = frozenset({Activity.WRITE_OUTPUT, Activity.WRITE_EVENTS, Activity.WRITE_DATA})
 
-DUTIES: Final[Mapping[Phase, frozenset[Duty]]] = {
+ACTIVITIES: Final[Mapping[Phase, frozenset[Activity]]] = {
     Phase.SETTING_UP: frozenset(),
-    Phase.LIVE: _READS | _WRITES | {Duty.WATCH},
+    Phase.LIVE: _READS | _WRITES | {Activity.WATCH},
     Phase.LINGERING: _READS | _WRITES,
     Phase.DRAINING: _WRITES,
     Phase.FLUSHING: _WRITES,
     Phase.CLOSING: frozenset(),
     Phase.OVER: frozenset(),
 }
-"""What goes on in which phase. A duty of a phase is begun in it at the latest, and ended behind the
-last phase that has it."""
+"""What goes on in which phase: it begins in the first that has it, and ends behind the last one."""
 
 
 class Life:

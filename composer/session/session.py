@@ -5,10 +5,10 @@ still comes out, the last segment, events and data are sent, and everything is g
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Final
 
 from composer.compiler import plan as plans
@@ -16,6 +16,7 @@ from composer.compiler.change import Change
 from composer.compiler.plan import Plan
 from composer.engine.account import Report
 from composer.engine.notices import Happened, Notice
+from composer.engine.swap import Prepared
 from composer.errors import ComposerError, NodeFailed, ParamRejected, Stalled
 from composer.session import digest, finish, status
 from composer.session.changes import Changes
@@ -26,7 +27,7 @@ from composer.session.ending import Ending, Reason, Unstarted
 from composer.session.events import Events
 from composer.session.execution import Execution, Surroundings
 from composer.session.patience import came_within
-from composer.session.phase import DUTIES, Duty, Life, Phase
+from composer.session.phase import ACTIVITIES, Activity, Life, Phase
 from composer.session.readers import Readers
 from composer.session.timing import Timing
 from composer.session.trouble import Trouble
@@ -68,7 +69,7 @@ class Session:
 
         self._http = http
         self.ready.add_done_callback(_looked_at)
-        self._readers = Readers(http, channels, timing, self.end, now)
+        self.readers = Readers(http, channels, timing, self.end, now)
         self._writers = Writers(http, channels, timing, self.end, now)
         self.events = Events(lambda: round(time.time() * 1000), self._writers.events_wait)
         self.trouble = Trouble(self.events, now)
@@ -77,7 +78,7 @@ class Session:
         around = Surroundings(name, channels, beside, data_waits, places or Places(), timing, now)
         self._deployment = Deployment(plan, around, self._noticed)
         self.changes = Changes(self._deployment, self.events, now)
-        self._tasks: dict[Duty, asyncio.Task[None]] = {}
+        self._tasks: dict[Activity, asyncio.Task[None]] = {}
         self._hash: tuple[Plan | None, str] = (None, "")
         if params:
             self.changes.patch(params)
@@ -105,15 +106,19 @@ class Session:
         else:
             self.life.move(Phase.DRAINING)
 
-    async def replace(self, plan: Plan, change: Change) -> None:
-        """Go on with another plan, from one frame to the next; what callers set stays set.
+    def supersede(self, plan: Plan) -> None:
+        """Set another plan up in the place of the one that is being set up."""
+        self._deployment.supersede(plan)
 
-        Raises NodeFailed where a node cannot be set up, and Stalled where the session is over.
+    async def go_over(self, prepared: Prepared, change: Change) -> None:
+        """Go on with a plan that its execution has prepared, from one frame to the next; what
+        callers set stays set. It ends where its nodes do not come to the end of the old one.
         """
-        if self.life.phase is Phase.SETTING_UP:
-            self._deployment.supersede(plan)
+        try:
+            await self.execution.apply(prepared)
+        except (NodeFailed, Stalled) as exc:
+            self.end(Reason.FAILED, str(exc))
             return
-        await self.execution.replace(plan, change)
         self.changes.deployed(change.built)
         self.events.put("pipeline_changed", graph=self.graph_hash)
         self.changes.tell()
@@ -176,28 +181,33 @@ class Session:
 
     def _attend(self, group: asyncio.TaskGroup) -> None:
         """Begin what belongs to the phase, and end what does not."""
-        duties = DUTIES[self.life.phase]
-        for duty in self._tasks.keys() - duties:
-            self._tasks.pop(duty).cancel()
-        for duty in Duty:
-            if duty in duties and duty not in self._tasks and (work := self._work(duty)):
-                self._tasks[duty] = group.create_task(work)
+        activities = ACTIVITIES[self.life.phase]
+        for activity in self._tasks.keys() - activities:
+            self._tasks.pop(activity).cancel()
+        for activity in Activity:
+            if (
+                activity in activities
+                and activity not in self._tasks
+                and (work := self._work(activity))
+            ):
+                self._tasks[activity] = group.create_task(work)
 
-    def _work(self, duty: Duty) -> Coroutine[Any, Any, None] | None:
-        """What to do for a duty; None where the session has no such channel."""
+    def _work(self, activity: Activity) -> Coroutine[Any, Any, None] | None:
+        """What to do for an activity; None where the session has no such channel."""
         here, channels = self.execution, self.channels
-        match duty:
-            case Duty.READ_CONTROL if channels.control:
-                return self._readers.read_control(self._asked)
-            case Duty.READ_INPUT if channels.subscribe and here.ingress is not None:
-                return self._readers.read_input(here.ingress, self.take_in)
-            case Duty.WATCH:
+        match activity:
+            case Activity.READ_CONTROL if channels.control:
+                return self.readers.read_control(self.changes.heard)
+            case Activity.READ_INPUT if channels.subscribe and here.ingress is not None:
+                return self.readers.read_input(here.ingress, self.take_in)
+            case Activity.WATCH:
                 return self._watch()
-            case Duty.WRITE_OUTPUT if channels.publish:
-                return self._writers.write_output(here.egress, self._first_sent)
-            case Duty.WRITE_EVENTS if channels.events:
+            case Activity.WRITE_OUTPUT if channels.publish:
+                first_sent = partial(self.events.put, "send_first_processed_segment")
+                return self._writers.write_output(here.egress, first_sent)
+            case Activity.WRITE_EVENTS if channels.events:
                 return self._writers.write_events(self.events, self.status)
-            case Duty.WRITE_DATA if here.data is not None:
+            case Activity.WRITE_DATA if here.data is not None:
                 return self._writers.write_data(here.data)
         return None
 
@@ -221,7 +231,7 @@ class Session:
                 self.events.put("error", error=failure)
                 self.end(Reason.FAILED, failure)
                 return
-            left = self.watch.wanted_for(self.execution, self._readers.heard_at)
+            left = self.watch.wanted_for(self.execution, self.readers.heard_at)
             if left <= 0:
                 self.end(Reason.IDLE, "no control message and no input")
             await came_within(self.life.ends(), min(left, self.timing.stall / 4))
@@ -236,13 +246,6 @@ class Session:
             self.events.put("receive_first_ingest_segment")
         ingress.put(data)
         self.watch.look(self.execution)
-
-    def _asked(self, given: Mapping[str, Any]) -> None:
-        with contextlib.suppress(ParamRejected):  # the events say so
-            self.changes.change(given)
-
-    def _first_sent(self) -> None:
-        self.events.put("send_first_processed_segment")
 
     def _noticed(self, notice: Notice) -> None:
         match notice.kind:
@@ -329,11 +332,6 @@ class Session:
     def lost_segments(self) -> int:
         """Segments of the output that were broken off, or never got out."""
         return self._writers.lost_segments
-
-    @property
-    def unheard(self) -> int:
-        """Messages of control that were too long, or broken off."""
-        return self._readers.unheard
 
     @property
     def age(self) -> float:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from composer.session.phase import DUTIES, MOVES, Duty, Life, Phase
+from composer.session.phase import ACTIVITIES, MOVES, Activity, Life, Phase
 
 ORDER = list(Phase)
 
@@ -16,9 +16,9 @@ def lived(*phases: Phase) -> Life:
     return life
 
 
-def test_every_phase_has_its_moves_and_its_duties() -> None:
-    assert MOVES.keys() == DUTIES.keys() == set(Phase)
-    assert set().union(*DUTIES.values()) == set(Duty)
+def test_every_phase_has_its_moves_and_its_activities() -> None:
+    assert MOVES.keys() == ACTIVITIES.keys() == set(Phase)
+    assert set().union(*ACTIVITIES.values()) == set(Activity)
 
 
 def test_a_life_only_goes_forward_and_can_break_off_anywhere() -> None:
@@ -29,9 +29,9 @@ def test_a_life_only_goes_forward_and_can_break_off_anywhere() -> None:
 
 
 def test_what_was_ended_is_not_begun_again() -> None:
-    """A duty has one run of phases: it is begun once and ended once."""
-    for duty in Duty:
-        places = [place for place, phase in enumerate(ORDER) if duty in DUTIES[phase]]
+    """An activity has one run of phases: it is begun once and ended once."""
+    for activity in Activity:
+        places = [place for place, phase in enumerate(ORDER) if activity in ACTIVITIES[phase]]
         assert places == list(range(places[0], places[-1] + 1))
 
 
