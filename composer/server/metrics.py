@@ -118,6 +118,9 @@ def _wires(sessions: _Sessions) -> Iterator[Metric]:
         "Units, packets, items, events and messages left out at a session's channel",
         labels=[*labels, "reason"],
     )
+    unread = CounterMetricFamily(
+        "byoc_input_unread_bytes", "Bytes left out before anybody looked at them", labels=labels[:2]
+    )
     lost = CounterMetricFamily(
         "byoc_segments_lost", "Output segments broken off, or never sent", labels=labels[:2]
     )
@@ -131,6 +134,8 @@ def _wires(sessions: _Sessions) -> Iterator[Metric]:
         for channel, reasons in status.dropped_by(session).items():
             for reason, number in reasons.items():
                 dropped.add_metric([*key, channel, reason], number)
+        if (ingress := session.execution.ingress) is not None:
+            unread.add_metric(key, ingress.counts.unread)
         lost.add_metric(key, session.lost_segments)
         quiet.add_metric(key, session.age)
-    return iter((data, dropped, lost, quiet))
+    return iter((data, dropped, unread, lost, quiet))

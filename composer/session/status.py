@@ -75,6 +75,7 @@ def _input(session: "Session", report: Report) -> dict[str, Any]:
         "reader": "parser" if ingress and ingress.parsed else "direct",
         "unreadable": ingress.unreadable if ingress else [],
         "gaps": ingress.counts.gaps if ingress else 0,
+        "unread_bytes": ingress.counts.unread if ingress else 0,
         "fps": _rate(session, report, inputs=True),
     }
 

@@ -61,14 +61,16 @@ class Watch:
 
     def _dropping(self, execution: Execution, now: float) -> float:
         """When a node on the way to the output was last seen to have dropped something on purpose;
-        0 where another one on it stands in front of work, since drops hide no hang.
+        0 where another one on it stands, in front of work or at it: drops hide no hang.
         """
         way, nodes = execution.demand.way, execution.account().nodes
         dropped = sum(nodes[name].dropped[why] for name in way & nodes.keys() for why in ON_PURPOSE)
         if dropped != self._dropped:
             self._dropped, self._dropped_at = dropped, now
-        work = execution.run.work()
-        self._way.look({name: work[name] for name in way & work.keys()}, now)
+        work, inside = execution.run.work(), execution.run.inside()
+        moves: dict[str, object] = {name: work[name] for name in way & work.keys()}
+        moves |= {f"inside {name}": inside[name] for name in way & inside.keys()}
+        self._way.look(moves, now)
         stands = self._way.oldest(now)[1] > self._timing.stall
         return 0.0 if stands else self._dropped_at
 
