@@ -53,7 +53,8 @@ class Playing:
         data = given if isinstance(given, bytes) else b"".join(each.data for each in given)
         self.session.take_in(data)
         assert self.session.execution.ingress is not None
-        self.session.execution.ingress.look()
+        self.session.execution.ingress.look()  # else a thread does, some time
+        self.session.watch.look(self.session.execution)
 
     def torn(self) -> None:
         assert self.session.execution.ingress is not None
@@ -322,7 +323,7 @@ def test_a_pause_that_a_caller_asks_for_is_no_stall() -> None:
 @pytest.mark.parametrize("every", [2, 100])
 def test_drops_in_front_of_a_node_that_hangs_do_not_hide_it(every: int) -> None:
     """Whether or not more work waits in front of it."""
-    pace, go_on = Pace(), threading.Event()
+    pace, reached, go_on = Pace(), threading.Event(), threading.Event()
 
     class Hangs(Node):
         """Stands at its first picture."""
@@ -330,6 +331,7 @@ def test_drops_in_front_of_a_node_that_hangs_do_not_hide_it(every: int) -> None:
         blocking = True
 
         def process(self, image: YUV) -> YUV:
+            reached.set()
             stubs.reach(go_on)
             return image
 
@@ -346,6 +348,7 @@ def test_drops_in_front_of_a_node_that_hangs_do_not_hide_it(every: int) -> None:
                 stage.passes(6)
                 stage.comes(given)
                 await pace.has(number * GOP - 1)
+                await asyncio.to_thread(stubs.reach, reached)
                 ends.append(stage.ends)
             assert ends == [""] * 4 + ["nothing came out for 20 s, though input came in"] * 2
             go_on.set()
