@@ -480,7 +480,7 @@ async def _half_a_segment(stage: Stage) -> None:
     assert segment is not None
     channel.began(0, 0.0)
     segment.append(pieces(10)[0].data)
-    ingress = stage.sessions["one"].ingress
+    ingress = stage.sessions["one"].execution.ingress
     await _until(stage, lambda: ingress.counts.bytes == len(segment))
 
 
@@ -488,7 +488,7 @@ def _at_work() -> list[str]:
     """What goes on for a session or for a channel; no gateway is there that had channels, too."""
     coroutines = [task.get_coro() for task in asyncio.all_tasks() if not task.done()]
     names = [getattr(each, "__qualname__", "") for each in coroutines]
-    ours = ("Capability.", "Session.", "Subscriber.", "Publisher.")
+    ours = ("Capability.", "Session.", "Readers.", "Writers.", "Subscriber.", "Publisher.")
     return [name for name in names if name.startswith(ours)]
 
 
