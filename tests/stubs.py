@@ -33,8 +33,8 @@ from composer import (
     Role,
     Sound,
 )
-from composer.compiler import graph as graphs
 from composer.compiler import plan as plans
+from composer.compiler.build import build
 from composer.compiler.graph import Graph
 from composer.compiler.plan import Mode, Plan
 from composer.engine.account import Report
@@ -105,7 +105,7 @@ def graph_of(
         return source.load(path, {}, shown)
 
     pipeline, problems = spec.read(source.parse(whole, "p.yaml", {}))
-    graph, more = graphs.build(pipeline, folder, registry(**classes), load)
+    graph, more = build(pipeline, folder, registry(**classes), load)
     found = [*problems, *more]
     return (None if found else graph), found
 

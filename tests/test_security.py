@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from composer import strictjson
-from composer.compiler import graph, params
+from composer.compiler import includes, params, scope
 from composer.engine.oneshot import Limits
 from composer.media import live_reader
 from composer.media.mpegts import pes, units
@@ -39,7 +39,7 @@ LIMITS: dict[str, Sequence[float]] = {
     "picture, clip of a job": [JOB.pixels, JOB.media_seconds, JOB.pictures],
     "work of a job": [JOB.seconds],
     "pipeline file": [source.MAX_BYTES / KIB, source.MAX_NODES, source.MAX_DEPTH],
-    "graph": [graph.MAX_NODES, graph.MAX_DEPTH],
+    "graph": [scope.MAX_NODES, includes.MAX_DEPTH],
     "file of weights": [weights.MAX_BYTES / GIB],
 }
 """What each row of the table is about -> its numbers, in the units of the row."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from composer.compiler import graph as graphs
 from composer.compiler import plan as plans
+from composer.compiler.build import build
 from composer.compiler.ends import NO_ENDS, Ends, fitted
 from composer.compiler.graph import Graph
 from composer.compiler.plan import Mode, Plan
@@ -36,7 +36,7 @@ def compile_file(path: Path, registry: Registry, env: Mapping[str, str] = os.env
         return doc
 
     pipeline, problems = spec.read(load(path, str(path)))
-    graph, more = graphs.build(pipeline, path.parent, registry, load)
+    graph, more = build(pipeline, path.parent, registry, load)
     found = tuple(sorted(_first_said([*problems, *more]), key=Problem.order))
     return Compiled(None if found else graph, found, lines)
 

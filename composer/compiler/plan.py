@@ -16,7 +16,7 @@ from composer.compiler.conversions import (
     same,
 )
 from composer.compiler.ends import keeps_chroma
-from composer.compiler.graph import Edge, Graph, GraphNode, can_pass
+from composer.compiler.graph import Edge, Graph, GraphNode
 from composer.compiler.params import Param
 from composer.compiler.solve import TooTangled, cheapest
 from composer.device import cuda
@@ -254,7 +254,7 @@ class _Formats:
         for port in node.cls.outputs:
             end = (node.name, port.name, "out")
             tied = port.tied if port.tied in taken else ""
-            if not tied and main is not None and _passes(node) and can_pass(node):
+            if not tied and main is not None and _passes(node) and node.can_pass:
                 # What has no Format in common is converted when a frame passes.
                 both = (self._open_to(node, each) for each in (main, port))
                 tied = main.name if _meet(*both) else ""
@@ -464,10 +464,10 @@ def _link(draft: _Draft, edge: Edge, formats: Mapping[_End, Format], graph: Grap
 
 def _step(graph: Graph, node: GraphNode, formats: Mapping[_End, Format], mode: Mode) -> Step:
     options = node.options
-    fallback = options.else_ or ("pass" if can_pass(node) else "hold_last")
+    fallback = options.else_ or ("pass" if node.can_pass else "hold_last")
     error: OnError = options.on_error or "fail"
     if options.on_error is None and mode is Mode.LIVE:
-        error = "pass" if can_pass(node) else "hold_last"
+        error = "pass" if node.can_pass else "hold_last"
     return Step(
         name=node.name,
         settings=node.settings,
