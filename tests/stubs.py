@@ -33,9 +33,9 @@ from composer import (
     Role,
     Sound,
 )
-from composer.compiler import plan as plans
 from composer.compiler.build import build
 from composer.compiler.graph import Graph
+from composer.compiler.lowering import lower
 from composer.compiler.plan import Mode, Plan
 from composer.engine.account import Report
 from composer.engine.run import Run
@@ -119,7 +119,7 @@ def good_graph(text: str, folder: Path = Path("/nowhere"), /, **classes: type[No
 def plan_of(
     text: str, mode: Mode = Mode.FILE, folder: Path = Path("/nowhere"), /, **classes: type[Node]
 ) -> Plan:
-    plan, problems = plans.make(good_graph(text, folder, **classes), mode)
+    plan, problems = lower(good_graph(text, folder, **classes), mode)
     assert plan is not None, [problem.message for problem in problems]
     return plan
 

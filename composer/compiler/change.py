@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from composer.compiler.plan import Plan, Step
 from composer.node.formats import Format, Kind
 from composer.node.node import Node, change_of, names_weights, reads_file
 from composer.node.registry import names_class
+from composer.pipeline.spec import Options
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,19 @@ def _live(old: Node, new: Node) -> dict[str, Any]:
     }
 
 
+_DECIDED: Final = frozenset({"when", "else", "on_error"})
+"""Options of which a step has what they came to."""
+
+
+def _options_and_ends(step: Step) -> object:
+    """All of a step but its settings. How its options were written makes no difference."""
+    unusual = {name: value for name, value in step.unusual.items() if name not in _DECIDED}
+    return replace(step, settings=None, options=Options()), step.batch, unusual
+
+
 def _form(plan: Plan) -> object:
     """All of a plan but the settings of its nodes."""
-    steps = {name: replace(step, settings=None) for name, step in plan.steps.items()}
+    steps = {name: _options_and_ends(step) for name, step in plan.steps.items()}
     params = {
         name: (param.spec, param.sets, [(t.node, t.field) for t in param.targets])
         for name, param in plan.params.items()

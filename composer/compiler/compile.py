@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from composer.compiler import plan as plans
 from composer.compiler.build import build
 from composer.compiler.ends import NO_ENDS, Ends, fitted
 from composer.compiler.graph import Graph
+from composer.compiler.lowering import lower
 from composer.compiler.plan import Mode, Plan
 from composer.errors import PipelineInvalid, Problem
 from composer.node.registry import Registry
@@ -67,7 +67,7 @@ def plan_of(compiled: Compiled, mode: Mode = Mode.FILE, ends: Ends = NO_ENDS) ->
     if compiled.graph is None:
         raise PipelineInvalid(compiled.problems)
     graph = fitted(compiled.graph, ends, live=mode is Mode.LIVE)
-    plan, problems = plans.make(graph, mode)
+    plan, problems = lower(graph, mode)
     if plan is None:
         raise PipelineInvalid(problems)
     return plan

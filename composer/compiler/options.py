@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from composer.compiler.graph import GraphNode
 from composer.compiler.location import Location
+from composer.device import cuda
 from composer.errors import Problem, Span
 from composer.node.node import ALONE, Batching, Node
 from composer.pipeline import condition
@@ -22,6 +23,23 @@ def batching(options: Options) -> Batching:
 def is_gated(options: Options) -> bool:
     """Whether there may be frames that the node does not run on."""
     return options.when is not None or options.every > 1 or options.rate is not None
+
+
+def device(node: GraphNode) -> str:
+    """The device that the node runs on."""
+    return cuda.chosen(node.options.device, node.cls.devices, node.cls.needs)
+
+
+def threads(node: GraphNode, *, live: bool) -> int:
+    """Threads that work for a node. On files, where only throughput counts, a model has as many as
+    its batch takes, and two at least: one reads and writes pictures while the other computes.
+    """
+    asked, cls = node.options.concurrency, node.cls
+    if live or "concurrency" in node.options.model_fields_set:
+        return asked
+    if not cls.overlaps or not cls.stateless:
+        return asked
+    return max(2, batching(node.options).most)
 
 
 def check(node: GraphNode, *, sure: bool) -> list[Problem]:

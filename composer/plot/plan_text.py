@@ -51,6 +51,9 @@ def _step(step: Step) -> list[str]:
     arrow = " -> ".join(part for part in (taken, given) if part)
     lines = [f"  {step.name} ({step.type}): {arrow}"]
     lines += [f"      copies {port} before it writes" for port in sorted(step.copies)]
+    if step.unusual:
+        options = ", ".join(f"{name}: {_value(value)}" for name, value in step.unusual.items())
+        lines.append(f"      with {options}")
     if step.loses_alpha:
         lines.append("      alpha is lost here")
     if _encodes_sound(step):
@@ -66,6 +69,11 @@ def _encodes_sound(step: Step) -> bool:
         return False
     copies = [port.name for port in type(step.settings).inputs if PACKETS in port.formats]
     return any(step.inputs[port] != PACKETS for port in copies if port in step.inputs)
+
+
+def _value(value: Any) -> str:
+    """An option as YAML has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _model(step: Step) -> list[str]:

@@ -9,6 +9,7 @@ from composer.compiler.change import Change
 from composer.compiler.compile import compile_file, plan_of
 from composer.compiler.plan import Mode, Plan
 from composer.node.registry import Registry
+from tests.compiler.plans import nodes
 
 FILE = """\
 version: 1
@@ -97,3 +98,22 @@ def test_a_file_that_was_written_builds_the_nodes_that_read_it(tmp_path: Path) -
     assert change.between(*both).nothing
     assert change.between(*both, touched={logo.resolve()}).built == ("logo",)
     assert logo.resolve() in change.files_of(both[0].steps["logo"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        pytest.param("every: 2", "every: 3", True, id="another value"),
+        pytest.param("", "every: 1, on_error: fail, in: s", False, id="written as it is anyway"),
+        pytest.param("queue: 4", "queue: 5", True, id="another inbox"),
+        pytest.param("", "when: true", False, id="a condition that always holds"),
+    ],
+)
+def test_options_move_a_plan_where_they_come_to_something_else(
+    before: str, after: str, *, moved: bool
+) -> None:
+    old, new = (
+        nodes(f"s: {{type: count}}, a: {{type: pass, {text}}}, o: {{type: collect}}")
+        for text in (before, after)
+    )
+    assert change.between(old, new).moved is moved

@@ -15,6 +15,7 @@ from composer.engine.step import Duty, SourceRun, StepRun
 from composer.errors import NodeFailed
 from composer.node.formats import Carrier, Format, Kind
 from composer.node.frames import OnDevice, Snapshot
+from composer.pipeline.spec import Else
 from tests import stubs
 from tests.stubs import finished, picture, plan_of, ran, sink
 
@@ -46,11 +47,17 @@ def test_a_source_has_given_what_is_not_behind_the_end_that_was_asked_for() -> N
 ONE = "nodes: {source: {type: count}, one: {type: one}, out: {type: collect}}"
 
 
+def asked(step: Step, *, fallback: Else | None = None, **options: Any) -> Step:
+    """The step with other options, and with another fallback where the plan decides so."""
+    others = step.options.model_copy(update=options)
+    return replace(step, options=others, fallback=fallback or step.fallback)
+
+
 def step_run(
     node: type[Node], memory: Memory | None = None, lane: Lane | None = None, **options: Any
 ) -> StepRun:
     """The step of a node, set up. options: of the step, as the plan has them."""
-    step = replace(plan_of(ONE, one=node).steps["one"], **options)
+    step = asked(plan_of(ONE, one=node).steps["one"], **options)
     run = StepRun(step, context_of(step), memory, lane=lane)
     assert run.instance is not None
     run.instance.open()
@@ -120,7 +127,7 @@ def test_a_step_of_another_plan_goes_on_with_node_account_and_memory() -> None:
     before = [values(old.run(taken(number)))[0][1] for number in range(2)]
     assert before[0] is before[1]
     instance = old.instance
-    step = replace(old.step, every=2)
+    step = asked(old.step, every=2)
     new = StepRun(step, context_of(step))
     new.take_over(old)
     assert (new.instance, old.instance) == (instance, None)
@@ -133,7 +140,7 @@ def test_a_step_of_another_plan_goes_on_with_node_account_and_memory() -> None:
 
 def test_a_step_becomes_that_of_another_plan_with_its_own_layers() -> None:
     run = step_run(stubs.Pass, every=2, fallback="drop")
-    run.become(replace(run.step, every=1), context_of(run.step))
+    run.become(asked(run.step, every=1), context_of(run.step))
     assert [len(values(run.run(taken(number)))) for number in range(4)] == [1, 1, 1, 1]
 
 

@@ -33,6 +33,7 @@ def test_the_plan_as_text() -> None:
         "stage a\n"
         "  inbox image: 4 wait from s.image\n"
         "  a (pass): yuv420p -> yuv420p\n"
+        "      with when: on\n"
         "  p (paint): yuv420p -> yuv420p\n"
         "      copies image before it writes\n"
         "  p:rgb24array (convert): yuv420p -> rgb24 array\n"
@@ -96,6 +97,18 @@ def test_a_model_says_where_it_runs_and_how_large_it_is(tmp_path: Path) -> None:
         keep=Keep,
     )
     assert "      on cpu, up to 4 at once, 2 ms\n" in plan_text.text(plan)
+
+
+def test_options_are_shown_as_a_file_has_them() -> None:
+    plan = plan_of(
+        "params: {on: {type: bool, default: true}}\n"
+        "nodes: {s: {type: count}, a: {type: pass, every: 2, else: drop, when: on, queue: 3},"
+        " b: {type: pass, every: 1, when: false}, o: {type: collect}}"
+    )
+    assert "  a (pass): yuv420p -> yuv420p\n      with when: on, every: 2, else: drop\n" in (
+        plan_text.text(plan)
+    )
+    assert "  b (pass): yuv420p -> yuv420p\n      with when: false\n" in plan_text.text(plan)
 
 
 def test_it_says_where_alpha_is_lost() -> None:
