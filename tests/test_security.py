@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from composer import strictjson
-from composer.compiler import includes, params, scope
+from composer.compiler import includes, scope
+from composer.engine import params
 from composer.engine.oneshot import Limits
 from composer.media import live_reader
 from composer.media.mpegts import pes, units

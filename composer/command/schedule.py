@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from composer.compiler.params import PENDING, Params
+from composer.engine.params import PENDING, Params
 from composer.errors import ParamRejected, PipelineInvalid, Problem
 from composer.pipeline import source
 from composer.pipeline.source import Document, Keys, did_you_mean

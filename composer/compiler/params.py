@@ -1,19 +1,14 @@
-"""Params: what a caller may change, checked whole and applied whole between two frames."""
+"""Params as a pipeline declares them: what a caller may change, and how far."""
 
-import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from composer import strictjson
-from composer.errors import ParamRejected, Problem
-from composer.node.frames import Snapshot
 from composer.node.node import Node, change_of
-from composer.pipeline.source import did_you_mean
-from composer.pipeline.spec import ParamSpec, sentence, shown
+from composer.pipeline.spec import ParamSpec, first_error, shown
 
 _TYPES: Final[dict[str, type]] = {"bool": bool, "int": int, "float": float, "str": str}
 
@@ -103,19 +98,13 @@ def _checked(annotation: Any, value: Any) -> Any:
     try:
         return TypeAdapter(annotation).validate_python(value)
     except ValidationError as exc:
-        raise ValueError(said_of(exc)) from exc
+        raise ValueError(first_error(exc)) from exc
 
 
 def _held(value: Any, given: Any) -> None:
     """Raises ValueError where others could not be told of a value in JSON."""
     if why := strictjson.why_not(value):
         raise ValueError(f"{why}, got {shown(given)}")
-
-
-def said_of(exc: ValidationError) -> str:
-    """The first of pydantic's errors as " should be ..., got ..."."""
-    error = exc.errors(include_url=False)[0]
-    return f"{sentence(error)}, got {shown(error['input'])}"
 
 
 def _narrowed(spec: ParamSpec, value: Any) -> None:
@@ -128,234 +117,3 @@ def _narrowed(spec: ParamSpec, value: Any) -> None:
         raise ValueError(f" should be greater than or equal to {spec.min:g}, got {value!r}")
     if spec.max is not None and value > spec.max:
         raise ValueError(f" should be less than or equal to {spec.max:g}, got {value!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class Ramp:
-    """A number on its way: from `start` at `begin` seconds to `end` at `until`."""
-
-    start: float
-    end: float
-    begin: float
-    until: float
-
-    def at(self, seconds: float) -> float:
-        if seconds >= self.until:
-            return self.end
-        part = max(0.0, (seconds - self.begin) / (self.until - self.begin))
-        return self.start + (self.end - self.start) * part
-
-
-@dataclass
-class _Change:
-    """New values that wait for their frame: those of all callers who ask before it comes."""
-
-    version: int
-    values: dict[str, Any]
-    at: float
-    seconds: float | None = None
-    applied: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(frozen=True)
-class Patch:
-    """A change that was accepted. values: all that waited for its frame then, the newest won."""
-
-    version: int
-    values: dict[str, Any]
-    _change: _Change
-
-    @property
-    def seconds(self) -> float | None:
-        """Time of the first frame it holds for; None while none has come."""
-        return self._change.seconds
-
-    @property
-    def applied(self) -> threading.Event:
-        """Set when that frame has come."""
-        return self._change.applied
-
-
-PENDING: Final = 256
-"""Most patches that may wait for their time; one more is refused."""
-
-
-class Params:
-    """What every param is worth now. Callers patch it from any thread; sources read it per frame.
-
-    Each frame carries the Snapshot that held when it entered, so a patch meets every node at the
-    same frame, however many stages are between them. applied: told the time from
-    which a change holds.
-    """
-
-    def __init__(
-        self,
-        params: Iterable[Param],
-        nodes: Mapping[str, Node],
-        applied: Callable[[float], None] = lambda seconds: None,
-    ) -> None:
-        self.running = False
-        """Sources have begun: what their setup() reads cannot change any more."""
-
-        self._applied = applied
-        self._params = {param.name: param for param in params}
-        self._lock = threading.Lock()
-        self._values: dict[str, Any] = {param.name: param.value for param in self._params.values()}
-        self._settings = {name: dict(node.__dict__) for name, node in nodes.items()}
-        self._classes = {name: type(node) for name, node in nodes.items()}
-        self._fields: dict[str, dict[str, Any]] = {}
-        self._pending: list[_Change] = []
-        self._edits: dict[str, dict[str, Any]] = {}
-        self._asked: set[str] = set()
-        self._ramps: dict[str, Ramp] = {}
-        self._version = 0
-        self._now = Snapshot(0, {}, dict(self._values))
-
-    def patch(self, values: Mapping[str, Any], at: float = 0.0) -> Patch:
-        """Accept a change as a whole, to hold from the first frame at or after `at` seconds.
-
-        Raises ParamRejected with one Problem per param; then nothing has changed.
-        """
-        with self._lock:
-            if len(self._pending) >= PENDING and self._newest(at) is None:
-                raise ParamRejected([Problem("too-many", f"{PENDING} changes wait already")])
-            accepted = self._accept(values, late=self.running or at > 0)
-            self._version += 1
-            change = self._newest(at)
-            if change is None:
-                change = _Change(self._version, accepted, at)
-                self._pending.append(change)
-                self._pending.sort(key=lambda each: (each.at, each.version))
-            else:
-                change.values.update(accepted)
-                change.version = self._version
-            return Patch(self._version, dict(change.values), change)
-
-    def _newest(self, at: float) -> _Change | None:
-        """The change that waits for the same time, if none comes between: the next one joins it."""
-        newest = self._pending[-1] if self._pending else None
-        return newest if newest is not None and newest.at == at else None
-
-    def edit(self, fields: Mapping[str, Mapping[str, Any]], params: Iterable[Param]) -> None:
-        """Take over live fields that the file says otherwise now, from the next frame on. What
-        callers have set stays as they set it. params: the same ones, as the file has them now.
-        """
-        with self._lock:
-            self._params = {param.name: param for param in params}
-            self._values |= {
-                name: param.value for name, param in self._params.items() if name not in self._asked
-            }
-            for node, values in fields.items():
-                self._settings[node] |= values
-                kept = {
-                    target.field
-                    for name in self._asked
-                    for target in self._params[name].targets
-                    if target.node == node
-                }
-                free = {name: value for name, value in values.items() if name not in kept}
-                self._edits.setdefault(node, {}).update(free)
-
-    def asked(self) -> dict[str, Any]:
-        """What callers have set so far."""
-        with self._lock:
-            waiting = {name: value for each in self._pending for name, value in each.values.items()}
-            moving = {name: ramp.end for name, ramp in self._ramps.items()}
-            return {name: self._values[name] for name in self._asked} | moving | waiting
-
-    def at(self, seconds: float) -> Snapshot:
-        """What holds for a frame at this time. The same object while nothing changes."""
-        if not self._pending and not self._ramps and not self._edits:
-            return self._now
-        with self._lock:
-            waits = not self._pending or self._pending[0].at > seconds
-            if waits and not self._ramps and not self._edits:
-                return self._now
-            for node, values in self._edits.items():
-                self._fields.setdefault(node, {}).update(values)
-            self._edits = {}
-            while self._pending and self._pending[0].at <= seconds:
-                self._apply(self._pending.pop(0), seconds)
-            for name, ramp in list(self._ramps.items()):
-                self._set(name, ramp.at(seconds))
-                if seconds >= ramp.until:
-                    del self._ramps[name]
-            fields = {node: dict(values) for node, values in self._fields.items()}
-            self._now = Snapshot(self._now.version + 1, fields, dict(self._values))
-            return self._now
-
-    def values(self) -> dict[str, Any]:
-        """Every param's value, as of the newest frame."""
-        return dict(self._now.params)
-
-    def _accept(self, values: Mapping[str, Any], *, late: bool) -> dict[str, Any]:
-        problems: list[Problem] = []
-        accepted: dict[str, Any] = {}
-        for name, value in values.items():
-            param = self._params.get(name)
-            if param is None or "/" in name:
-                known = [each for each in self._params if "/" not in each]
-                hint = did_you_mean(str(name), known)
-                said = f"there is no param {str(name)[:100]!r}"
-                problems.append(Problem("unknown-param", said, str(name)[:100], hint=hint))
-                continue
-            if late and self._begins(param) and value != self._values[name]:
-                said = f"{name} says how a source begins; it can only be set before the start"
-                problems.append(Problem("too-late", said, name))
-                continue
-            try:
-                accepted[name] = param.checked(value)
-            except ValueError as exc:
-                problems.append(Problem("bad-value", f"{name}{exc}", name))
-        problems += self._whole(accepted)
-        if problems:
-            raise ParamRejected(problems)
-        return accepted
-
-    def _begins(self, param: Param) -> bool:
-        """Whether it sets what a source reads in setup(): a source is never built anew."""
-        return any(
-            not target.cls.inputs and change_of(target.cls, target.field) == "rebuild"
-            for target in param.targets
-        )
-
-    def _whole(self, accepted: Mapping[str, Any]) -> list[Problem]:
-        """What the nodes' own validators say of all new values together."""
-        changes: dict[str, dict[str, Any]] = {}
-        blame: dict[str, str] = {}
-        for name, value in accepted.items():
-            for target in self._params[name].targets:
-                changes.setdefault(target.node, {})[target.field] = value
-                blame[target.node] = name
-        problems = []
-        for node, fields in changes.items():
-            try:
-                self._classes[node].model_validate(self._settings[node] | fields)
-            except ValidationError as exc:
-                problems.append(Problem("bad-value", f"{blame[node]}{said_of(exc)}", blame[node]))
-        if not problems:
-            for node, fields in changes.items():
-                self._settings[node] |= fields
-        return problems
-
-    def _apply(self, change: _Change, seconds: float) -> None:
-        self._asked |= change.values.keys()
-        for name, value in change.values.items():
-            self._ramps.pop(name, None)
-            ramp_ms, now = self._params[name].spec.ramp_ms, self._values[name]
-            # What was set before the start is where it starts.
-            moves = ramp_ms and (self.running or change.at > 0)
-            if moves and isinstance(value, float) and isinstance(now, int | float):
-                self._ramps[name] = Ramp(now, value, seconds, seconds + ramp_ms / 1000)
-            else:
-                self._set(name, value)
-        change.seconds = seconds
-        change.applied.set()
-        self._applied(seconds)
-
-    def _set(self, name: str, value: Any) -> None:
-        param = self._params[name]
-        for each in (name, *param.sets):
-            self._values[each] = value
-        for target in param.targets:
-            self._fields.setdefault(target.node, {})[target.field] = value

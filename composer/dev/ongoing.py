@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from composer.compiler.params import Patch
 from composer.compiler.plan import Plan
 from composer.dev.feed import Feed
 from composer.dev.relay import Relay
+from composer.engine.params import Patch
 from composer.errors import ChannelEnded, NodeFailed, ParamRejected, Stalled
 from composer.node.roles import Role, playing
 from composer.server.capability import Capability, Full

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from composer.compiler.params import Params
 from composer.compiler.plan import Plan
 from composer.engine.account import EdgeCount, NodeCount, sum_of
+from composer.engine.params import Params
 from composer.engine.stage import StageRun
 from composer.engine.step import StepRun
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from composer import logs
 from composer.compiler.change import Change
 from composer.compiler.ends import Ends
-from composer.compiler.params import Params
 from composer.compiler.plan import Mode, Plan, Step
 from composer.engine import swap
 from composer.engine.account import EdgeCount, Report
@@ -20,6 +19,7 @@ from composer.engine.assembly import Assembly, edges_of
 from composer.engine.inbox import Traffic
 from composer.engine.loading import check_device, context_of, load_libraries
 from composer.engine.notices import Happened, Notice, Notify, unheard
+from composer.engine.params import Params
 from composer.engine.stage import StageRun, leading_ports, wire
 from composer.engine.step import Duty
 from composer.engine.swap import Prepared

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from composer.compiler.change import Change
-from composer.compiler.params import Params
 from composer.compiler.plan import Plan
 from composer.engine.assembly import Assembly, edges_of
 from composer.engine.inbox import Traffic
+from composer.engine.params import Params
 from composer.engine.stage import StageRun, wire
 from composer.engine.turns import Gate
 from composer.errors import ParamRejected, Stalled

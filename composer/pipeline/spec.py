@@ -391,6 +391,12 @@ def sentence(error: Mapping[str, Any]) -> str:
     return f" {said}" if said.startswith(_VERBS) else f": {said}"
 
 
+def first_error(exc: ValidationError) -> str:
+    """The first of pydantic's errors, to be put behind a name: " should be ..., got ..."."""
+    error = exc.errors(include_url=False)[0]
+    return f"{sentence(error)}, got {shown(error['input'])}"
+
+
 def _joined(sentences: list[str]) -> str:
     """ " should be text or a mapping", from what each type of a union says."""
     start = " should be "

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from composer import strictjson
-from composer.compiler.params import Patch
+from composer.engine.params import Patch
 from composer.errors import Crowded, NodeFailed, ParamRejected, Problem, Stalled
 from composer.pipeline.spec import sentence, shown
 from composer.server import bodies

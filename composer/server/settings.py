@@ -12,8 +12,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from yarl import URL
 
-from composer.compiler.params import said_of
 from composer.errors import SettingsInvalid
+from composer.pipeline.spec import first_error
 from composer.trickle.host import Host
 
 _KEPT_SECRET: Final = ("ORCH_SECRET", "CAPABILITY_TOKEN")
@@ -221,7 +221,7 @@ def _said(exc: ValidationError) -> str:
         said = str(error["msg"]).removeprefix("Value error, ")
         said = said if error["type"] == "value_error" else "cannot be used"
         return f"{flag(name)} ({alias}) {said}"  # never what it is
-    return f"{flag(name)} ({alias}){said_of(exc)}"
+    return f"{flag(name)} ({alias}){first_error(exc)}"
 
 
 def flag(name: str) -> str:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from composer.command import schedule
-from composer.compiler.params import PENDING, Params
+from composer.engine.params import PENDING, Params
 from composer.errors import PipelineInvalid
 from tests.stubs import good_graph
 

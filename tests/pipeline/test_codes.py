@@ -12,8 +12,8 @@ import pytest
 
 from composer.compiler import solve
 from composer.compiler.compile import compile_file, plan_of, ready
-from composer.compiler.params import PENDING
 from composer.engine import oneshot
+from composer.engine.params import PENDING
 from composer.engine.run import Media, Run
 from composer.errors import NodeFailed, ParamRejected, PipelineInvalid, Problem, Span
 from composer.node import registry

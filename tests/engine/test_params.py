@@ -7,9 +7,8 @@ import pytest
 from pydantic import model_validator
 
 from composer import YUV, Live, Node
-from composer.compiler.params import PENDING, Param, Params, Ramp
+from composer.engine.params import PENDING, Params, Ramp
 from composer.errors import ParamRejected
-from composer.pipeline.spec import ParamSpec
 from tests import stubs
 from tests.stubs import WAIT, good_graph
 
@@ -282,25 +281,6 @@ def test_a_patch_in_the_middle_of_a_ramp_starts_from_there() -> None:
 
 def test_a_ramp_before_its_beginning_is_at_its_start() -> None:
     assert Ramp(1, 2, 10, 20).at(5) == 1
-
-
-# what is said of a param
-
-
-def test_schema_is_that_of_the_field_narrowed() -> None:
-    graph = good_graph(FILE)
-    schema = graph.params["level"].schema()
-    assert (schema["type"], schema["minimum"], schema["maximum"]) == ("number", 0, 60)
-    assert (schema["default"], schema["x-change"]) == (5, "live")
-    assert graph.params["mood"].schema()["enum"] == ["calm", "wild"]
-    assert graph.params["size"].schema()["x-change"] == "rebuild"
-
-
-def test_a_param_without_fields_has_the_type_that_was_written() -> None:
-    param = Param("on", ParamSpec(type="int", min=2))
-    assert param.checked("4") == 4
-    with pytest.raises(ValueError, match="should be greater than or equal to 2, got 1"):
-        param.checked(1)
 
 
 def test_many_callers_at_once() -> None:
