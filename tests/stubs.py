@@ -43,6 +43,7 @@ from composer.errors import Problem
 from composer.node.registry import Registry
 from composer.pictures import pixels
 from composer.pipeline import source, spec
+from composer.pipeline.document import Document
 
 TICK: Final = Fraction(1, 100)
 
@@ -101,7 +102,7 @@ def graph_of(
     """The graph of the nodes (and params) written in `text`, or its problems."""
     whole = text if text.lstrip().startswith("version:") else f"version: 1\n{text}"
 
-    def load(path: Path, shown: str) -> source.Document:
+    def load(path: Path, shown: str) -> Document:
         return source.load(path, {}, shown)
 
     pipeline, problems = spec.read(source.parse(whole, "p.yaml", {}))

@@ -14,7 +14,8 @@ from typing import Any, Final
 from composer.engine.params import PENDING, Params
 from composer.errors import ParamRejected, PipelineInvalid, Problem
 from composer.pipeline import source
-from composer.pipeline.source import Document, Keys, did_you_mean
+from composer.pipeline.document import Document, Keys
+from composer.pipeline.hints import did_you_mean
 
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)?")
 

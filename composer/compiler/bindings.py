@@ -12,7 +12,7 @@ from composer.compiler.params import Param, Target
 from composer.errors import Problem
 from composer.node.node import change_of
 from composer.pipeline import spec
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 from composer.pipeline.spec import ParamSpec, Pipeline
 
 

@@ -14,7 +14,7 @@ from composer.compiler.plan import Mode, Plan
 from composer.errors import PipelineInvalid, Problem
 from composer.node.registry import Registry
 from composer.pipeline import source, spec
-from composer.pipeline.source import Document
+from composer.pipeline.document import Document
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from composer.compiler.params import Param
 from composer.errors import Problem
 from composer.models.weights import Weights
 from composer.node.registry import Registry
-from composer.pipeline.source import Document
+from composer.pipeline.document import Document
 
 Load = Callable[[Path, str], Document]
 """(path, shown name) -> Document; raises OSError."""

@@ -8,7 +8,7 @@ from composer.compiler.draft import Draft, Intake
 from composer.compiler.graph import Edge, GraphNode
 from composer.errors import Problem
 from composer.node.node import Port
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 
 HOW_TO_FEED: Final = "put it below the node it takes from, or write `in: a_node`"
 """What to do about a node that has nothing for an input."""

@@ -10,7 +10,7 @@ from composer.compiler.fields import check_file
 from composer.compiler.location import Location
 from composer.errors import Problem
 from composer.pipeline import spec
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 from composer.pipeline.spec import NodeSpec, Options, Pipeline
 
 MAX_DEPTH: Final = 8

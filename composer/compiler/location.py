@@ -5,7 +5,7 @@ from typing import Any
 
 from composer.errors import Problem
 from composer.pipeline import spec
-from composer.pipeline.source import Document, Keys, dotted
+from composer.pipeline.document import Document, Keys, dotted
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from composer.compiler.draft import Ref
 from composer.compiler.location import Location
 from composer.errors import Problem
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 
 
 @dataclass

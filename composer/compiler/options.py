@@ -10,7 +10,7 @@ from composer.errors import Problem, Span
 from composer.node.node import ALONE, Batching, Node
 from composer.pipeline import condition
 from composer.pipeline.condition import Condition
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 from composer.pipeline.spec import Options
 
 

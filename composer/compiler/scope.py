@@ -17,7 +17,7 @@ from composer.node.node import Node, Port
 from composer.node.registry import NotFound
 from composer.node.roles import Role
 from composer.pipeline import spec
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 from composer.pipeline.spec import NodeSpec
 
 MAX_NODES: Final = 500

@@ -17,7 +17,7 @@ from composer.compiler.graph import Graph
 from composer.engine.run import Media, Run
 from composer.errors import ComposerError, MediaError, NodeFailed, ParamRejected, Problem
 from composer.node.roles import Role, having, playing
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 from composer.threads import Threads
 
 with lazy.deferred():  # a worker of streams needs no Pillow

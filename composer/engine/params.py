@@ -11,7 +11,7 @@ from composer.compiler.params import Param
 from composer.errors import ParamRejected, Problem
 from composer.node.frames import Snapshot
 from composer.node.node import Node, change_of
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 from composer.pipeline.spec import first_error
 
 

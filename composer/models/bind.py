@@ -15,7 +15,7 @@ from composer.models.onnxfile import Signature, Value
 from composer.models.ultralytics import BOXES, FILL, Export, export
 from composer.node.formats import Array, Format, Mask, Picture, Tensor, formats_of
 from composer.node.node import BadSetting, Port
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 
 with lazy.deferred():
     from composer.models import heads

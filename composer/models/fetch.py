@@ -36,7 +36,7 @@ from composer.models.weights import (
     shown,
     verify,
 )
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 
 SILENT_SECONDS: Final = 30.0
 """Longest that a server may say nothing."""

@@ -26,7 +26,7 @@ from typing import Final
 from composer.errors import ComposerError, SettingsInvalid
 from composer.node import registry
 from composer.node.registry import NotFound
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 
 SCHEMES: Final = ("https", "hf", "pypi", "npm")
 

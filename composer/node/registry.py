@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from composer import lazy
 from composer.node.node import Declared, Node, type_name
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 from composer.pipeline.spec import OPTIONS, shown
 
 GROUP: Final = "byoc.nodes"

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from composer.pipeline.source import did_you_mean
+from composer.pipeline.hints import did_you_mean
 
 
 class Code(NamedTuple):

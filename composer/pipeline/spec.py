@@ -17,7 +17,8 @@ from pydantic import (
 )
 
 from composer.errors import Problem
-from composer.pipeline.source import Document, Keys, did_you_mean, dotted
+from composer.pipeline.document import Document, Keys, dotted
+from composer.pipeline.hints import did_you_mean
 
 Else = Literal["pass", "hold_last", "drop"]
 OnError = Literal["pass", "hold_last", "drop", "fail"]

@@ -23,7 +23,7 @@ from composer.session import control
 from tests.clips import ROOT
 from tests.commands import going, run
 
-MAKERS = {"Problem", "NotFound", "problem", "_report", "_Refused"}
+MAKERS = {"Problem", "NotFound", "problem", "_report", "_Abandoned"}
 """What takes a code first, and makes a Problem of it."""
 
 
