@@ -18,7 +18,7 @@ from PIL import Image
 from composer.compiler.compile import compile_file, plan_of
 from composer.engine.run import Media, Run
 from composer.node.registry import Registry
-from composer.plot import draw, plan_text
+from composer.plot import plan_text, svg
 
 ROOT: Final = Path(__file__).parent.parent
 PIPELINE: Final = ROOT / "pipelines" / "lower_third.yaml"
@@ -87,7 +87,7 @@ def graph(folder: Path) -> None:
     assert shown, "docs/pipeline.md shows no branches.yaml"
     (folder / "branches.yaml").write_text(shown[1], encoding="utf-8")
     plan = plan_of(compile_file(folder / "branches.yaml", Registry.installed()))
-    drawn = draw.svg(plan_text.boxes(plan), plan_text.arrows(plan), plan.graph.capability)
+    drawn = svg.document(plan_text.boxes(plan), plan_text.arrows(plan), plan.graph.capability)
     (TARGET / "branches.svg").write_text(drawn, encoding="utf-8")
     print(f"branches.svg: {len(drawn)} bytes")
 

@@ -18,7 +18,7 @@ from composer import __version__
 from composer.compiler.compile import compile_file, plan_of
 from composer.node.registry import Registry
 from composer.pipeline import report
-from composer.plot import draw, plan_text, reference
+from composer.plot import plan_text, reference, svg
 from composer.server import metrics
 from composer.server.settings import Settings
 from tests import commands
@@ -49,7 +49,7 @@ def test_the_schema_is_current() -> None:
 
 def test_the_picture_in_the_readme_is_current() -> None:
     plan = plan_of(compile_file(ROOT / "pipelines" / "lower_third.yaml", Registry.installed()))
-    made = draw.svg(plan_text.boxes(plan), plan_text.arrows(plan), plan.graph.capability)
+    made = svg.document(plan_text.boxes(plan), plan_text.arrows(plan), plan.graph.capability)
     assert (ROOT / "docs" / "lower_third.svg").read_text() == made
 
 

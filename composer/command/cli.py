@@ -31,7 +31,7 @@ with lazy.deferred():
     from composer.image import contents, context, ship
     from composer.models import fetch as fetching
     from composer.pipeline import codes
-    from composer.plot import draw, plan_text, reference
+    from composer.plot import mermaid, plan_text, reference, svg
     from composer.probe import findings
     from composer.server import settings, worker
     from composer.trickle import server as trickle_server
@@ -140,9 +140,9 @@ def graph(
     boxes, arrows = plan_text.boxes(made), plan_text.arrows(made)
     title = made.graph.capability or file.stem
     if output is None:
-        print(draw.mermaid(boxes, arrows, title), end="")
+        print(mermaid.flowchart(boxes, arrows, title), end="")
         return
-    forms: dict[str, Callable[..., str]] = {".svg": draw.svg, ".mmd": draw.mermaid}
+    forms: dict[str, Callable[..., str]] = {".svg": svg.document, ".mmd": mermaid.flowchart}
     if output.suffix not in forms:
         _cannot(f"{output}: the picture should end in .svg or .mmd")
     try:

@@ -17,7 +17,7 @@ from composer.dev.ongoing import Ongoing
 from composer.dev.relay import Relay
 from composer.errors import MediaError, ParamRejected, Stalled
 from composer.media import newest
-from composer.plot import draw, plan_text
+from composer.plot import plan_text, svg
 from composer.server.reload import Reloaded, Reloader
 from composer.server.routes import as_json, refusal, said_as_json, updated
 from composer.session import control
@@ -181,7 +181,7 @@ class Studio:
 
     async def _graph(self, request: web.Request) -> web.Response:
         plan = self._reloader.plan
-        made = draw.svg(plan_text.boxes(plan), plan_text.arrows(plan), plan.graph.capability)
+        made = svg.document(plan_text.boxes(plan), plan_text.arrows(plan), plan.graph.capability)
         return web.Response(text=made, content_type="image/svg+xml")
 
     async def _state(self, request: web.Request) -> web.Response:

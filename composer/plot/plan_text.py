@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from composer.compiler.plan import Plan, Step
 from composer.node.formats import PACKETS
-from composer.plot.draw import Arrow, Box
+from composer.plot.drawing import Arrow, GraphBox
 
 SHOWN: Final = 3
 """Settings that a box shows."""
@@ -88,7 +88,7 @@ def _model(step: Step) -> list[str]:
     return words
 
 
-def boxes(plan: Plan) -> list[Box]:
+def boxes(plan: Plan) -> list[GraphBox]:
     """One box for each step, framed by stage where a stage has several."""
     groups = {
         name: stage.name for stage in plan.stages if len(stage.steps) > 1 for name in stage.steps
@@ -96,11 +96,11 @@ def boxes(plan: Plan) -> list[Box]:
     return [_box(step, groups.get(name, "")) for name, step in plan.steps.items()]
 
 
-def _box(step: Step, group: str) -> Box:
+def _box(step: Step, group: str) -> GraphBox:
     if step.convert is not None:
-        return Box(step.name, "convert", kind="convert", group=group)
+        return GraphBox(step.name, "convert", kind="convert", group=group)
     kind = "node" if step.inputs and step.outputs else "sink" if step.inputs else "source"
-    return Box(step.name, step.type, _settings(step), kind, group)  # type: ignore[arg-type]
+    return GraphBox(step.name, step.type, _settings(step), kind, group)  # type: ignore[arg-type]
 
 
 def _settings(step: Step) -> tuple[str, ...]:
