@@ -22,8 +22,8 @@ import av
 from bench import clips, process
 from bench.clips import GOP_SECONDS, RATE, Clip
 from bench.results import quantile
+from composer.media import coders
 from composer.media import live_encoder as cast
-from composer.media import writer
 from composer.media.mpegts.demuxer import CLOCK, Unit
 from composer.media.packets import packet_of
 
@@ -90,13 +90,13 @@ class Codecs:
 
 
 def _encoder(like: av.VideoFrame) -> Any:
-    settings = cast.live_settings(writer.PictureSettings(codec="h264"), like.width, like.height)
+    settings = cast.live_settings(coders.PictureSettings(codec="h264"), like.width, like.height)
     context: Any = av.CodecContext.create(settings.coder.name, "w")
     context.width, context.height, context.pix_fmt = like.width, like.height, like.format.name
     context.time_base, context.framerate = TIME_BASE, Fraction(RATE)
     context.thread_type, context.thread_count = "SLICE", 1
     context.sample_aspect_ratio, context.gop_size = Fraction(1), 1 << 20
-    context.options = writer.coder_options(settings, live=True)
+    context.options = coders.coder_options(settings, live=True)
     return context
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from composer.command import cli
 from composer.engine.stage import StageRun
-from composer.media import live_reader, writer
+from composer.media import live_reader, picture_encoder
 from composer.session import egress, ingress
 
 SPENT: Final[defaultdict[str, float]] = defaultdict(float)
@@ -74,7 +74,7 @@ def main() -> None:
     timed(transport, "writelines", "write")
     timed(ingress._Units, "take_in", "demux")
     timed(live_reader._Decoder, "decode", "decode")
-    timed(writer.PictureEncoder, "encode", "encode")
+    timed(picture_encoder.PictureEncoder, "encode", "encode")
     timed(egress.Egress, "packet", "mux")
     framed()
     atexit.register(lambda: out.write_text(json.dumps(SPENT)))

@@ -10,7 +10,7 @@ from pydantic import field_validator, model_validator
 
 from composer import Context, Fixed, Layouts, Moment, Node, Picture, Role, Sound
 from composer.errors import MediaError
-from composer.media import live_encoder, nvenc, writer
+from composer.media import coders, file_kinds, live_encoder, nvenc, sound_encoder, writer
 from composer.node.formats import ALPHA_YUV, CODED_LAYOUTS, EVERY_LAYOUT, Carrier
 
 if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
@@ -147,7 +147,7 @@ class Encode(Node):
             return CODED_LAYOUTS
         if self.codec == "auto" and not sink and not self.path:
             return ()
-        return writer.held_layouts(sink or self.path, self.codec)
+        return file_kinds.held_layouts(sink or self.path, self.codec)
 
     def setup(self, ctx: Context) -> None:
         self._card = self._card_of(ctx.device)
@@ -192,8 +192,8 @@ class Encode(Node):
     def lost_tracks(self) -> Sequence[str]:
         return self._writer.lost_tracks if isinstance(self._writer, writer.Writer) else ()
 
-    def _pictures(self) -> "writer.PictureSettings":
-        return writer.PictureSettings(
+    def _pictures(self) -> "coders.PictureSettings":
+        return coders.PictureSettings(
             codec=self.codec,
             preset=self.preset,
             crf=self.crf,
@@ -205,8 +205,8 @@ class Encode(Node):
             card=self._card,
         )
 
-    def _sounds(self) -> "writer.SoundSettings":
-        return writer.SoundSettings(self.audio, int(self.audio_bitrate or 0))
+    def _sounds(self) -> "sound_encoder.SoundSettings":
+        return sound_encoder.SoundSettings(self.audio, int(self.audio_bitrate or 0))
 
     def _own_path(self, ctx: Context) -> str:
         path = ctx.path(self.path)

@@ -9,9 +9,9 @@ import pytest
 
 from bench import clips, floor, works
 from bench.floor import Codecs, Floor
+from composer.media import coders, sound_encoder
 from composer.media import live_encoder as cast
 from composer.media import live_reader as live
-from composer.media import writer
 from composer.media.mpegts.demuxer import Unit
 from composer.node.frames import Moment
 
@@ -42,8 +42,8 @@ def by_the_worker(pictures: list[Unit]) -> list[tuple[bytes, int]]:
     outlet = Outlet()
     sender = cast.LiveWriter(
         outlet,
-        writer.PictureSettings(threads=1),
-        writer.SoundSettings(),
+        coders.PictureSettings(threads=1),
+        sound_encoder.SoundSettings(),
         expected=lambda kind: kind == "video",
     )
     for image in live.LiveReader(pictures, layout="yuv420p").read():

@@ -12,9 +12,10 @@ from composer.compiler.compile import compile_file, plan_of
 from composer.engine.run import Media, Run
 from composer.errors import ChannelEnded, ComposerError, SegmentLost
 from composer.media import endless
+from composer.media.coders import PictureSettings
 from composer.media.endless import Endless
 from composer.media.live_encoder import LiveWriter
-from composer.media.writer import PictureSettings, SoundSettings
+from composer.media.sound_encoder import SoundSettings
 from composer.node.frames import Moment
 from composer.node.registry import Registry
 from composer.session.egress import Cut, Egress

@@ -11,10 +11,12 @@ import av
 
 from composer.errors import MediaError
 from composer.media import cores
+from composer.media.coders import PictureSettings
 from composer.media.cores import ENCODING
 from composer.media.live_sound import LiveSound
 from composer.media.outlet import Outlet
-from composer.media.writer import PictureEncoder, PictureSettings, SoundSettings
+from composer.media.picture_encoder import PictureEncoder
+from composer.media.sound_encoder import SoundSettings
 from composer.node.frames import Moment
 from composer.pictures import pixels
 

@@ -10,7 +10,8 @@ import av
 from composer.errors import MediaError
 from composer.media.outlet import Outlet
 from composer.media.packets import SoundPacket
-from composer.media.writer import SoundDecoder, SoundEncoder, SoundSettings
+from composer.media.sound_decoder import SoundDecoder
+from composer.media.sound_encoder import SoundEncoder, SoundSettings
 
 log: Final = logging.getLogger(__name__)
 

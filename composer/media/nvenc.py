@@ -6,7 +6,7 @@ from typing import Any, Final
 import av
 
 PRESETS: Final = ("p1", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p7")
-"""Its own for each of writer.SPEEDS, quickest first (libavcodec/nvenc_h264.c)."""
+"""Its own for each of coders.SPEEDS, quickest first (libavcodec/nvenc_h264.c)."""
 
 NAMES: Final = {"h264": "h264_nvenc", "hevc": "hevc_nvenc"}
 """libavcodec's encoder for a codec."""

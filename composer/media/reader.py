@@ -38,7 +38,7 @@ with lazy.deferred():  # only pictures that have alpha, are joined or made by Pi
     from composer.pictures import alpha
 
 with lazy.deferred():  # it brings the encoders with it
-    from composer.media import writer
+    from composer.media import file_kinds
 
 log = logging.getLogger(__name__)
 
@@ -326,7 +326,7 @@ class Reader:
             self._check_size(stream.width, stream.height)
             stream.thread_type, context.thread_count = "AUTO", self._threads
             context.options = self._limits
-        elif self._carrier == Carrier.PACKET and context.codec.canonical_name in writer.COPIED:
+        elif self._carrier == Carrier.PACKET and context.codec.canonical_name in file_kinds.COPIED:
             return True
         try:
             context.open(strict=False)

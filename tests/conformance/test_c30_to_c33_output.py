@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from composer import YUV, Context, Node
+from composer.media.coders import PictureSettings
 from composer.media.live_encoder import LiveWriter
-from composer.media.writer import PictureSettings, SoundSettings
+from composer.media.sound_encoder import SoundSettings
 from composer.node.frames import Moment
 from composer.session.egress import Cut, Egress
 from composer.testing import bars, picture, sound

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from composer.errors import MediaError
+from composer.media.coders import PictureSettings
 from composer.media.live_encoder import LiveWriter
-from composer.media.writer import PictureSettings, SoundSettings
+from composer.media.sound_encoder import SoundSettings
 from composer.node.frames import Moment
 from composer.testing import bars, picture, sound
 from tests.media.outlets import Sink

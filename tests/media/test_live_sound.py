@@ -10,7 +10,7 @@ import pytest
 from composer.errors import MediaError
 from composer.media.live_sound import LiveSound
 from composer.media.packets import SoundPacket
-from composer.media.writer import SoundSettings
+from composer.media.sound_encoder import SoundSettings
 from composer.testing import sound
 from tests.media.outlets import Sink
 from tests.media.streams import elementary

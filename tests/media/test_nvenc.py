@@ -7,8 +7,8 @@ import pytest
 
 from composer import Context
 from composer.media import nvenc
+from composer.media.coders import SPEEDS, PictureSettings, coder_options
 from composer.media.live_encoder import live_settings
-from composer.media.writer import SPEEDS, PictureSettings, coder_options
 from nodes.encode import Encode
 
 

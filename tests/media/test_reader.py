@@ -17,7 +17,7 @@ import pytest
 
 from composer.errors import MediaError
 from composer.media.reader import Reader
-from composer.media.writer import SoundDecoder
+from composer.media.sound_decoder import SoundDecoder
 from composer.node.formats import Carrier
 from composer.pictures import pixels
 from composer.testing import bars, gradient, picture
