@@ -4,6 +4,12 @@ from typing import Any, Final
 
 import av
 
+from composer.errors import MediaError
+from composer.media import rows
+
+MAX_PIXELS: Final = 8192 * 8192
+"""Largest picture that is decoded: 67 million pixels, 100 MB in yuv420p."""
+
 _ANY_TAGS: Final[dict[str, Any]] = (
     {"metadata_errors": "replace"} if av.__version__.startswith("18.") else {}
 )
@@ -16,3 +22,38 @@ def open_input(source: Any, **how: Any) -> Any:
     Raises what av.open() does.
     """
     return av.open(source, **_ANY_TAGS, **how)
+
+
+def opened(
+    source: str,
+    name: str,
+    limits: dict[str, str],
+    *,
+    row: rows.Row | None = None,
+    timeout: float | None = None,
+) -> Any:
+    """The container at a path or URL, or the first picture of a row. Raises MediaError.
+
+    name: what errors call it. timeout: seconds that a URL may say nothing, None for ever.
+    """
+    options, form = limits, None
+    if row is not None:
+        source, form = str(row.path(row.first)), "image2"
+        options = limits | {"pattern_type": "none"}
+    try:
+        container = open_input(source, format=form, options=options, timeout=timeout)
+        container.flags &= ~av.container.Flags.gen_pts.value  # PyAV asks for made up ones
+        return container
+    except FileNotFoundError:
+        raise MediaError(f"{name}: there is no such file") from None
+    except PermissionError as exc:
+        raise MediaError(f"{name} may not be read") from exc
+    except IsADirectoryError:
+        raise MediaError(f"{name} is a folder, not a media file") from None
+    except (av.FFmpegError, OSError) as exc:
+        if "://" in source:
+            raise MediaError(f"{name} cannot be opened: nothing there can be read") from exc
+        raise MediaError(
+            f"{name} is not a media file that can be read, or it is damaged,"
+            " or its pictures are too large"
+        ) from exc

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from composer.media.reader import MAX_PIXELS
+from composer.media.containers import MAX_PIXELS
 from composer.probe.probe import Probed, Track
 
 APART_SECONDS: Final = 0.5

@@ -16,9 +16,11 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from composer.media import rows
+from composer.media.containers import MAX_PIXELS, opened
 from composer.media.mpegts import nals
 from composer.media.mpegts.demuxer import Demuxer
-from composer.media.reader import MAX_PIXELS, READ_ATTEMPTS, candidates, choose, opened
+from composer.media.reading import READ_ATTEMPTS
+from composer.media.selection import candidates, choose
 from composer.media.timeline import JUMP_SECONDS
 from composer.probe import transport
 from composer.probe.times import Times, Verdict
