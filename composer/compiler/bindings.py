@@ -7,7 +7,7 @@ from composer.compiler import narrowing
 from composer.compiler.draft import Draft
 from composer.compiler.includes import Values
 from composer.compiler.location import Location
-from composer.compiler.names import Names
+from composer.compiler.namespace import Namespace
 from composer.compiler.params import Param, Target
 from composer.errors import Problem
 from composer.node.node import change_of
@@ -16,7 +16,7 @@ from composer.pipeline.hints import did_you_mean
 from composer.pipeline.spec import ParamSpec, Pipeline
 
 
-def bind(draft: Draft, pipeline: Pipeline, names: Names, values: Values) -> None:
+def bind(draft: Draft, pipeline: Pipeline, names: Namespace, values: Values) -> None:
     """Add a file's params to the draft, whose nodes take the values that they begin with.
 
     values: what the file around gives to them.
@@ -51,7 +51,7 @@ class _Way:
     problems: list[Problem] = field(default_factory=list)
 
 
-def _way(draft: Draft, names: Names, written: ParamSpec, place: Location) -> _Way:
+def _way(draft: Draft, names: Namespace, written: ParamSpec, place: Location) -> _Way:
     way = _Way()
     for index, text in enumerate(written.to):
         at = _location_of(place, index)
@@ -82,7 +82,7 @@ def _location_of(param: Location, index: int) -> Location:
 
 
 def _add_included(
-    way: _Way, draft: Draft, names: Names, node: str, name: str, place: Location
+    way: _Way, draft: Draft, names: Namespace, node: str, name: str, place: Location
 ) -> None:
     """A param of a sub-pipeline, and all that it leads to."""
     inner = draft.params.get(f"{names.full(node)}/{name}")
@@ -96,7 +96,7 @@ def _add_included(
 
 
 def _add_field(
-    way: _Way, draft: Draft, names: Names, node: str, name: str, place: Location
+    way: _Way, draft: Draft, names: Namespace, node: str, name: str, place: Location
 ) -> None:
     target = draft.nodes.get(names.full(node))
     if target is None:
@@ -117,7 +117,7 @@ def _add_field(
 
 
 def _check_condition_only(
-    draft: Draft, names: Names, name: str, place: Location, written: ParamSpec
+    draft: Draft, names: Namespace, name: str, place: Location, written: ParamSpec
 ) -> list[Problem]:
     """A param without fields has to be read by a `when`, and to have a value of its own."""
     is_read = any(
@@ -183,7 +183,7 @@ def _start(draft: Draft, param: Param, value: Any, place: Location) -> list[Prob
     return []
 
 
-def _scope_conditions(draft: Draft, pipeline: Pipeline, names: Names) -> None:
+def _scope_conditions(draft: Draft, pipeline: Pipeline, names: Namespace) -> None:
     """Conditions in a sub-pipeline read that file's params: give these their full names."""
     if not names.prefix:
         return

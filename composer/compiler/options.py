@@ -119,7 +119,7 @@ def condition_of(
     place = node.place.below("when")
     try:
         parsed = condition.parse(text)
-    except condition.Refused as exc:
+    except condition.BadCondition as exc:
         message = f"{place.name}: {exc}" if not place.hidden else f"{place.name} is not a condition"
         problem = place.problem("bad-value", message)
         return None, [_moved(problem, text, exc.offset, exc.length)]

@@ -11,7 +11,7 @@ from composer.compiler.edges import HOW_TO_FEED
 from composer.compiler.graph import GraphNode
 from composer.compiler.includes import PipelineFile, Values, values_of
 from composer.compiler.location import Location
-from composer.compiler.names import Names
+from composer.compiler.namespace import Namespace
 from composer.errors import Problem
 from composer.node.node import Node, Port
 from composer.node.registry import NotFound
@@ -45,11 +45,11 @@ class Scope:
     file: PipelineFile
     prefix: str = ""
     around: Around | None = None
-    names: Names = field(init=False)
+    names: Namespace = field(init=False)
 
     def __post_init__(self) -> None:
         pipeline = self.file.pipeline
-        self.names = Names(self.prefix, pipeline.nodes, pipeline.params)
+        self.names = Namespace(self.prefix, pipeline.nodes, pipeline.params)
 
     def read(self, values: Values = MappingProxyType({})) -> None:
         """Add this file's nodes and params. values: what the file around gives to the params."""

@@ -22,7 +22,7 @@ _COMPARE: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
 _WORDS: Final = {"true": True, "false": False, "null": None}
 
 
-class Refused(ValueError):
+class BadCondition(ValueError):
     """A part of a condition that cannot be used: `length` characters from `offset` on."""
 
     def __init__(self, message: str, offset: int, length: int) -> None:
@@ -82,12 +82,12 @@ def _column(text: str, offset: int) -> int:
     return len(text.encode()[:offset].decode(errors="replace"))
 
 
-def _refuse(node: ast.expr, text: str) -> Refused:
+def _refuse(node: ast.expr, text: str) -> BadCondition:
     lines = text.splitlines()
     if len(lines) != 1 or node.end_col_offset is None:
-        return Refused(f"{text!r} {_MAY_HOLD}", 0, len(text))
+        return BadCondition(f"{text!r} {_MAY_HOLD}", 0, len(text))
     start, end = _column(text, node.col_offset), _column(text, node.end_col_offset)
-    return Refused(f"{text[start:end]!r} {_MAY_HOLD}", start, end - start)
+    return BadCondition(f"{text[start:end]!r} {_MAY_HOLD}", start, end - start)
 
 
 def _known(ops: Iterable[ast.cmpop]) -> bool:

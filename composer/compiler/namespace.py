@@ -10,7 +10,7 @@ from composer.pipeline.hints import did_you_mean
 
 
 @dataclass
-class Names:
+class Namespace:
     """The names of one file while its nodes are read, from top to bottom.
 
     prefix: what the full names of its nodes begin with. nodes, params: all names that are written.
@@ -25,7 +25,7 @@ class Names:
     """Nodes that stand for what the file around feeds to this one."""
     outlets: dict[str, Ref] = field(default_factory=dict)
     """Nodes that stand for what this file gives to the one around it."""
-    included: dict[str, "Names"] = field(default_factory=dict)
+    included: dict[str, "Namespace"] = field(default_factory=dict)
     """Sub-pipelines."""
     last: Ref | None = None
     """The newest node that gives something."""
