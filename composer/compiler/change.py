@@ -56,15 +56,15 @@ def files_of(step: Step) -> set[Path]:
     if step.settings is None:
         return set()
     cls = type(step.settings)
-    found = set()
+    files = set()
     for name in cls.model_fields:
         value = getattr(step.settings, name)
         if not isinstance(value, str) or not value or "://" in value:
             continue
         if reads_file(cls, name) or names_weights(cls, name):
             file = value.rpartition(":")[0] if names_class(value) else value
-            found.add((step.folder / file).resolve())
-    return found
+            files.add((step.folder / file).resolve())
+    return files
 
 
 def _stays(old: Step, new: Step, touched: Collection[Path]) -> bool:

@@ -54,12 +54,14 @@ def _mask_to_picture(frame: Frame[Any], wanted: Format) -> Any:
 
 
 def _detections_to_record(frame: Frame[Any], wanted: Format) -> Any:
-    return {"detections": [_rounded(asdict(each)) for each in frame.value]}
+    return {"detections": [_rounded(asdict(detection)) for detection in frame.value]}
 
 
-def _rounded(found: dict[str, Any]) -> dict[str, Any]:
+def _rounded(fields: dict[str, Any]) -> dict[str, Any]:
     """Numbers to a hundred-thousandth: a tenth of a pixel, and lines that a person can read."""
-    return {k: round(each, 5) if isinstance(each, float) else each for k, each in found.items()}
+    return {
+        k: round(number, 5) if isinstance(number, float) else number for k, number in fields.items()
+    }
 
 
 def _picture_to_tensor(frame: Frame[Any], wanted: Format) -> Any:
@@ -93,9 +95,9 @@ def _down(frame: Frame[Any], layout: str) -> Any:
     device = str(frame.value.device)
     if device == "cpu":
         return pixels.from_rgb(tensors.as_rgb(frame.value), layout, frame.color, frame.origin)
-    pool, given = lanes.pinned(device), "yuv444p" if layout == ALPHA_YUV else layout
-    came = tensors.download(frame.value, given, frame.color, pool)
-    return pixels.inheriting(pixels.convert(came, layout), frame.origin)
+    pool, coded = lanes.pinned(device), "yuv444p" if layout == ALPHA_YUV else layout
+    image = tensors.download(frame.value, coded, frame.color, pool)
+    return pixels.inheriting(pixels.convert(image, layout), frame.origin)
 
 
 def _tensor_to_tensor(frame: Frame[Any], wanted: Format) -> Any:
@@ -178,7 +180,7 @@ _TABLE: Final = {(each.start, each.end): each for each in CONVERSIONS}
 
 def same(start: Format, end: Format) -> bool:
     """Whether a value needs no conversion; sizes do not count."""
-    one, other = ((each.kind, each.layout, each.carrier, each.device) for each in (start, end))
+    one, other = ((form.kind, form.layout, form.carrier, form.device) for form in (start, end))
     return one == other
 
 
@@ -210,5 +212,5 @@ def cost(start: Format, end: Format) -> float:
     """What the way costs; infinite where there is none."""
     if same(start, end):
         return 0.0
-    found = conversion(start, end)
-    return float("inf") if found is None else found.cost(start, end)
+    way = conversion(start, end)
+    return float("inf") if way is None else way.cost(start, end)

@@ -24,13 +24,13 @@ def copied(plan: Plan) -> Plan:
 def _writes(step: Step, port: str) -> bool:
     if step.settings is None:
         return False
-    return any(each.name == port and each.own for each in type(step.settings).inputs)
+    return any(declared.name == port and declared.own for declared in type(step.settings).inputs)
 
 
 def _alone(plan: Plan, name: str, port: str, fresh: Mapping[str, bool]) -> bool:
     """Whether nobody but this node will hold the picture that comes in at `port`."""
-    link = next(each for each in plan.into(name) if each.end_port == port)
-    others = [each for each in plan.out_of(link.start) if each.start_port == link.start_port]
+    link = next(into for into in plan.into(name) if into.end_port == port)
+    others = [other for other in plan.out_of(link.start) if other.start_port == link.start_port]
     return len(others) == 1 and fresh[link.start]
 
 

@@ -51,8 +51,8 @@ def read(
     settings = _validated(node, cls, place, folder)
     if not cls.by_settings or settings.node is None:
         return settings
-    found = _weights_of(settings.node, place, folder, fetched_for)
-    problems = [*settings.problems, *found.problems]
+    files = _weights_of(settings.node, place, folder, fetched_for)
+    problems = [*settings.problems, *files.problems]
     shaped: Node | None = None
     if not problems:
         try:
@@ -66,8 +66,8 @@ def read(
         tuple(problems),
         settings.valid,
         settings.unknown_field,
-        tuple(found.weights),
-        tuple(found.absent),
+        tuple(files.weights),
+        tuple(files.absent),
     )
 
 
@@ -153,34 +153,34 @@ class _WeightFiles:
 
 
 def _weights_of(settings: Node, place: Location, folder: Path, fetched_for: str) -> _WeightFiles:
-    found = _WeightFiles()
+    files = _WeightFiles()
     for name, value in _texts(settings, names_weights):
         if names_class(value):
             continue  # code beside the pipeline, which the node looks at itself
-        _check_weights(found, value, settings, place.below(name), folder, fetched_for)
-    return found
+        _check_weights(files, value, settings, place.below(name), folder, fetched_for)
+    return files
 
 
 def _check_weights(
-    found: _WeightFiles, value: str, settings: Node, place: Location, folder: Path, fetched_for: str
+    files: _WeightFiles, value: str, settings: Node, place: Location, folder: Path, fetched_for: str
 ) -> None:
     """Add a file of weights; one that was not fetched yet is only absent, and no problem."""
     try:
         wanted = weights.parse(value, str(getattr(settings, "sha256", "")))
     except WeightsInvalid as exc:
         message = place.as_written(f"{place.name}: {exc}", value)
-        found.problems.append(place.problem("bad-weights", message, hint=exc.hint))
+        files.problems.append(place.problem("bad-weights", message, hint=exc.hint))
         return
-    found.weights.append(wanted)
+    files.weights.append(wanted)
     try:
         weights.verify(wanted, folder)
     except WeightsMissing as exc:
         message = place.as_written(f"{place.name}: {exc}", value)
         if not wanted.scheme:
-            found.problems.append(place.problem("missing-file", message, hint=exc.hint))
+            files.problems.append(place.problem("missing-file", message, hint=exc.hint))
         else:
             hint = f"fetch it first: byoc fetch {fetched_for}"
-            found.absent.append(place.problem("not-fetched", message, hint=hint))
+            files.absent.append(place.problem("not-fetched", message, hint=hint))
     except WeightsBad as exc:
         message = place.as_written(f"{place.name}: {exc}", value)
-        found.problems.append(place.problem("bad-weights", message))
+        files.problems.append(place.problem("bad-weights", message))

@@ -40,7 +40,7 @@ def asked(
         if inbox is None:
             continue
         sources = [link.start for link in wiring.into(name)]
-        ahead = [each for each in sources if _converts_for_one(wiring, each)]
+        ahead = [source for source in sources if _converts_for_one(wiring, source)]
         ahead = ahead if threads[name] == 1 else []
         inboxes |= dict.fromkeys(ahead, inbox)
         # Where they do not share a thread, there is an inbox between them, too.
@@ -92,9 +92,9 @@ def _patient(link: Link, links: Sequence[Link], home: Mapping[str, str]) -> Link
     """
     if link.inbox is None or link.inbox != _usual(Kind.PICTURE, Mode.LIVE):
         return link
-    pictures = [each for each in links if each.inbox is not None and each.inbox.starting]
-    fed = sum(home[each.start] == home[link.start] for each in pictures)
-    awaited = sum(each.end == link.end for each in pictures)
+    pictures = [other for other in links if other.inbox is not None and other.inbox.starting]
+    fed = sum(home[other.start] == home[link.start] for other in pictures)
+    awaited = sum(other.end == link.end for other in pictures)
     if fed > 1 or awaited > 1:
         return link
     return replace(link, inbox=replace(link.inbox, patience_s=PATIENCE_SECONDS))

@@ -119,7 +119,7 @@ class _Variables:
             tied = port.tied if port.tied in taken else ""
             if not tied and main is not None and _passes(node) and node.can_pass:
                 # What has no Format in common is converted when a frame passes.
-                both = (self._open_to(node, each) for each in (main, port))
+                both = (self._open_to(node, passed) for passed in (main, port))
                 tied = main.name if _meet(*both) else ""
             if tied:
                 self._tie(end, (node.name, tied, "in"), port, unary)
@@ -128,14 +128,14 @@ class _Variables:
             if main is not None and main.kind == port.kind == "picture":
                 one, other = self.variable[node.name, main.name, "in"], self.variable[end]
                 rows = self._costs(one, other, self._weight(end))
-                _join(pairs, one, other, [[0.5 * each for each in row] for row in rows])
+                _join(pairs, one, other, [[0.5 * price for price in row] for row in rows])
             elif main is None and port.kind == "picture" and len(port.formats) > 1:
                 native = Format(Kind.PICTURE, node.stored or "yuv420p", Carrier.FRAME)
                 asked = self.mode is Mode.LIVE and node.options.device.startswith("cuda")
-                for index, each in enumerate(self.domains[self.variable[end]]):
+                for index, form in enumerate(self.domains[self.variable[end]]):
                     # A stream can be decoded there; what is in a file goes up from here.
-                    there = asked and each.device != "cpu"
-                    unary[self.variable[end]][index] += 0.0 if there else self._cost(native, each)
+                    there = asked and form.device != "cpu"
+                    unary[self.variable[end]][index] += 0.0 if there else self._cost(native, form)
 
     def _keep_colours(
         self, node: GraphNode, taken: set[str], pairs: dict[tuple[str, str], list[list[float]]]
@@ -166,12 +166,12 @@ class _Variables:
         name = self.variable[to]
         self.variable[end] = name
         both = [
-            (each, price)
-            for each, price in zip(self.domains[name], unary[name], strict=True)
-            if any(same(each, other) for other in port.formats)
+            (form, price)
+            for form, price in zip(self.domains[name], unary[name], strict=True)
+            if any(same(form, other) for other in port.formats)
         ]
         if both:
-            self.domains[name] = tuple(each for each, _ in both)
+            self.domains[name] = tuple(form for form, _ in both)
             unary[name] = [price for _, price in both]
 
     def _costs(self, one: str, other: str, weight: float) -> list[list[float]]:
@@ -187,7 +187,7 @@ class _Variables:
         formats = _narrowed(node, port, self.mode)
         if self.alpha:
             return formats
-        return tuple(each for each in formats if each.layout != ALPHA_YUV)
+        return tuple(form for form in formats if form.layout != ALPHA_YUV)
 
     def _weight(self, end: End) -> float:
         """Size of the picture in 720p pictures; one where it is not known."""
@@ -203,7 +203,7 @@ def _narrowed(node: GraphNode, port: Port, mode: Mode) -> tuple[Format, ...]:
     formats = _on_its_device(node, port.formats)
     if not names:
         return formats
-    return tuple(each for name in names for each in formats if each.layout == name)
+    return tuple(form for name in names for form in formats if form.layout == name)
 
 
 def _on_its_device(node: GraphNode, formats: tuple[Format, ...]) -> tuple[Format, ...]:
@@ -213,13 +213,13 @@ def _on_its_device(node: GraphNode, formats: tuple[Format, ...]) -> tuple[Format
     elsewhere the solver does.
     """
     device = options.device(node)
-    tensors = tuple(each for each in formats if each.carrier is Carrier.TENSOR)
+    tensors = tuple(form for form in formats if form.carrier is Carrier.TENSOR)
     if not tensors:
         return formats
-    hosted = tuple(each for each in formats if each.carrier is not Carrier.TENSOR)
+    hosted = tuple(form for form in formats if form.carrier is not Carrier.TENSOR)
     if hosted and (device == "cpu" or not cuda.has_torch()):
         return hosted
-    there = tuple(replace(each, device=device) for each in tensors)
+    there = tuple(replace(form, device=device) for form in tensors)
     return there if node.cls.by_settings or not hosted else (*hosted, *there)
 
 

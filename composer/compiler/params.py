@@ -58,12 +58,12 @@ class Param:
     def fitted(self, value: Any) -> Any:
         """The same before the file narrows it."""
         _held(value, value)
-        given = value
+        written = value
         for target in self.targets:
             value = _checked(_field_type(target), value)
         if not self.targets and self.spec.type is not None:
             value = _checked(_TYPES[self.spec.type], value)
-        _held(value, given)
+        _held(value, written)
         return value
 
     def within(self, value: Any) -> None:

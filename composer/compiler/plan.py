@@ -121,7 +121,7 @@ class Step:
     def loses_alpha(self) -> bool:
         """Whether its pictures have alpha before it and none after it."""
         main = next(iter(self.inputs.values()), Format(Kind.PICTURE, self.stored, Carrier.FRAME))
-        return any(loses_alpha(main, each) for each in self.outputs.values())
+        return any(loses_alpha(main, form) for form in self.outputs.values())
 
 
 @dataclass(frozen=True)

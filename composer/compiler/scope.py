@@ -123,15 +123,15 @@ class Scope:
 
     def _read_settings(self, node: NodeSpec, cls: type[Node], place: Location) -> Node | None:
         full, draft = self.names.full(node.name), self.draft
-        found = fields.read(node, cls, place, self.file.folder, self.file.files[0])
-        draft.problems += found.problems
-        draft.weights |= dict.fromkeys(found.weights)
-        draft.absent += found.absent
-        if not found.valid:
+        ready = fields.read(node, cls, place, self.file.folder, self.file.files[0])
+        draft.problems += ready.problems
+        draft.weights |= dict.fromkeys(ready.weights)
+        draft.absent += ready.absent
+        if not ready.valid:
             draft.unset.add(full)
-        if found.unknown_field:
+        if ready.unknown_field:
             draft.odd.add(full)
-        return found.node
+        return ready.node
 
     def _add_options(self, node: GraphNode) -> None:
         """Put the node into the draft, with its condition."""
@@ -219,7 +219,7 @@ class Scope:
         self, name: str, port: str, target: str, ports: tuple[Port, ...], place: Location
     ) -> Intake | None:
         """What `in: {port: target}` says, or None and a Problem."""
-        at, known = place.below("in", port), [each.name for each in ports]
+        at, known = place.below("in", port), [entry.name for entry in ports]
         if port in known:
             ref = self._resolved(target, at)
             return Intake(name, port, ref, at) if ref else None

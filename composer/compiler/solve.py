@@ -47,14 +47,14 @@ def cheapest(
         around[one].add(other)
         around[other].add(one)
     while around:
-        name = min(around, key=lambda each: len(around[each]))
+        name = min(around, key=lambda variable: len(around[variable]))
         touching = [factor for factor in factors if name in factor.scope]
         others = tuple(sorted(around.pop(name)))
-        made, choice = _eliminate(name, others, touching, unary)
-        factors = [factor for factor in factors if name not in factor.scope] + [made]
+        remaining, choice = _eliminate(name, others, touching, unary)
+        factors = [factor for factor in factors if name not in factor.scope] + [remaining]
         steps.append((name, others, choice))
-        for each in others:
-            around[each] = (around[each] | set(others)) - {each, name}
+        for neighbour in others:
+            around[neighbour] = (around[neighbour] | set(others)) - {neighbour, name}
     chosen: dict[str, int] = {}
     for name, others, choice in reversed(steps):
         chosen[name] = choice[tuple(chosen[other] for other in others)]
@@ -77,10 +77,10 @@ def _eliminate(
     table: Table = {}
     choice: dict[tuple[int, ...], int] = {}
     for values in itertools.product(*sizes):
-        given = dict(zip(others, values, strict=True))
+        chosen = dict(zip(others, values, strict=True))
         costs = [
             sum(
-                factor.table[tuple(given.get(each, index) for each in factor.scope)]
+                factor.table[tuple(chosen.get(variable, index) for variable in factor.scope)]
                 for factor in touching
             )
             for index in range(len(unary[name]))

@@ -30,13 +30,13 @@ class Ending:
         image, container = self._selection.image, self._selection.container
         if image is None:
             return 0
-        form, each = container.format.name, Fraction(step_of(image)) * image.time_base
+        form, interval = container.format.name, Fraction(step_of(image)) * image.time_base
         if form.startswith("matroska"):
-            missing = int(self._seconds_behind(ends) / each)
+            missing = int(self._seconds_behind(ends) / interval)
         else:
             missing = max(0, self._promised - demuxed)
         # only an index says it to the picture
-        return missing if form.startswith("mov") or missing * each > CUT_SECONDS else 0
+        return missing if form.startswith("mov") or missing * interval > CUT_SECONDS else 0
 
     def _seconds_behind(self, ends: Collection[Fraction]) -> Fraction:
         container, used = self._selection.container, self._selection.used

@@ -139,15 +139,15 @@ def candidates(container: Any, kind: str, beside: Any = None) -> list[Any]:
     """
     cover = av.stream.Disposition.attached_pic
     best = container.streams.best(kind, related=beside)
-    tracks = [each for each in container.streams if each.type == kind]
-    tracks = [each for each in tracks if not each.disposition & cover]
-    return sorted(tracks, key=lambda each: each is not best)
+    tracks = [stream for stream in container.streams if stream.type == kind]
+    tracks = [stream for stream in tracks if not stream.disposition & cover]
+    return sorted(tracks, key=lambda stream: stream is not best)
 
 
 def choose(container: Any, kind: str, beside: Any = None) -> Any:
     """The first of candidates() that there is a decoder for, None where there is none."""
     tracks = candidates(container, kind, beside)
-    return next((each for each in tracks if each.codec_context), None)
+    return next((stream for stream in tracks if stream.codec_context), None)
 
 
 def describe(stream: Any) -> str:
@@ -175,16 +175,16 @@ def decoder_of_alpha(stream: Any) -> str:
 
 def rate_of(stream: Any, max_fps: float) -> Fraction:
     """Pictures per second that are read, as the container says; 0 for not said."""
-    said = Fraction(stream.guessed_rate or 0) if stream is not None else UNSAID
-    return min(said, Fraction(max_fps)) if max_fps else said
+    rate = Fraction(stream.guessed_rate or 0) if stream is not None else UNSAID
+    return min(rate, Fraction(max_fps)) if max_fps else rate
 
 
 def overruling_aspect(stream: Any) -> Fraction | None:
     """The shape of pixels that the container says against the coded pictures; None otherwise."""
     if stream is None:
         return None
-    said, coded = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
-    return said if said and said != coded else None
+    shown, coded = stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
+    return shown if shown and shown != coded else None
 
 
 def step_of(stream: Any) -> int:

@@ -209,12 +209,12 @@ class _Pass:
                 self._report("not-a-mapping", "the file is empty", Span(1, 1), _EMPTY)
                 return
             case yaml.SequenceStartEvent():
-                found = "a list"
+                kind = "a list"
             case yaml.AliasEvent():
-                found = "an alias"
+                kind = "an alias"
             case _:
-                found = "one value"
-        message = f"the file should be a mapping of keys to values, but it is {found}"
+                kind = "one value"
+        message = f"the file should be a mapping of keys to values, but it is {kind}"
         self._report("not-a-mapping", message, self._text.word(event.start_mark), _EMPTY)
 
     def _properties(self, event: yaml.NodeEvent, path: Keys) -> None:

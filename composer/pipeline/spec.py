@@ -155,8 +155,8 @@ def read(doc: Document) -> tuple[Pipeline, list[Problem]]:
     meant: dict[str, str] = {}
     for key in doc.data:
         if key not in _TOP:
-            said, hint = f"{key!r} is not a part of a pipeline file", did_you_mean(key, _TOP)
-            problems.append(doc.problem("unknown-key", said, (key,), on="key", hint=hint))
+            message, hint = f"{key!r} is not a part of a pipeline file", did_you_mean(key, _TOP)
+            problems.append(doc.problem("unknown-key", message, (key,), on="key", hint=hint))
             meant |= {right: key for right in _TOP if repr(right) in hint}
     if "version" not in meant:
         problems += _version(doc)
@@ -165,22 +165,24 @@ def read(doc: Document) -> tuple[Pipeline, list[Problem]]:
     nodes = _nodes(doc, problems) if "nodes" not in meant else {}
     written = doc.data.get(meant.get("params", "params"))
     unread = frozenset(written if isinstance(written, dict) else ()) - set(params)
-    capability, said = (str(doc.data.get(key) or "") for key in ("capability", "description"))
-    return Pipeline(doc, capability, params, nodes, unread, said), problems
+    capability, description = (
+        str(doc.data.get(key) or "") for key in ("capability", "description")
+    )
+    return Pipeline(doc, capability, params, nodes, unread, description), problems
 
 
 def _version(doc: Document) -> list[Problem]:
     if "version" not in doc.data:
-        said = "the file does not say which version it is"
+        message = "the file does not say which version it is"
         return [
-            doc.problem("missing-field", said, (), on="value", hint="begin it with `version: 1`")
+            doc.problem("missing-field", message, (), on="value", hint="begin it with `version: 1`")
         ]
     version = doc.data["version"]
     if version == 1 and not isinstance(version, bool):
         return []
-    said = f"version should be 1{got(doc, ('version',), version)}"
+    message = f"version should be 1{got(doc, ('version',), version)}"
     hint = "write it without quotes" if version == "1" else ""
-    return [doc.problem("bad-version", said, ("version",), hint=hint)]
+    return [doc.problem("bad-version", message, ("version",), hint=hint)]
 
 
 def _about(doc: Document) -> list[Problem]:
@@ -189,13 +191,13 @@ def _about(doc: Document) -> list[Problem]:
     name = doc.data.get("capability")
     fits = isinstance(name, str) and _CAPABILITY.fullmatch(name)
     if "capability" in doc.data and not fits:
-        said = "capability should be letters, digits, '.', '_' and '-' (at most 100)"
-        said += got(doc, ("capability",), name)
-        problems.append(doc.problem("bad-value", said, ("capability",)))
+        message = "capability should be letters, digits, '.', '_' and '-' (at most 100)"
+        message += got(doc, ("capability",), name)
+        problems.append(doc.problem("bad-value", message, ("capability",)))
     text = doc.data.get("description", "")
     if not isinstance(text, str):
-        said = f"description should be text{got(doc, ('description',), text)}"
-        problems.append(doc.problem("bad-value", said, ("description",)))
+        message = f"description should be text{got(doc, ('description',), text)}"
+        problems.append(doc.problem("bad-value", message, ("description",)))
     return problems
 
 
@@ -206,9 +208,9 @@ def _mapping(doc: Document, key: str, problems: list[Problem]) -> Mapping[str, A
     if isinstance(value, dict):
         return value
     if key in doc.data:
-        said = f"{key} should be a mapping of names{got(doc, (key,), value)}"
+        message = f"{key} should be a mapping of names{got(doc, (key,), value)}"
         hint = "write a name where each '-' is" if isinstance(value, list) else ""
-        problems.append(doc.problem("bad-value", said, (key,), hint=hint))
+        problems.append(doc.problem("bad-value", message, (key,), hint=hint))
     return {}
 
 
@@ -223,8 +225,8 @@ def _params(doc: Document, problems: list[Problem]) -> dict[str, ParamSpec]:
         if isinstance(written, list):
             written = {"to": written}
         if not isinstance(written, dict):
-            said = f"{dotted(path)} should be node.field or a mapping{got(doc, path, written)}"
-            problems.append(doc.problem("bad-value", said, path))
+            message = f"{dotted(path)} should be node.field or a mapping{got(doc, path, written)}"
+            problems.append(doc.problem("bad-value", message, path))
             continue
         try:
             params[name] = ParamSpec.model_validate(written)
@@ -247,13 +249,13 @@ def _node(doc: Document, name: str, written: Any, problems: list[Problem]) -> No
     problems += _named(doc, path, "a node")
     unread = NodeSpec(name, "", Options(), {}, path)
     if not isinstance(written, dict):
-        said = f"{dotted(path)} should be a mapping with a type{got(doc, path, written)}"
+        message = f"{dotted(path)} should be a mapping with a type{got(doc, path, written)}"
         hint = ""
         if isinstance(written, str) and path not in doc.from_env:
             hint = f"write `{name}: {{type: {written}}}`"
             if " " in written:
                 hint = "is a ':' missing?"
-        problems.append(doc.problem("bad-value", said, path, hint=hint))
+        problems.append(doc.problem("bad-value", message, path, hint=hint))
         return unread
     kind = written.get("type")
     if "type" not in written:
@@ -261,8 +263,8 @@ def _node(doc: Document, name: str, written: Any, problems: list[Problem]) -> No
         return unread
     if not isinstance(kind, str):
         here = (*path, "type")
-        said = f"{dotted(here)} should be the name of a node type{got(doc, here, kind)}"
-        problems.append(doc.problem("bad-value", said, here))
+        message = f"{dotted(here)} should be the name of a node type{got(doc, here, kind)}"
+        problems.append(doc.problem("bad-value", message, here))
         return unread
     chosen = {key: value for key, value in written.items() if key in OPTIONS}
     fields = {key: value for key, value in written.items() if key not in (*OPTIONS, "type")}
@@ -282,16 +284,16 @@ def _typeless(doc: Document, path: Keys, written: Mapping[str, Any]) -> Problem:
     for key in written:
         if key not in OPTIONS and (hint := did_you_mean(key, ["type"])):
             here = (*path, key)
-            said = f"{dotted(here)} is not a field"
-            return doc.problem("unknown-field", said, here, on="key", hint=hint)
+            message = f"{dotted(here)} is not a field"
+            return doc.problem("unknown-field", message, here, on="key", hint=hint)
     return doc.problem("missing-field", f"{dotted(path)} has no type", path, on="key")
 
 
 def _named(doc: Document, path: Keys, what: str) -> list[Problem]:
     if NAME.fullmatch(str(path[-1])):
         return []
-    said = f"{path[-1]!r} cannot name {what}: use letters, digits, '_' and '-', a letter first"
-    return [doc.problem("bad-name", said, path, on="key")]
+    message = f"{path[-1]!r} cannot name {what}: use letters, digits, '_' and '-', a letter first"
+    return [doc.problem("bad-name", message, path, on="key")]
 
 
 def invalid(
@@ -339,11 +341,11 @@ def _problem(
         return doc.problem("unknown-field", f"{name} is not a field", path, on="key", hint=hint)
     if error["type"] == "missing":
         return doc.problem("missing-field", f"{name} is required", path[:-1], on="key")
-    said = _joined([sentence(each) for each in errors])
+    message = _joined([sentence(each) for each in errors])
     if isinstance(error["input"], dict) and error["type"] == "value_error":
         # What a validator of the whole node says; `got a mapping` would explain nothing.
-        return doc.problem("bad-value", f"{name}{said}", path, on="key")
-    return doc.problem("bad-value", f"{name}{said}{got(doc, path, error['input'])}", path)
+        return doc.problem("bad-value", f"{name}{message}", path, on="key")
+    return doc.problem("bad-value", f"{name}{message}{got(doc, path, error['input'])}", path)
 
 
 def _fields(known: tuple[str, ...]) -> str:
@@ -386,10 +388,10 @@ _VERBS: Final = ("should ", "must ", "is ", "has ", "needs ", "cannot ", "may ")
 
 def sentence(error: Mapping[str, Any]) -> str:
     """One of pydantic's errors, to be put behind a name: " should be a number"."""
-    said = _SENTENCES.get(error["type"]) or _SUBJECTS.sub("", str(error["msg"]))
+    message = _SENTENCES.get(error["type"]) or _SUBJECTS.sub("", str(error["msg"]))
     if error["type"] in ("too_short", "too_long"):
-        said = said.partition(" after validation")[0]
-    return f" {said}" if said.startswith(_VERBS) else f": {said}"
+        message = message.partition(" after validation")[0]
+    return f" {message}" if message.startswith(_VERBS) else f": {message}"
 
 
 def first_error(exc: ValidationError) -> str:

@@ -46,9 +46,9 @@ def _many(count: int, one: str, more: str = "") -> str:
 
 
 def _step(step: Step) -> list[str]:
-    taken = ", ".join(str(each) for each in step.inputs.values())
-    given = ", ".join(str(each) for each in step.outputs.values())
-    arrow = " -> ".join(part for part in (taken, given) if part)
+    inputs = ", ".join(str(form) for form in step.inputs.values())
+    outputs = ", ".join(str(form) for form in step.outputs.values())
+    arrow = " -> ".join(part for part in (inputs, outputs) if part)
     lines = [f"  {step.name} ({step.type}): {arrow}"]
     lines += [f"      copies {port} before it writes" for port in sorted(step.copies)]
     if step.unusual:
@@ -123,11 +123,11 @@ def _short(value: Any) -> str:
 def arrows(plan: Plan) -> list[Arrow]:
     """One arrow for each edge, with the Format on it."""
     several = {link.end for link in plan.links if len(list(plan.into(link.end))) > 1}
-    found = []
+    drawn = []
     for link in plan.links:
         kind = {"picture": "picture", "mask": "picture", "audio": "audio"}.get(
             str(link.format.kind), "data"
         )
         port = link.end_port if link.end in several else ""
-        found.append(Arrow(link.start, link.end, str(link.format), port, kind))  # type: ignore[arg-type]
-    return found
+        drawn.append(Arrow(link.start, link.end, str(link.format), port, kind))  # type: ignore[arg-type]
+    return drawn
