@@ -155,10 +155,44 @@ def schema(registry: Registry, folder: Path | None = None) -> dict[str, Any]:
     types = {name: registry.find(name, Path()) for name in registry.names()}
     types |= own_nodes(registry, folder) if folder is not None else {}
     defs: dict[str, Any] = {}
+    nodes = _nodes_schema(types, defs)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "byoc-composer pipeline",
+        "type": "object",
+        "required": ["version", "nodes"],
+        "additionalProperties": False,
+        "properties": {
+            "version": {"const": 1},
+            "capability": {"type": "string", "description": "the name the orchestrator advertises"},
+            "description": {"type": "string"},
+            "params": _params_schema(defs),
+            "nodes": nodes,
+        },
+        "$defs": defs,
+    }
+
+
+_NAMES: Final = {"pattern": f"^{NAME.pattern}$"}
+
+
+def _params_schema(defs: dict[str, Any]) -> dict[str, Any]:
+    param = _lifted(ParamSpec.model_json_schema(), defs)
+    return {
+        "type": "object",
+        "propertyNames": _NAMES,
+        "description": "what a caller may change while it runs",
+        "additionalProperties": {
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, param]
+        },
+    }
+
+
+def _nodes_schema(types: Mapping[str, type[Node]], defs: dict[str, Any]) -> dict[str, Any]:
+    """Each type has its own fields, and the options of every node."""
     written = _lifted(Options.model_json_schema(), defs)["properties"]
     defs |= {f"option_{name}": option for name, option in written.items()}
     options = {name: {"$ref": f"#/$defs/option_{name}"} for name in written}
-    param = _lifted(ParamSpec.model_json_schema(), defs)
     rules = [
         {
             "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
@@ -177,42 +211,16 @@ def schema(registry: Registry, folder: Path | None = None) -> dict[str, Any]:
     ]
     known.append({"const": "pipeline", "description": "The nodes of another pipeline file."})
     known.append({"pattern": r"^.*\.py:\w+$", "description": "A class in a Python file."})
-    name = f"^{NAME.pattern}$"
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "byoc-composer pipeline",
         "type": "object",
-        "required": ["version", "nodes"],
-        "additionalProperties": False,
-        "properties": {
-            "version": {"const": 1},
-            "capability": {"type": "string", "description": "the name the orchestrator advertises"},
-            "description": {"type": "string"},
-            "params": {
-                "type": "object",
-                "propertyNames": {"pattern": name},
-                "description": "what a caller may change while it runs",
-                "additionalProperties": {
-                    "anyOf": [
-                        {"type": "string"},
-                        {"type": "array", "items": {"type": "string"}},
-                        param,
-                    ]
-                },
-            },
-            "nodes": {
-                "type": "object",
-                "minProperties": 1,
-                "propertyNames": {"pattern": name},
-                "additionalProperties": {
-                    "type": "object",
-                    "required": ["type"],
-                    "properties": {"type": {"type": "string", "anyOf": known}},
-                    "allOf": rules,
-                },
-            },
+        "minProperties": 1,
+        "propertyNames": _NAMES,
+        "additionalProperties": {
+            "type": "object",
+            "required": ["type"],
+            "properties": {"type": {"type": "string", "anyOf": known}},
+            "allOf": rules,
         },
-        "$defs": defs,
     }
 
 
