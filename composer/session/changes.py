@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from composer.compiler.params import Patch
 from composer.engine.notices import Happened, Notice
+from composer.engine.params import Patch
 from composer.errors import ParamRejected
 from composer.session import control
 from composer.session.deployment import Deployment

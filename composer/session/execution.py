@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from composer.compiler.change import Change
-from composer.compiler.params import Patch
 from composer.compiler.plan import Plan
 from composer.engine.account import Report
 from composer.engine.notices import Notice
+from composer.engine.params import Patch
 from composer.engine.run import Media, Run
 from composer.engine.swap import Prepared
 from composer.errors import Overdue
