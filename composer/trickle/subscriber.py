@@ -81,13 +81,13 @@ class Subscriber:
                 take, response = found
                 coming = asyncio.ensure_future(self._next(self._mind.after(take.seq)))
                 yield Opened(take.seq, take.gap)
-                whole = False
-                async with contextlib.aclosing(self._body(response, coming)) as body:
-                    async for data in body:
-                        whole = data is None
-                        if data:
-                            yield data
-                yield Ended(take.seq, whole)
+                body = _Body(response, coming, self._name)
+                try:
+                    while data := await body.read():
+                        yield data
+                finally:
+                    body.close()
+                yield Ended(take.seq, body.whole)
         finally:
             await _dropped(coming)
 
@@ -140,54 +140,69 @@ class Subscriber:
         log.debug("channel %s: %s", self._name, type(exc).__name__)
         return self._mind.failed(self._now())
 
-    async def _body(
-        self, response: aiohttp.ClientResponse, coming: "asyncio.Future[Any]"
-    ) -> AsyncGenerator[bytes | None, None]:
-        """What is there of a segment, as it comes; None at the end of a whole one.
 
-        A publisher that died leaves its segment open for ever: it is left when the next has begun.
-        """
-        told = "Content-Length" in response.headers or response.headers.get(
-            "Transfer-Encoding", ""
-        ).endswith("chunked")
-        patience = _Patience(coming)
-        try:
-            while data := await patience.read(response.content):
-                yield data
-            if told:
-                yield None
-        except TimeoutError:
-            log.info("channel %s: a segment was left open by its publisher", self._name)
-        except (aiohttp.ClientError, OSError) as exc:
-            log.info("channel %s: a segment broke off (%s)", self._name, type(exc).__name__)
-        finally:
-            response.close()
+class _Body:
+    """What is there of a segment, as it comes.
 
-
-class _Patience:
-    """Reads a segment for as long as it takes, but once the next has begun only so long.
-
-    A read costs no task of its own: the arrival of the next segment moves the limit of the read
-    that goes on just then.
+    A publisher that died leaves its segment open for ever: it is left when the next has begun and
+    a read has waited for so long. One timer watches all reads, and is set only then.
     """
 
-    def __init__(self, coming: "asyncio.Future[Any]") -> None:
-        self._coming, self._loop = coming, asyncio.get_running_loop()
-        self._limit: asyncio.Timeout | None = None
-        coming.add_done_callback(self._begun)
+    def __init__(
+        self, response: aiohttp.ClientResponse, coming: "asyncio.Future[Any]", name: str
+    ) -> None:
+        self.whole = False
+        """Whether its publisher finished it; known when a read has given nothing."""
 
-    async def read(self, content: aiohttp.StreamReader) -> bytes:
-        """What is there, b"" at the end. Raises TimeoutError."""
-        due = self._loop.time() + GRACE_SECONDS if self._coming.done() else None
+        self._response, self._coming, self._name = response, coming, name
+        self._loop = asyncio.get_running_loop()
+        self._waits_since: float | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._left = False
+        coming.add_done_callback(self._next_began)
+
+    async def read(self) -> bytes:
+        """What came, b"" at the end, however it ended."""
+        self._waits_since = self._loop.time()
         try:
-            async with asyncio.timeout_at(due) as self._limit:
-                return await content.readany()
+            if data := await self._response.content.readany():
+                return data
+            self.whole = _tells_its_end(self._response)
+        except (aiohttp.ClientError, OSError) as exc:
+            why = "was left open by its publisher" if self._left else f"broke off ({_kind(exc)})"
+            log.info("channel %s: a segment %s", self._name, why)
         finally:
-            self._limit = None
+            self._waits_since = None
+        return b""
 
-    def _begun(self, coming: "asyncio.Future[Any]") -> None:
-        if self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(self._loop.time() + GRACE_SECONDS)
+    def close(self) -> None:
+        """Read no more of it."""
+        self._coming.remove_done_callback(self._next_began)
+        if self._watch is not None:
+            self._watch.cancel()
+        self._response.close()
+
+    def _next_began(self, _: "asyncio.Future[Any]") -> None:
+        self._watch = self._loop.call_later(GRACE_SECONDS, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        since = now if self._waits_since is None else self._waits_since
+        if now - since < GRACE_SECONDS:
+            self._watch = self._loop.call_at(since + GRACE_SECONDS, self._look)
+            return
+        self._left = True
+        self._response.close()  # the read that waits ends with an error
+
+
+def _tells_its_end(response: aiohttp.ClientResponse) -> bool:
+    """Whether the end of a body is not just the end of its connection."""
+    headers = response.headers
+    return "Content-Length" in headers or headers.get("Transfer-Encoding", "").endswith("chunked")
+
+
+def _kind(exc: Exception) -> str:
+    return type(exc).__name__
 
 
 async def _dropped(task: "asyncio.Future[Any]") -> None:

@@ -59,6 +59,30 @@ def test_a_segment_that_its_publisher_left_open_is_left_when_the_next_begins(
     ran(test)
 
 
+def test_a_reader_that_takes_its_time_is_no_silence_of_the_publisher(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subscribers, "GRACE_SECONDS", 0.01)
+
+    async def test() -> None:
+        answers = [
+            wire_stub.pieces(b"one", b"two", seq=0),
+            wire_stub.status(200, body=b"next", seq="1"),
+            wire_stub.status(404),
+        ]
+        stub = Stub(GET=answers)
+        async with stub.serving() as url, open_http() as http:
+            channel = Subscriber(http, url, start=-1).__aiter__()
+            seen = [await anext(channel), await anext(channel)]
+            await stub.until(lambda: len(stub.requests("GET")) == 2)
+            await asyncio.sleep(subscribers.GRACE_SECONDS * 8)
+            seen += [item async for item in channel]
+        assert b"".join(item for item in seen if isinstance(item, bytes)) == b"onetwonext"
+        assert Ended(0, whole=True) in seen
+
+    ran(test)
+
+
 def test_a_hundred_empty_segments_are_gone_through_one_by_one() -> None:
     async def test() -> None:
         empty = [wire_stub.status(200, seq=str(seq)) for seq in range(100)]

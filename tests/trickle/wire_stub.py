@@ -128,6 +128,21 @@ def broken(data: bytes, seq: int) -> Answer:
     return answer
 
 
+def pieces(*data: bytes, seq: int) -> Answer:
+    """Give a segment piece by piece, to its end."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={wire.SEQ: str(seq)})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        for piece in data:
+            await response.write(piece)
+            await asyncio.sleep(0.02)  # so that they are read one by one
+        return response
+
+    return answer
+
+
 def open_for_ever(data: bytes, seq: int) -> Answer:
     """Give some bytes of a segment and leave it open, as when its publisher died."""
 
