@@ -5,13 +5,15 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
 from composer.errors import ChannelEnded, ChannelLost, SegmentLost, TrickleError
 from composer.trickle import wire
+from composer.trickle.line import Line
 from composer.trickle.publication import Outcome, Publication, Retry
 
 log: Final = logging.getLogger(__name__)
@@ -33,9 +35,7 @@ class Segment:
 
     def __init__(self, seq: int, stall: float) -> None:
         self.seq: Final = seq
-        self.sent = 0
-        """Bytes that were handed to the network."""
-
+        self._sent = False
         self._stall = stall
         self._held: deque[bytes] = deque()
         self._size = 0
@@ -44,11 +44,19 @@ class Segment:
         self._changed = asyncio.Event()
         self._drained = asyncio.Event()
         self._posting: asyncio.Future[None] | None = None
+        self._line: Line | None = None
+
+    def offer(self, data: bytes) -> bool:
+        """Add bytes from any thread, if they can go out at once; False: they were not taken."""
+        line = self._line
+        return line is not None and line.send(data)
 
     async def write(self, data: bytes) -> None:
         """Add bytes. Raises SegmentLost (go on with the next one) or ChannelEnded."""
         if self._failure is not None:
             raise self._failure
+        if self._line is not None and self._line.write(data):
+            return
         self._held.append(data)
         self._size += len(data)
         self._changed.set()
@@ -81,9 +89,15 @@ class Segment:
         return self._failure is not None or (self._posting is not None and self._posting.done())
 
     @property
+    def sent(self) -> bool:
+        """Whether any byte was handed to the network."""
+        return self._sent or (self._line is not None and self._line.used)
+
+    @property
     def finished(self) -> bool:
         """Whether every byte was handed to the network."""
-        return self._ended and not self._held
+        waits = self._held or (self._line is not None and self._line.rest)
+        return self._ended and not waits
 
     def give_up(self, failure: TrickleError) -> None:
         """Fail, and break its request off."""
@@ -94,25 +108,49 @@ class Segment:
     def fail(self, failure: TrickleError) -> None:
         if self._failure is None:
             self._failure = failure
+        if self._line is not None:
+            self._line.close()
         self._held.clear()
         self._size = 0
         self._drained.set()
 
-    async def body(self) -> AsyncIterator[bytes]:
-        # An empty piece makes aiohttp send the head now, before the first byte (contract 4.14).
-        yield b""
-        while True:
-            while self._held:
-                data = b"".join(self._held)
-                self._held.clear()
-                self._size = 0
-                self.sent += len(data)
-                self._drained.set()
-                yield data
-            if self._ended:
-                return
-            self._changed.clear()
-            await self._changed.wait()
+    async def feed(self, writer: AbstractStreamWriter) -> None:
+        """Write it as the body of a request, to its end."""
+        await writer.write(b"")  # sends the head now, before the first byte (contract 4.14)
+        transport = writer.transport
+        assert transport is not None  # or the head would have failed
+        line = self._line = Line(transport, self._changed.set)
+        try:
+            while True:
+                while self._held:
+                    data = b"".join(self._held)
+                    self._held.clear()
+                    self._size = 0
+                    self._sent = True
+                    self._drained.set()
+                    await writer.write(data)
+                if self._ended:
+                    return
+                self._changed.clear()
+                line.open()
+                await self._changed.wait()
+                line.close_up()
+        finally:
+            line.close()
+
+
+class _Body(aiohttp.Payload):
+    """A segment as the body of one request, in chunks, since its length is not known."""
+
+    def __init__(self, segment: Segment) -> None:
+        super().__init__(segment)
+        self._segment = segment
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        raise TypeError("a segment that is being written has no text")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self._segment.feed(writer)
 
 
 class Publisher:
@@ -242,7 +280,8 @@ class Publisher:
         try:
             async with self._http.post(
                 f"{self._url}/{segment.seq}",
-                data=segment.body(),
+                data=_Body(segment),
+                chunked=True,
                 headers=headers,
                 allow_redirects=False,
             ) as response:
@@ -250,12 +289,12 @@ class Publisher:
                     response.status,
                     response.headers,
                     self._now(),
-                    sent=segment.sent > 0,
+                    sent=segment.sent,
                     ended=segment.finished,
                 )
         except (aiohttp.ClientError, OSError) as exc:
             log.debug("channel %s: %s", self._name, type(exc).__name__)
-            return self._mind.failed(self._now(), sent=segment.sent > 0)
+            return self._mind.failed(self._now(), sent=segment.sent)
 
     async def _settle(self, segment: Segment, step: Outcome) -> None:
         if step is Outcome.DONE:

@@ -154,3 +154,60 @@ def test_a_hole_is_closed_with_an_empty_segment_where_delete_knows_nothing() -> 
             await out.close()
 
     ran(test)
+
+
+def test_bytes_of_another_thread_come_in_order_whether_they_go_out_at_once_or_wait() -> None:
+    async def test() -> None:
+        may_read = asyncio.Event()
+        stub = Stub(POST=[wire_stub.behind(may_read), wire_stub.status(200)])
+        async with stub.serving() as url, open_http() as http:
+            loop = asyncio.get_running_loop()
+            out = Publisher(http, url, content_type="x")
+            segment = out.begin()
+            await stub.until(lambda: len(stub.requests("POST")) == 1)
+            gone = bytearray()
+
+            def write(number: int) -> bool:
+                piece = b"%06d" % number * 25_000
+                gone.extend(piece)
+                if segment.offer(piece):
+                    return True
+                asyncio.run_coroutine_threadsafe(segment.write(piece), loop).result()
+                return False
+
+            def write_all() -> None:
+                number = 0
+                while write(number):  # until nobody takes more
+                    number += 1
+                assert number
+                for later in range(20):
+                    write(number + 1 + later)
+                loop.call_soon_threadsafe(may_read.set)
+                for later in range(20, 80):
+                    write(number + 1 + later)
+
+            await asyncio.to_thread(write_all)
+            await segment.end()
+            await segment.done()
+            assert gone == bytes(stub.seen[0].body)
+            assert out.lost == 0
+            await out.close()
+
+    ran(test)
+
+
+def test_a_segment_that_broke_off_takes_no_bytes_of_another_thread() -> None:
+    async def test() -> None:
+        stub = Stub(POST=[wire_stub.reset(after=1), wire_stub.status(200)])
+        async with stub.serving() as url, open_http() as http:
+            out = Publisher(http, url, content_type="x")
+            segment = out.begin()
+            await segment.write(b"x")
+            with pytest.raises(SegmentLost):
+                await segment.done()
+            assert not await asyncio.to_thread(segment.offer, b"y")
+            with pytest.raises(SegmentLost):
+                await segment.write(b"y")
+            await out.close()
+
+    ran(test)

@@ -102,6 +102,16 @@ def reset(*, after: int = 0) -> Answer:
     return answer
 
 
+def behind(may_read: asyncio.Event) -> Answer:
+    """Read the request only when it may be, then answer."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        await may_read.wait()
+        return await status(200)(request)
+
+    return answer
+
+
 def never() -> Answer:
     """Answer nothing, as a server whose segment has no byte yet."""
 
