@@ -36,6 +36,9 @@ def measured(size: str, text: str, seconds: float) -> Numbers:
         spent = json.loads(out.read_text())
     pictures = spent["pictures"]
     parts = {part: spent[part] for part in ("read", "demux", "decode", "encode", "mux", "write")}
+    # What an encoder's thread writes itself is neither the muxer's nor the graph's.
+    parts["write"] += spent.get("sent", 0.0)
+    parts["mux"] -= spent.get("sent", 0.0)
     inside = ("demux", "decode", "encode", "mux")
     parts["graph"] = spent["threads"] - sum(spent[part] for part in inside)
     parts["loop"] = spent["loop"] - spent["read"] - spent["write"]

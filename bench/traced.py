@@ -20,6 +20,7 @@ from composer.command import cli
 from composer.engine.stage import StageRun
 from composer.media import live_reader, picture_encoder
 from composer.session import egress, ingress
+from composer.trickle import line
 
 SPENT: Final[defaultdict[str, float]] = defaultdict(float)
 """Seconds of CPU by part; "pictures" is a count."""
@@ -72,6 +73,7 @@ def main() -> None:
     timed(transport, "_read_ready", "read")
     timed(transport, "write", "write")
     timed(transport, "writelines", "write")
+    timed(line.Line, "send", "sent")
     timed(ingress._Units, "take_in", "demux")
     timed(live_reader._Decoder, "decode", "decode")
     timed(picture_encoder.PictureEncoder, "encode", "encode")

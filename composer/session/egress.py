@@ -27,6 +27,9 @@ SOUND_SEGMENT_SECONDS: Final = 2.0
 JUMP_TICKS: Final = CLOCK
 """Times that go back by more than this belong to another clock; less is corrected tick by tick."""
 
+Offer = Callable[[bytes], bool]
+"""Takes bytes at once, from any thread, or says False and leaves them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -72,6 +75,7 @@ class Egress:
         self._held = 0
         self._ended = self._congested = False
         self._waiter: asyncio.Future[None] | None = None
+        self._offer: Offer | None = None  # only while a reader waits, and nothing else does
         self._muxer: Muxer | None = None
         self._tracks: dict[str, str] = {}
         self._offered: dict[str, str] = {}
@@ -185,21 +189,34 @@ class Egress:
 
     def _put(self, parts: list[bytes | Cut]) -> None:
         size = sum(len(part) for part in parts if isinstance(part, bytes))
+        waiter = None
         with self._lock:
             if self._ended:
                 return
-            self._queue.extend(parts)
-            self._held += size
-            self._congested = self._congested or self._held > self._limit // 4
-            waiter, self._waiter = self._waiter, None
+            if not self._went(parts):
+                self._queue.extend(parts)
+                self._held += size
+                self._congested = self._congested or self._held > self._limit // 4
+                waiter, self._waiter, self._offer = self._waiter, None, None
         self.counts.bytes += size
         self.last_at = self._now()
         _wake(waiter)
 
+    def _went(self, parts: list[bytes | Cut]) -> bool:
+        """Whether the network took it at once, so that the reader goes on waiting."""
+        if self._offer is None:
+            return False
+        data = [part for part in parts if isinstance(part, bytes)]
+        return len(data) == len(parts) and self._offer(b"".join(data))
+
     # the loop
 
-    async def read(self) -> bytes | Cut | None:
-        """What comes next; waits for it. None: the end."""
+    async def read(self, offer: Offer | None = None) -> bytes | Cut | None:
+        """What comes next; waits for it. None: the end.
+
+        offer: what comes while this waits goes there, and only what it leaves is given here. A cut
+        is always given here.
+        """
         while True:
             with self._lock:
                 if self._queue:
@@ -207,7 +224,12 @@ class Egress:
                 if self._ended:
                     return None
                 waiter = self._waiter = asyncio.get_running_loop().create_future()
-            await waiter
+                self._offer = offer
+            try:
+                await waiter
+            finally:
+                with self._lock:
+                    self._waiter = self._offer = None
 
     def _taken(self) -> bytes | Cut:
         first = self._queue.popleft()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from composer.errors import ChannelEnded, SegmentLost
 from composer.session.channels import Channels
 from composer.session.data_lines import NOTHING, DataLines
-from composer.session.egress import Cut, Egress
+from composer.session.egress import Cut, Egress, Offer
 from composer.session.ending import Reason
 from composer.session.events import Events
 from composer.session.patience import came_within
@@ -132,7 +132,7 @@ class _Segments:
 
     async def write(self, egress: Egress) -> None:
         """Raises ChannelEnded, and SegmentLost for the last one."""
-        while (item := await egress.read()) is not None:
+        while (item := await egress.read(self._offer())) is not None:
             try:
                 if isinstance(item, Cut):
                     await self._cut()
@@ -144,6 +144,10 @@ class _Segments:
                 self._open = None
         if self._open is not None and self._begun:
             await self._open.end()
+
+    def _offer(self) -> Offer | None:
+        """Where the encoder's thread may write itself: into a segment that has begun."""
+        return self._open.offer if self._open is not None and self._begun else None
 
     async def _cut(self) -> None:
         """The next segment, unless nothing was written to the one that is open."""

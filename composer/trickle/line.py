@@ -1,4 +1,4 @@
-"""Line: the connection below the body of a request, open to any thread while nothing waits in it."""
+"""Line: the connection below a request that is being written, for any thread while it is free."""
 
 import asyncio
 import logging

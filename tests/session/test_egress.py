@@ -47,6 +47,71 @@ def test_a_reader_is_woken_by_another_thread() -> None:
     asyncio.run(read())
 
 
+def test_while_a_reader_waits_bytes_go_where_it_says_and_cuts_to_itself() -> None:
+    egress = opened()
+    went: list[bytes] = []
+
+    def take(data: bytes) -> bool:
+        went.append(data)
+        return True
+
+    async def test() -> None:
+        reading = asyncio.ensure_future(egress.read(take))
+        await asyncio.sleep(0)  # it waits now
+        give(egress, 0)
+        give(egress, 3000, key=False)
+        assert await reading == CUT
+        read = await egress.read(take)
+        assert isinstance(read, bytes)
+        assert went == []
+        reading = asyncio.ensure_future(egress.read(take))
+        await asyncio.sleep(0)
+        for dts in (6000, 9000, 12_000):
+            give(egress, dts, key=False)
+        await asyncio.sleep(0)
+        assert not reading.done()
+        egress.end()
+        assert await reading is None
+        demuxer = Demuxer()
+        units = demuxer.feed(read + b"".join(went)) + demuxer.flush()
+        assert [unit.dts for unit in units] == [0, 3000, 6000, 9000, 12_000]
+        assert len(went) == 3
+        assert egress.counts.bytes == len(read) + sum(map(len, went))
+
+    asyncio.run(test())
+
+
+def test_what_is_not_taken_at_once_is_read_and_so_is_all_that_comes_before_that() -> None:
+    egress = opened()
+    asked: list[bytes] = []
+
+    def leave(data: bytes) -> bool:
+        asked.append(data)
+        return False
+
+    async def read() -> None:
+        give(egress, 0)
+        assert await egress.read(leave) == CUT
+        assert isinstance(await egress.read(leave), bytes)
+        reading = asyncio.ensure_future(egress.read(leave))
+        await asyncio.sleep(0)
+        give(egress, 3000, key=False)
+        give(egress, 6000, key=False)
+        data = await reading
+        assert isinstance(data, bytes)
+        assert len(asked) == 1
+        assert data.startswith(asked[0])
+        assert len(data) > len(asked[0])
+        reading = asyncio.ensure_future(egress.read(leave))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait({reading})
+        give(egress, 9000, key=False)
+        assert len(asked) == 1  # nobody waits any more
+
+    asyncio.run(read())
+
+
 def test_each_keyframe_cuts_but_one_that_follows_at_once() -> None:
     egress = opened()
     for dts in (0, 3000, 180_000, 360_000):

@@ -1,4 +1,4 @@
-"""A line on a socket: who may write to it, in what order it comes out, and what it leaves behind."""
+"""A line on a socket: who may write to it, when, and in what order it comes out."""
 
 import asyncio
 import contextlib
@@ -106,7 +106,7 @@ def test_what_the_network_leaves_of_a_piece_goes_before_all_that_comes_later() -
 
 def test_it_stays_shut_while_the_transport_holds_anything() -> None:
     async def test() -> None:
-        async with connected() as (peer, transport, line):
+        async with connected() as (_, transport, line):
             while not transport.get_write_buffer_size():
                 transport.write(PIECE)
             line.open()
@@ -119,7 +119,7 @@ def test_it_stays_shut_while_the_transport_holds_anything() -> None:
 
 def test_a_connection_that_broke_takes_nothing() -> None:
     async def test() -> None:
-        async with connected() as (peer, transport, line):
+        async with connected() as (peer, _, line):
             line.open()
             (await peer.there).transport.abort()
             while await asyncio.to_thread(line.send, PIECE):
