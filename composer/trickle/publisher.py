@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -35,7 +36,10 @@ class Segment:
 
     def __init__(self, seq: int, stall: float) -> None:
         self.seq: Final = seq
-        self._sent = False
+        self.lost = False
+        """Whether its publisher has given it up."""
+
+        self._written = self._sent = False
         self._stall = stall
         self._held: deque[bytes] = deque()
         self._size = 0
@@ -55,6 +59,7 @@ class Segment:
         """Add bytes. Raises SegmentLost (go on with the next one) or ChannelEnded."""
         if self._failure is not None:
             raise self._failure
+        self._written = True
         if self._line is not None and self._line.write(data):
             return
         self._held.append(data)
@@ -87,6 +92,11 @@ class Segment:
     def done_or_failed(self) -> bool:
         """Whether its request is over."""
         return self._failure is not None or (self._posting is not None and self._posting.done())
+
+    @property
+    def written(self) -> bool:
+        """Whether anything was put into it."""
+        return self._written or self.sent
 
     @property
     def sent(self) -> bool:
@@ -171,7 +181,9 @@ class Publisher:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lost = 0
-        """Segments that were broken off, or never got out."""
+        """Segments with bytes in them that were broken off or never got out, also after their last
+        write, but for those of a channel that has ended.
+        """
         self.gave_up = False
         """Whether it ended because nothing got through, not because the channel did."""
 
@@ -252,18 +264,29 @@ class Publisher:
         segment._posting = request
         self._open = [each for each in self._open if not each.done_or_failed] + [segment]
         self._requests.add(request)
-        request.add_done_callback(self._requests.discard)
+        request.add_done_callback(partial(self._posted, segment))
         return segment
+
+    def _posted(self, segment: Segment, request: "asyncio.Future[None]") -> None:
+        self._requests.discard(request)
+        if request.cancelled():  # also one that never began
+            self._lose(segment)
+
+    def _lose(self, segment: Segment) -> None:
+        if segment.written and not segment.lost:
+            self.lost += 1
+        segment.lost = True
 
     async def _post(self, segment: Segment, *, reset: bool) -> None:
         headers = {"Content-Type": self._type, **({wire.RESET: "1"} if reset else {})}
         try:
             await self._settle(segment, await self._tried(segment, headers))
         except asyncio.CancelledError:  # it was given up
-            self.lost += 1
-            if self._mind.failed(self._now(), sent=True) is Outcome.GIVE_UP:
-                self._give_up()
-            await self._delete(segment)
+            if not segment.lost:
+                self._lose(segment)
+                if self._mind.failed(self._now(), sent=True) is Outcome.GIVE_UP:
+                    self._give_up()
+                await self._delete(segment)
             raise
 
     async def _tried(self, segment: Segment, headers: dict[str, str]) -> Outcome:
@@ -300,13 +323,15 @@ class Publisher:
         if step is Outcome.DONE:
             return
         if step is Outcome.LOST:
-            self.lost += 1
+            self._lose(segment)
             segment.fail(SegmentLost(f"segment {segment.seq} of {self._name} broke off"))
             await self._delete(segment)
             return
         segment.fail(ChannelEnded(f"channel {self._name} has ended"))
         if step is Outcome.GIVE_UP:
             self._give_up()
+        if self.gave_up:
+            self._lose(segment)
         self._over.set()
 
     def _give_up(self) -> None:

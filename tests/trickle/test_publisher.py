@@ -9,6 +9,7 @@ from aiohttp import web
 from composer.errors import ChannelEnded, ChannelLost, SegmentLost
 from composer.trickle import wire
 from composer.trickle.http import open_http
+from composer.trickle.publication import MOST_FAILURES
 from composer.trickle.publisher import MOST_OPEN, Publisher
 from composer.trickle.server import TrickleServer
 from tests.server.streams import ran
@@ -209,5 +210,65 @@ def test_a_segment_that_broke_off_takes_no_bytes_of_another_thread() -> None:
             with pytest.raises(SegmentLost):
                 await segment.write(b"y")
             await out.close()
+
+    ran(test)
+
+
+def test_each_segment_that_fails_after_its_last_write_is_counted_up_to_the_last_one() -> None:
+    async def test() -> None:
+        stub = Stub(POST=[wire_stub.status(500)])
+        async with stub.serving() as url, open_http() as http:
+            out = Publisher(http, url, content_type="x")
+            while not out.ended:
+                segment = out.begin()
+                await segment.write(b"x")
+                await segment.end()
+                with pytest.raises((SegmentLost, ChannelEnded)):
+                    await segment.done()
+            assert out.gave_up
+            assert out.lost == MOST_FAILURES
+            await out.close()
+
+    ran(test)
+
+
+def test_what_waits_for_a_server_that_is_away_is_lost_with_the_publisher_but_nothing_empty() -> (
+    None
+):
+    async def test() -> None:
+        async with open_http() as http:
+            out = Publisher(
+                http, f"http://127.0.0.1:{free_port()}/ch", content_type="x", ahead=True
+            )
+            segment = out.begin()
+            await segment.write(b"x")
+            await out.close(0.01)
+            assert out.lost == 1
+
+    ran(test)
+
+
+def test_a_loss_is_counted_once_though_its_hole_cannot_be_closed_in_time() -> None:
+    async def test() -> None:
+        stub = Stub(POST=[wire_stub.reset(after=1)], DELETE=[wire_stub.never()])
+        async with stub.serving() as url, open_http() as http:
+            out = Publisher(http, url, content_type="x")
+            segment = out.begin()
+            await segment.write(b"x")
+            await stub.until(lambda: bool(stub.requests("DELETE")))
+            await out.close(0.01)
+            assert out.lost == 1
+
+    ran(test)
+
+
+def test_segments_that_are_given_up_before_their_requests_began_are_counted() -> None:
+    async def test() -> None:
+        async with Stub().serving() as url, open_http() as http:
+            out = Publisher(http, url, content_type="x", lasting=True)
+            for _ in range(MOST_OPEN + 3):
+                await out.begin().write(b"x")
+            await out.close()
+            assert out.lost == 3
 
     ran(test)
