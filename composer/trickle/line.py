@@ -40,6 +40,8 @@ class Line:
         with self._lock:
             if not self._is_open:
                 return False
+            if not data:  # as a chunk it would be the last one
+                return True
             self.used = True
             self._transport.write(_chunk(data))
             self._is_open = self._is_clear()
@@ -50,6 +52,8 @@ class Line:
         with self._lock:
             if not self._is_open or self._socket is None:
                 return False
+            if not data:
+                return True
             chunk = _chunk(data)
             try:
                 count = self._socket.send(chunk)

@@ -148,3 +148,21 @@ def test_through_tls_only_the_loop_writes() -> None:
             assert peer.came == chunk(b"x")
 
     ran(test)
+
+
+def test_nothing_is_no_piece() -> None:
+    """A chunk of no bytes would end the body."""
+
+    async def test() -> None:
+        async with connected() as (peer, transport, line):
+            line.open()
+            assert line.write(b"")
+            assert line.send(b"")
+            assert not line.used
+            assert line.write(b"x")
+            transport.close()
+            peer.may.set()
+            await peer.ended.wait()
+            assert bytes(peer.came) == chunk(b"x")
+
+    ran(test)
