@@ -160,6 +160,7 @@ def test_nothing_is_no_piece() -> None:
             assert line.send(b"")
             assert not line.used
             assert line.write(b"x")
+            line.close()
             transport.close()
             peer.may.set()
             await peer.ended.wait()
