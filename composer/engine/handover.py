@@ -34,8 +34,6 @@ class Handover:
         """Whether it goes on with a frame itself."""
 
         self._downstream, self._clock, self._spent = downstream, clock, spent
-        self.ahead = 0.0
-        """Seconds of CPU that it has spent on the nodes behind it since it looked last."""
         self._mark: tuple[float, float, float] | None = None
 
     def look(self) -> None:
@@ -47,7 +45,8 @@ class Handover:
         began, spent, downstream = self._mark
         if now - began < WINDOW_SECONDS:
             return
-        own = self._spent() - spent - self.ahead
-        busy = (own + self._downstream() - downstream) / (now - began)
-        self.direct = busy < (BUSY_ABOVE if self.direct else SPARE_BELOW)
-        self._mark, self.ahead = (now, self._spent(), self._downstream()), 0.0
+        spent, downstream = self._spent() - spent, self._downstream() - downstream
+        # What it went on with is among what it has spent.
+        busy = max(spent, downstream) if self.direct else spent + downstream
+        self.direct = busy / (now - began) < (BUSY_ABOVE if self.direct else SPARE_BELOW)
+        self._mark = now, self._spent(), self._downstream()

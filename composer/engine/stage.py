@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -279,10 +278,7 @@ class StageRun:
                     made_as = source.step.outputs
                 if frame is not None:
                     self._last = frame = source.stamped(port, frame, settings)
-                    began = time.thread_time()
                     self._deliver(port, frame)
-                    if handover is not None:
-                        handover.ahead += time.thread_time() - began
 
     def _consume(self) -> None:
         while (taken := self.inbox.take()) is not None:

@@ -11,12 +11,11 @@ class Work:
         self.handover = Handover(lambda: self.behind, lambda: self.now, lambda: self.own)
         self.handover.look()
 
-    def window(self, *, own: float, behind: float, ahead: float = 0.0) -> bool:
+    def window(self, *, own: float, behind: float) -> bool:
         """Let a window go by with so much work in it; whether frames are gone on with then."""
         self.now += WINDOW_SECONDS
-        self.own += (own + ahead) * WINDOW_SECONDS
+        self.own += own * WINDOW_SECONDS
         self.behind += behind * WINDOW_SECONDS
-        self.handover.ahead += ahead * WINDOW_SECONDS
         self.handover.look()
         return self.handover.direct
 
@@ -48,4 +47,4 @@ def test_between_the_two_nothing_changes() -> None:
 def test_what_it_does_for_others_counts_once() -> None:
     work = Work()
     assert work.window(own=0.1, behind=0.3)
-    assert work.window(own=0.1, behind=0.3, ahead=0.3)
+    assert work.window(own=0.4, behind=0.3)
