@@ -102,6 +102,13 @@ def test_every_module_has_a_rank() -> None:
     assert found - ANYTHING == set(RANK)
 
 
+def test_the_picture_of_the_layers_is_current() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = text.split("```")[1].strip().splitlines()
+    shown = [sorted(set(row.split()) & set(RANK)) for row in reversed(rows)]
+    assert shown == [sorted(names) for names in LAYERS]
+
+
 def test_the_engine_imports_no_node() -> None:
     assert [at for at, _, name in engine_imports() if name.split(".")[0] == "nodes"] == []
 
