@@ -181,10 +181,10 @@ def test_bytes_of_another_thread_come_in_order_whether_they_go_out_at_once_or_wa
                 while write(number):  # until nobody takes more
                     number += 1
                 assert number
-                for later in range(20):
+                for later in range(5):  # less than a segment may hold while nobody reads
                     write(number + 1 + later)
                 loop.call_soon_threadsafe(may_read.set)
-                for later in range(20, 80):
+                for later in range(5, 80):
                     write(number + 1 + later)
 
             await asyncio.to_thread(write_all)
