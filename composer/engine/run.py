@@ -94,6 +94,7 @@ class Run:
     ) -> None:
         self._media, self._now, self._notify = media or Media(), now, notify
         self._state, self._moving = RunState.NEW, threading.Lock()
+        self._started = False
         self._failure: Exception | None = None
         self._stopping = threading.Event()
         self.done = threading.Event()
@@ -105,7 +106,7 @@ class Run:
         self.traffic: Final = Traffic(self._stalled)
         self.duty: Final = Duty(notify, now, self._stopping.is_set)
         self.assembly = Assembly(plan, self.params_of(plan), edges_of(plan, {}))
-        self._began = self._ended = 0.0
+        self._began, self._ended = now(), 0.0
         self._media_micros = self._left = 0
 
     @property
@@ -149,7 +150,8 @@ class Run:
 
         A session does not wait for a slow one: frames go by it until it is ready.
         """
-        assert not self.assembly.stages, "a run begins once"
+        assert not self._started, "a run begins once"
+        self._started = True
         logs.enter(self.session)
         self._began = self._now()
         try:
@@ -212,8 +214,12 @@ class Run:
         self._move(RunState.STOPPING)
 
     def abort(self) -> None:
-        """Give the run up: nothing more is worked on, and everything is closed."""
+        """Give the run up: nothing more is worked on, and everything is closed. One that was not
+        started has ended, and start() raises Stalled.
+        """
         self._move(RunState.ABORTING)
+        if not self._started:  # nothing is open, and nothing will be: start() looks at the state
+            self._move(RunState.ENDED)
         for stage in self.assembly.stages:
             stage.inbox.abort()
 

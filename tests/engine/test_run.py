@@ -12,7 +12,7 @@ from composer import YUV, Context, Moment, Node, Tensor
 from composer.compiler.plan import Plan
 from composer.device import cuda
 from composer.engine.account import Report
-from composer.engine.notices import Happened, Notify, unheard
+from composer.engine.notices import Happened, Notice, Notify, unheard
 from composer.engine.run import Run, RunState
 from composer.errors import NodeFailed, Stalled
 from tests import stubs
@@ -271,6 +271,18 @@ def test_a_run_that_is_given_up_before_it_begins_opens_nothing_more_and_says_so(
         driven.run.wait()
     assert driven.run.state is RunState.ENDED
     assert driven.log == log
+
+
+@pytest.mark.parametrize("actions", [["abort"], ["stop", "abort"], ["abort", "stop"]])
+def test_a_run_that_is_given_up_and_never_started_has_ended(actions: list[str]) -> None:
+    told: list[Notice] = []
+    run = Run(plan_of("nodes: {source: {type: count}, out: {type: collect}}"), notify=told.append)
+    for action in actions:
+        getattr(run, action)()
+    assert run.done.is_set()
+    assert run.state is RunState.ENDED
+    assert {node.taken for node in run.wait().nodes.values()} == {0}
+    assert told == [Notice(Happened.ENDED)]
 
 
 @pytest.mark.parametrize("state", [RunState.RUNNING, RunState.STOPPING, RunState.ENDED])
