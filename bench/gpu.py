@@ -25,7 +25,7 @@ from composer import lazy
 from composer.device import cuda, lanes, tensors
 from composer.device.lanes import Lane, Pinned
 from composer.models import tensorfeed
-from composer.models.answer import Answer, Seen
+from composer.models.answer import Answer, ReadContext
 from composer.models.feed import Feed, Feeding, parsed, settle
 from composer.node.frames import UNTAGGED
 from composer.pictures import pixels
@@ -112,7 +112,7 @@ class Work:
         given, fit = self.feeder(image)
         with torch.inference_mode():
             made = self.network(given)
-        top = tensorfeed.read_image(self.answer, made, Seen(self.how, fit))
+        top = tensorfeed.read_image(self.answer, made, ReadContext(self.how, fit))
         return tensors.mixed(image, tensors.resized(top, *self.size), 0.5)
 
 

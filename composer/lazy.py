@@ -60,7 +60,7 @@ class _Deferred(ModuleType):
         return ModuleType.__getattribute__(self, name)
 
 
-class _Loader(importlib.abc.Loader):
+class _LazyLoader(importlib.abc.Loader):
     """Puts off what the real loader does; None stands for a package that is not installed."""
 
     def __init__(self, real: importlib.abc.Loader | None) -> None:
@@ -108,8 +108,8 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec is None:
-            return importlib.machinery.ModuleSpec(name, _Loader(None))
-        spec.loader = _Loader(spec.loader)
+            return importlib.machinery.ModuleSpec(name, _LazyLoader(None))
+        spec.loader = _LazyLoader(spec.loader)
         return spec
 
 
@@ -117,7 +117,11 @@ def load(module: ModuleType) -> None:
     """Run the code of a deferred module now; nothing happens to any other module."""
     with _loading:
         spec = module.__spec__
-        if type(module) is not _Deferred or spec is None or not isinstance(spec.loader, _Loader):
+        if (
+            type(module) is not _Deferred
+            or spec is None
+            or not isinstance(spec.loader, _LazyLoader)
+        ):
             return
         real = spec.loader.real
         if real is None:
@@ -148,7 +152,7 @@ def deferred() -> Iterator[None]:
 
 def _is_absent(module: ModuleType) -> bool:
     loader = module.__spec__.loader if module.__spec__ is not None else None
-    return isinstance(loader, _Loader) and loader.real is None
+    return isinstance(loader, _LazyLoader) and loader.real is None
 
 
 def load_used(module: ModuleType) -> None:

@@ -45,7 +45,7 @@ class Crop(Node):
         top = _start(self.y, height, image.height)
         shift_x, shift_y = pixels.CHROMA_SHIFT[image.format.name]
         left, top = left >> shift_x << shift_x, top >> shift_y << shift_y
-        return boxes.cut(image, boxes.Box(left, top, left + width, top + height))
+        return boxes.cut(image, boxes.PixelBox(left, top, left + width, top + height))
 
 
 def _extent(position: int | str, wanted: int, room: int) -> int:

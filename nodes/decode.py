@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # pydantic evaluates annotations, which would load the module
 Decoded: TypeAlias = Annotated[Picture, Layouts(*EVERY_LAYOUT), OrTensor()]
 
 
-class Tracks(NamedTuple):
+class FileItem(NamedTuple):
     """One item of a file: a picture or a piece of sound."""
 
     image: Decoded | None = None
@@ -154,7 +154,7 @@ class Decode(Node):
         if audio is not None:
             self._reader.sound = audio.carrier
 
-    def process(self) -> Iterator[Tracks]:
+    def process(self) -> Iterator[FileItem]:
         assert self._reader is not None  # setup() made it
         if self._device:
             lanes.enter(self._device)
@@ -163,12 +163,12 @@ class Decode(Node):
         live = live_reader.TIME_BASE if isinstance(source, live_reader.LiveReader) else None
         for item in source.read():
             if not isinstance(item, av.VideoFrame):
-                yield Tracks(audio=item)  # type: ignore[arg-type]  # packets are Sound, too
+                yield FileItem(audio=item)  # type: ignore[arg-type]  # packets are Sound, too
                 continue
             born = ingress.given_at if ingress is not None else 0.0
             base = item.time_base if live is None else live
             assert base is not None  # the readers see to it
-            yield Tracks(image=_placed(item, base, device, born, source.rate))
+            yield FileItem(image=_placed(item, base, device, born, source.rate))
 
     def close(self) -> None:
         if self._reader is not None:

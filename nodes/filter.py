@@ -79,7 +79,7 @@ RESERVED: Final = (0, 3)
 """Colour tags without a meaning (ISO/IEC 23091-2)."""
 
 
-class Step(NamedTuple):
+class ChainFilter(NamedTuple):
     """One filter of a chain: `name@label=options`."""
 
     name: str
@@ -114,9 +114,9 @@ class Filter(Node):
     )
 
     _layout: str
-    _steps: tuple[Step, ...]
+    _steps: tuple[ChainFilter, ...]
     _kind: tuple[Any, ...] = ()
-    _running: Running | None = None
+    _running: BuiltChain | None = None
     _before: int | None = None
     _rate: Fraction = UNSAID
     _waits: bool = False
@@ -182,7 +182,7 @@ class Filter(Node):
         if self._running is None or kind != self._kind:
             yield from self._rest()
             last = last_format(self._steps, self._layout, image, at)
-            self._running = Running(image, at, self._rate, self._steps, last, self.threads)
+            self._running = BuiltChain(image, at, self._rate, self._steps, last, self.threads)
             self._kind, self._sent, self._before = kind, {}, None
         for command, value in self.commands.items():
             if self._sent.get(command) != value:
@@ -233,7 +233,7 @@ class Filter(Node):
         self._running = None
 
 
-class Running:
+class BuiltChain:
     """A chain built for one kind of picture. Raises ValueError when it cannot be."""
 
     def __init__(
@@ -241,7 +241,7 @@ class Running:
         image: av.VideoFrame,
         at: Moment,
         rate: Fraction,
-        steps: Sequence[Step],
+        steps: Sequence[ChainFilter],
         last: str,
         threads: int,
     ) -> None:
@@ -319,7 +319,7 @@ class Running:
             raise ValueError(f"{name}.{option} cannot be {value!r}: {exc.strerror}") from exc
 
 
-def _dare(steps: Sequence[Step], image: av.VideoFrame) -> None:
+def _dare(steps: Sequence[ChainFilter], image: av.VideoFrame) -> None:
     """Raises ValueError for pictures that would crash a filter, if they reach it unscaled."""
     for step in steps:
         if step.name in RESIZING:
@@ -332,7 +332,7 @@ def _dare(steps: Sequence[Step], image: av.VideoFrame) -> None:
             )
 
 
-def steps_of(graph: str) -> tuple[Step, ...]:
+def steps_of(graph: str) -> tuple[ChainFilter, ...]:
     """The filters of a chain in FFmpeg's notation, one level of quoting taken off as FFmpeg does.
 
     Raises ValueError when it cannot be read. Knows nothing of which filters there are.
@@ -348,7 +348,7 @@ def steps_of(graph: str) -> tuple[Step, ...]:
                 f"has {head.strip()!r} where the name of a filter belongs;"
                 " write name=option=value:option=value"
             )
-        steps.append(Step(match["filter"], match["label"] or "", options.strip()))
+        steps.append(ChainFilter(match["filter"], match["label"] or "", options.strip()))
     return tuple(steps)
 
 
@@ -383,7 +383,7 @@ def _split(graph: str) -> Iterator[str]:
     yield part
 
 
-def target(command: str, steps: Sequence[Step]) -> tuple[int, str]:
+def target(command: str, steps: Sequence[ChainFilter]) -> tuple[int, str]:
     """Where in the chain a command goes, and to which option. Raises ValueError."""
     head, _, option = command.partition(".")
     name, _, label = head.partition("@")
@@ -400,7 +400,7 @@ def target(command: str, steps: Sequence[Step]) -> tuple[int, str]:
     return found[0], option
 
 
-def check(steps: Sequence[Step]) -> None:
+def check(steps: Sequence[ChainFilter]) -> None:
     """Raises ValueError for a filter that is not there, does not fit or refuses its options."""
     trial = av.filter.Graph()
     for step in steps:
@@ -417,7 +417,7 @@ def check(steps: Sequence[Step]) -> None:
                 )
 
 
-def added(graph: av.filter.Graph, step: Step) -> av.filter.context.FilterContext:
+def added(graph: av.filter.Graph, step: ChainFilter) -> av.filter.context.FilterContext:
     """A filter with its options. Raises ValueError when it refuses them."""
     try:
         return graph.add(step.name, step.options or None)
@@ -425,7 +425,7 @@ def added(graph: av.filter.Graph, step: Step) -> av.filter.context.FilterContext
         raise ValueError(f"filter {step.name!r} refuses {step.options!r}: {exc.strerror}") from exc
 
 
-def last_format(steps: Sequence[Step], layout: str, image: av.VideoFrame, at: Moment) -> str:
+def last_format(steps: Sequence[ChainFilter], layout: str, image: av.VideoFrame, at: Moment) -> str:
     """Options of the `format` filter that gives the planned layout, range and matrix."""
     wanted = f"pix_fmts={layout}"
     if not is_yuv(layout):

@@ -77,7 +77,7 @@ class Lut3d(Node):
     def _graded(self, image: av.VideoFrame) -> av.VideoFrame:
         if over := image.width % LANES:
             wide = boxes.padded(image, image.width + LANES - over, image.height)
-            here = boxes.Box(0, 0, image.width, image.height)
+            here = boxes.PixelBox(0, 0, image.width, image.height)
             return boxes.cut(self._graded(wide), here)
         # Only in floating point does libavfilter have fast code for this: 8 ms instead of 23
         layout = "gbrp" if self.interp == "nearest" else "gbrpf32le"

@@ -11,7 +11,7 @@ from composer.models import onnxfile, weights
 from composer.models.engine import Engine, ModelFailed
 from composer.models.model import Model
 from composer.models.onnxfile import OnnxInvalid, Signature
-from composer.models.ort import OrtModel, Running
+from composer.models.ort import OrtModel, OrtSettings
 
 
 class Onnx(Model):
@@ -69,6 +69,6 @@ class Onnx(Model):
     def _weights(self) -> weights.Weights:
         return weights.parse(self.model, self.sha256)
 
-    def _running(self, ctx: Context) -> Running:
+    def _running(self, ctx: Context) -> OrtSettings:
         engines = str(ctx.path(self.engine_cache)) if self.engine_cache else ""
-        return Running(ctx.device, tuple(self.providers), self.threads, engines)
+        return OrtSettings(ctx.device, tuple(self.providers), self.threads, engines)

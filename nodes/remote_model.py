@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from composer.device.lanes import Lane
-    from composer.remote.inference import RemoteModel as Client
-    from composer.remote.inference import RemoteValue
+    from composer.remote.inference import RemoteValue, ServedModel
 
 
 class RemoteModel(Model):
@@ -68,9 +67,9 @@ class RemoteModel(Model):
             client.close()
             raise
 
-    def _client(self) -> Client:
+    def _client(self) -> ServedModel:
         token = os.environ.get(self.token_env, "") if self.token_env else ""
-        return inference.RemoteModel(
+        return inference.ServedModel(
             self.url,
             self.model,
             self.version,
@@ -83,7 +82,7 @@ class RemoteModel(Model):
 class _Remote:
     """The server's model as an Engine."""
 
-    def __init__(self, client: Client, takes: Sequence[str], url: str) -> None:
+    def __init__(self, client: ServedModel, takes: Sequence[str], url: str) -> None:
         """Raises RemoteFailed where the server cannot be asked what the model takes."""
         self._client, self._url = client, url
         self.warmed: set[Hashable] = set()

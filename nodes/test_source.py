@@ -19,10 +19,10 @@ from pydantic import Field, field_validator
 from composer import Audio, Chosen, Context, Live, Node, Paint, rgba
 from composer.media import rates
 from composer.node.formats import YUV_LAYOUTS
-from composer.node.frames import UNTAGGED, Color
+from composer.node.frames import UNTAGGED, ColorTags
 from composer.pictures import areas, barcode, chain, pixels
 
-BT601: Final = Color(6, 6, 6)
+BT601: Final = ColorTags(6, 6, 6)
 """SMPTE 170M for matrix, primaries and transfer (ISO/IEC 23091-2)."""
 
 SAMPLE_RATE: Final = 48_000
@@ -45,7 +45,7 @@ _GLYPHS: Final = "0123456789:."
 Draw: TypeAlias = "Callable[[int], av.VideoFrame]"
 
 
-class Tracks(NamedTuple):
+class SourceItem(NamedTuple):
     """A picture or a block of sound."""
 
     image: Chosen | None = None
@@ -105,7 +105,7 @@ class TestSource(Node):
         self._sound = "audio" in ctx.outputs
         self._ctx = ctx if ctx.live else None
 
-    def process(self) -> Iterator[Tracks]:
+    def process(self) -> Iterator[SourceItem]:
         rate = rates.frame_rate(self.fps)
         length = Fraction(str(self.duration))
         heard = 0
@@ -121,7 +121,7 @@ class TestSource(Node):
             if self._draw is not None:
                 image = self._draw(number)
                 image.pts, image.time_base = pts, rates.TIME_BASE
-                yield Tracks(image=image)
+                yield SourceItem(image=image)
         while self._sound and heard < length * SAMPLE_RATE:
             yield from self._block(heard, min(BLOCK, ceil(length * SAMPLE_RATE) - heard))
             heard += BLOCK
@@ -136,7 +136,7 @@ class TestSource(Node):
             if early > -float(1 / rate):
                 yield number
 
-    def _block(self, start: int, samples: int) -> Iterator[Tracks]:
+    def _block(self, start: int, samples: int) -> Iterator[SourceItem]:
         """Sound that goes on where the block before ended, whatever its pitch was."""
         if not self.tone:
             return
@@ -145,7 +145,7 @@ class TestSource(Node):
         self._phase = (self._phase + step * samples) % tau
         block = av.AudioFrame.from_ndarray(wave.astype(np.float32)[None], "fltp", "mono")
         block.sample_rate, block.pts, block.time_base = SAMPLE_RATE, start, Fraction(1, SAMPLE_RATE)
-        yield Tracks(audio=block)
+        yield SourceItem(audio=block)
 
 
 def empty(width: int, height: int, layout: str) -> av.VideoFrame:

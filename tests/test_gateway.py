@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from composer.testing import gateway
-from composer.testing.gateway import Gateway, Job, job_of
+from composer.testing.gateway import Gateway, JobHeader, job_of
 from composer.testing.orchestrator import Orchestrator
 from composer.trickle.http import Http, open_http
 from tests.server.streams import ran, serving
@@ -29,7 +29,7 @@ def header(parameters: Any = DUPLEX, **more: Any) -> dict[str, str]:
 
 
 def test_the_header_says_what_a_client_wants() -> None:
-    assert job_of(header()["Livepeer"]) == Job("cap", DUPLEX)
+    assert job_of(header()["Livepeer"]) == JobHeader("cap", DUPLEX)
 
 
 @pytest.mark.parametrize(

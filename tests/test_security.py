@@ -8,7 +8,7 @@ import pytest
 from composer import strictjson
 from composer.compiler import includes, scope
 from composer.engine import params
-from composer.engine.oneshot import Limits
+from composer.engine.oneshot import JobLimits
 from composer.media import live_reader
 from composer.media.mpegts import pes, units
 from composer.models import weights
@@ -22,7 +22,7 @@ from tests.server.streams import ran, serving
 PAGE = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-JOB = Limits()
+JOB = JobLimits()
 
 LIMITS: dict[str, Sequence[float]] = {
     "body of a start, of params, of a stop": [worker.MOST_BODY / MIB],

@@ -340,7 +340,7 @@ def image(
     if ctx.args and "--" not in sys.argv:
         _cannot(f"{ctx.args[0]}: one file makes an image; what is for the builder follows --")
     try:
-        wishes = ship.Wishes(
+        wishes = ship.BuildOptions(
             tag or file.stem.lower(),
             variant,
             weights,
@@ -366,7 +366,7 @@ def image(
             ship.ship(found, about, wishes, lambda said: print(said, flush=True))
     except PipelineInvalid as exc:
         _show(exc, {})
-    except (ship.WishesInvalid, ship.NoBuilder, LookupError, OSError) as exc:
+    except (ship.BuildOptionsInvalid, ship.NoBuilder, LookupError, OSError) as exc:
         _cannot(str(exc))
     except ComposerError as exc:
         _failed(exc)

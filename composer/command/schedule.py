@@ -21,7 +21,7 @@ _TIME: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)?")
 
 
 @dataclass(frozen=True)
-class TimedChange:
+class Cue:
     """Values that hold from the first frame at or after `at` seconds."""
 
     at: float
@@ -43,7 +43,7 @@ def load(path: Path, params: Params) -> None:
         raise PipelineInvalid(problems)
 
 
-def _read(doc: Document, problems: list[Problem]) -> list[TimedChange]:
+def _read(doc: Document, problems: list[Problem]) -> list[Cue]:
     for key in doc.data:
         if key != "changes":
             hint = did_you_mean(key, ["changes"])
@@ -63,7 +63,7 @@ def _read(doc: Document, problems: list[Problem]) -> list[TimedChange]:
     return [change for change in found if change is not None]
 
 
-def _change(doc: Document, path: Keys, written: Any, problems: list[Problem]) -> TimedChange | None:
+def _change(doc: Document, path: Keys, written: Any, problems: list[Problem]) -> Cue | None:
     if not isinstance(written, dict) or set(written) != {"at", "set"}:
         said = "a change has `at` and `set`, and nothing else"
         problems.append(doc.problem("bad-value", said, path))
@@ -78,10 +78,10 @@ def _change(doc: Document, path: Keys, written: Any, problems: list[Problem]) ->
         problems.append(doc.problem("bad-value", said, (*path, "set")))
         return None
     seconds = float(match[1]) / (1000 if match[2] == "ms" else 1)
-    return TimedChange(seconds, written["set"], path)
+    return Cue(seconds, written["set"], path)
 
 
-def _placed(doc: Document, change: TimedChange, problem: Problem) -> Problem:
+def _placed(doc: Document, change: Cue, problem: Problem) -> Problem:
     """A refused param, with the line that asked for it."""
     path = (*change.path, "set", problem.at)
     on = "key" if problem.code == "unknown-param" else "value"

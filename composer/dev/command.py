@@ -150,7 +150,7 @@ class Development:
             async def until_ended(here: Worker) -> None:
                 capability = here.capabilities[name]
                 opened = feed.source(self._wishes.clip, self._wishes.camera, self._registry, folder)
-                ongoing = Ongoing(capability, channels, base, http, partial(feed.Feed, opened))
+                ongoing = Ongoing(capability, channels, base, http, partial(feed.LiveFeed, opened))
                 await self._live(capability, ongoing, listening)
 
             await worker.run(until_ended)

@@ -1,4 +1,4 @@
-"""Feed: what a pipeline under development is fed with, coded at the pace of the clock."""
+"""LiveFeed: what a pipeline under development is fed with, coded at the pace of the clock."""
 
 import logging
 import threading
@@ -32,7 +32,7 @@ LATEST_SECONDS: Final = 0.5
 PICTURES: Final = PictureSettings(codec="h264", preset="superfast", keyframe_s=KEYFRAME_SECONDS)
 
 
-class Feed:
+class LiveFeed:
     """Codes what `opened` gives, in a thread of its own, until stop(). The times go on over pauses.
 
     failed: told once, in that thread, why no more comes.

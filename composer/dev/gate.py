@@ -1,4 +1,4 @@
-"""Gate: which requests to the development server come from whoever started it.
+"""TokenGate: which requests to the development server come from whoever started it.
 
 The server is on the loopback, where every page in the user's browser reaches it, too. So: no name
 but ours in Host (a name of somebody else may lead here), no Origin but ours where something
@@ -31,7 +31,7 @@ TOKEN: Final = "token"
 """In the address that is printed; the cookie takes its place."""
 
 
-class Gate:
+class TokenGate:
     """Lets requests by that show the token. port: set when the server listens."""
 
     def __init__(self, token: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from composer.compiler.plan import Plan
-from composer.dev.feed import Feed
+from composer.dev.feed import LiveFeed
 from composer.dev.relay import Relay
 from composer.engine.params import Patch
 from composer.errors import ChannelEnded, NodeFailed, ParamRejected, Stalled
@@ -42,17 +42,17 @@ INPUT: Final = "_input"
 
 
 @dataclass(frozen=True)
-class Ends:
+class OpenEnds:
     """Which ends of a pipeline are open: whether it reads an input, and gives an output."""
 
     reads: bool
     gives: bool
 
 
-def ends(plan: Plan) -> Ends:
+def ends(plan: Plan) -> OpenEnds:
     """A node that names its own file is an end of its own."""
     reads, gives = playing(plan.steps, Role.INPUT), playing(plan.steps, Role.OUTPUT)
-    return Ends(bool(reads), bool(gives))
+    return OpenEnds(bool(reads), bool(gives))
 
 
 class Ongoing:
@@ -67,7 +67,7 @@ class Ongoing:
         server: TrickleServer,
         base: str,
         http: Http,
-        feed: Callable[[Callable[[str], None]], Feed],
+        feed: Callable[[Callable[[str], None]], LiveFeed],
     ) -> None:
         self.session: Session | None = None
         self.started = 0
@@ -79,7 +79,7 @@ class Ongoing:
 
         self._capability, self._server, self._base, self._http = capability, server, base, http
         self._make_feed = feed
-        self._feed: Feed | None = None
+        self._feed: LiveFeed | None = None
         self._values: dict[str, Any] = {}
         self._going, self._nudged = asyncio.Event(), asyncio.Event()
         self._going.set()
@@ -90,7 +90,7 @@ class Ongoing:
         return not self._going.is_set()
 
     @property
-    def ends(self) -> Ends:
+    def ends(self) -> OpenEnds:
         """Of the pipeline as it is now."""
         return ends(self._capability.plan)
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from composer import strictjson
 from composer.dev import state
-from composer.dev.gate import Gate, add_headers
+from composer.dev.gate import TokenGate, add_headers
 from composer.dev.ongoing import Ongoing
 from composer.dev.relay import Relay
 from composer.errors import MediaError, ParamRejected, Stalled
@@ -62,7 +62,7 @@ class Studio:
         self.reloads = state.Reloads()
 
         self._snapshots = Threads("snapshot", 1)
-        self._gate = Gate(token)
+        self._gate = TokenGate(token)
         self._token, self._ongoing, self._reloader = token, ongoing, reloader
         self._told, self._now = told, now
         self._meter = state.Meter()

@@ -14,7 +14,7 @@ from composer import lazy
 from composer.device import lanes
 from composer.device.lanes import Mark, Pinned
 from composer.node.formats import YUV_LAYOUTS
-from composer.node.frames import UNTAGGED, Color
+from composer.node.frames import UNTAGGED, ColorTags
 
 with lazy.deferred():
     import av
@@ -83,7 +83,7 @@ def from_yuv(
     luma: "Tensor",
     blue: "Tensor",
     red: "Tensor",
-    color: Color,
+    color: ColorTags,
     *,
     full: bool = False,
     dtype: str = "float32",
@@ -107,7 +107,7 @@ def from_yuv(
 def from_nv12(
     luma: "Tensor",
     chroma: "Tensor",
-    color: Color,
+    color: ColorTags,
     *,
     full: bool = False,
     dtype: str = "float32",
@@ -215,11 +215,11 @@ class Download:
     layout: str
     width: int
     height: int
-    color: Color
+    color: ColorTags
 
 
 @inferring
-def begin_download(image: "Tensor", layout: str, color: Color, pinned: Pinned) -> Download:
+def begin_download(image: "Tensor", layout: str, color: ColorTags, pinned: Pinned) -> Download:
     """Send a (3, H, W) RGB picture to the host in one of LAYOUTS. color: the tags of its YUV.
 
     It is converted on its device and copied once, to a buffer of `pinned`; nothing waits.
@@ -245,13 +245,13 @@ def finish_download(begun: Download) -> "av.VideoFrame":
     return pixels.with_tags(image, UNTAGGED, pixels.FULL)
 
 
-def download(image: "Tensor", layout: str, color: Color, pinned: Pinned) -> "av.VideoFrame":
+def download(image: "Tensor", layout: str, color: ColorTags, pinned: Pinned) -> "av.VideoFrame":
     """Both at once, where the thread has nothing else to do."""
     return finish_download(begin_download(image, layout, color, pinned))
 
 
 @inferring
-def packed(image: "Tensor", layout: str, color: Color) -> "Tensor":
+def packed(image: "Tensor", layout: str, color: ColorTags) -> "Tensor":
     """(size,) uint8 on the device: the planes of the picture in `layout`, one behind the other.
 
     A sample of 4:2:0 chroma is the mean of the pixels it covers.

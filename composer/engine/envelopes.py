@@ -5,7 +5,7 @@ from typing import Any
 
 from composer import lazy
 from composer.node.formats import Carrier, Format
-from composer.node.frames import Color, Frame
+from composer.node.frames import ColorTags, Frame
 
 with lazy.deferred():
     from composer.media import packets
@@ -43,7 +43,7 @@ def from_source(value: Any) -> Frame[Any]:
     if pts is None or time_base is None:
         kind = type(value).__name__
         raise TypeError(f"a source gave a {kind} without pts; give Frame(value, pts, time_base)")
-    color = pixels.tags(value) if hasattr(value, "colorspace") else Color()
+    color = pixels.tags(value) if hasattr(value, "colorspace") else ColorTags()
     return Frame(value, pts, time_base, color)
 
 

@@ -116,7 +116,7 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class WorkItem:
     """What a stage works on next: one frame and, in a join, the values of the other ports."""
 
     port: str
@@ -125,13 +125,13 @@ class Taken:
 
 
 class Waiting:
-    """Returned by a Choice that cannot choose yet."""
+    """Returned by a Policy that cannot choose yet."""
 
 
 WAIT: Final = Waiting()
 
 
-class Choice(Protocol):
+class Policy(Protocol):
     """What to take from the slots next. Called under the inbox's lock; must not block."""
 
     direct: bool
@@ -139,7 +139,7 @@ class Choice(Protocol):
 
     def __call__(
         self, slots: Mapping[str, Slot], now: float, *, give_way: bool
-    ) -> Taken | Bound | Waiting | None:
+    ) -> WorkItem | Bound | Waiting | None:
         """Something, WAIT, or None when all has ended."""
 
     def patience(self, now: float) -> float | None:
@@ -156,7 +156,7 @@ class InOrder:
 
     def __call__(
         self, slots: Mapping[str, Slot], now: float, *, give_way: bool
-    ) -> Taken | Bound | Waiting | None:
+    ) -> WorkItem | Bound | Waiting | None:
         for _ in range(len(self._ports)):
             slot = slots[self._ports[0]]
             self._ports.rotate(-1)
@@ -168,7 +168,7 @@ class InOrder:
             if _too_old(slot, item, now):
                 return Bound(item.micros)
             slot.count.taken += 1
-            return Taken(slot.name, item)
+            return WorkItem(slot.name, item)
         return None if all(slot.ended for slot in slots.values()) else WAIT
 
     def patience(self, now: float) -> float | None:
@@ -225,7 +225,7 @@ class Inbox:
     def __init__(
         self,
         slots: Sequence[Slot],
-        choice: Choice,
+        choice: Policy,
         traffic: Traffic,
         now: Callable[[], float],
     ) -> None:
@@ -272,7 +272,7 @@ class Inbox:
             slot.push(item)
             self._wake()
 
-    def claim(self, port: str, frame: Frame[Any]) -> Taken | None:
+    def claim(self, port: str, frame: Frame[Any]) -> WorkItem | None:
         """The frame itself, taken at once, where its stage is idle and nothing waits: whoever would
         put it works for the stage then, until release(). None where it has to be put.
         """
@@ -285,7 +285,7 @@ class Inbox:
             slot.count.offered += 1
             slot.count.taken += 1
             self._claimed = True
-            return Taken(port, frame)
+            return WorkItem(port, frame)
 
     def release(self) -> None:
         """The frame that was claimed is done."""
@@ -300,7 +300,7 @@ class Inbox:
             self._slots[port].ended = True
             self._wake()
 
-    def take(self) -> Taken | Bound | None:
+    def take(self) -> WorkItem | Bound | None:
         """The next thing to work on; None when all ports have ended. Raises Aborted."""
         with self._lock:
             while True:

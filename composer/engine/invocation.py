@@ -10,7 +10,7 @@ from typing import Any, Final
 from composer.engine.checks import Check, check_of
 from composer.engine.envelopes import at_its_time, derived, enveloped, enveloped_of_many
 from composer.engine.fallback import bounds, completed
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.instance import Instance
 from composer.engine.layers.layer import Call, Missed, Out, Site
 from composer.errors import NodeFailed
@@ -72,14 +72,14 @@ class Outputs:
         return bounds(self._step, frame)
 
 
-def _values(instance: Instance) -> Callable[[Taken], dict[str, Any]]:
+def _values(instance: Instance) -> Callable[[WorkItem], dict[str, Any]]:
     """The keyword arguments of process()."""
     timed = type(instance.node).timed
 
-    def values(taken: Taken) -> dict[str, Any]:
+    def values(taken: WorkItem) -> dict[str, Any]:
         return {**taken.others, taken.port: taken.frame.value}
 
-    def timed_values(taken: Taken) -> dict[str, Any]:
+    def timed_values(taken: WorkItem) -> dict[str, Any]:
         frame = taken.frame
         at = Moment(frame.pts, frame.time_base, frame.color, frame.rate)
         return {**taken.others, taken.port: frame.value, timed: at}
@@ -90,7 +90,7 @@ def _values(instance: Instance) -> Callable[[Taken], dict[str, Any]]:
 def _called(instance: Instance, outputs: Outputs) -> Call:
     values = _values(instance)
 
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         frame = taken.frame
         out = outputs.of(instance.process(**values(taken)), frame)
         return outputs.completed(out, frame) if out else outputs.nothing(frame)
@@ -104,7 +104,7 @@ def _one_for_one(site: Site, instance: Instance) -> Call:
     port = type(instance.node).outputs[0].name
     check = check_of(step.outputs[port])
 
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         frame = taken.frame
         value = instance.process(**{taken.port: frame.value})
         if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -125,7 +125,7 @@ def _one_for_one(site: Site, instance: Instance) -> Call:
 def _many(instance: Instance, outputs: Outputs) -> Call:
     values = _values(instance)
 
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         frame = taken.frame
         named = {port: at_its_time(value, frame) for port, value in values(taken).items()}
         return [
@@ -140,7 +140,7 @@ def _many(instance: Instance, outputs: Outputs) -> Call:
 def _sinking(site: Site, instance: Instance, now: Callable[[], float]) -> Call:
     count, values, age = site.count, _values(instance), site.count.age
 
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         instance.process(**values(taken))
         count.given += 1
         age.add(now() - taken.frame.born)
@@ -154,7 +154,7 @@ def _converting(site: Site) -> Call:
     assert step.convert is not None
     run, wanted = step.convert.run, step.outputs["out"]
 
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         frame, started = taken.frame, time.perf_counter()
         try:
             value = run(frame, wanted)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from composer.engine.inbox import WAIT, Slot, Taken, Waiting
+from composer.engine.inbox import WAIT, Slot, Waiting, WorkItem
 from composer.node.formats import Kind
 from composer.node.frames import Bound, Frame
 from composer.node.values import Detections
@@ -46,7 +46,7 @@ class Join:
 
     def __call__(
         self, slots: Mapping[str, Slot], now: float, *, give_way: bool
-    ) -> Taken | Bound | Waiting | None:
+    ) -> WorkItem | Bound | Waiting | None:
         first = slots[self._first]
         if not first.queue:
             self._since = None
@@ -84,7 +84,7 @@ class Join:
 
     def _put_together(
         self, first: Slot, head: Frame[Any], slots: Mapping[str, Slot]
-    ) -> Taken | Bound:
+    ) -> WorkItem | Bound:
         values: dict[str, Any] = {}
         for other in self._others:
             slot = slots[other.name]
@@ -100,7 +100,7 @@ class Join:
                 first.count.dropped["missing"] += 1
                 return Bound(head.micros)
         first.count.taken += 1
-        return Taken(first.name, head, values)
+        return WorkItem(first.name, head, values)
 
 
 def _advance(slot: Slot, micros: int) -> bool:

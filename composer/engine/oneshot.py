@@ -48,7 +48,7 @@ GRACE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class JobLimits:
     """What one job may cost.
 
     input_bytes, output_bytes: of the body and of the answer. pixels: of one picture. media_seconds:
@@ -114,7 +114,7 @@ class Job:
     MediaError, PipelineInvalid.
     """
 
-    def __init__(self, compiled: Compiled, order: Order, limits: Limits = Limits()) -> None:
+    def __init__(self, compiled: Compiled, order: Order, limits: JobLimits = JobLimits()) -> None:
         self._order, self._limits = order, limits
         self._kind = kind_of(order)
         _check_size(order, self._kind, limits)
@@ -290,7 +290,7 @@ class Job:
         return sink.read_bytes(), (clip.width, clip.height)
 
 
-def _check_size(order: Order, kind: str, limits: Limits) -> None:
+def _check_size(order: Order, kind: str, limits: JobLimits) -> None:
     """Before anything is decoded: a small file may hold a picture of any size."""
     if len(order.data) > limits.input_bytes:
         raise TooLarge(f"the input has more than {limits.input_bytes} bytes")

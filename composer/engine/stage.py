@@ -11,12 +11,12 @@ from composer import lazy, logs
 from composer.compiler.plan import InboxSpec, Mode, Plan, Stage, Step
 from composer.engine.account import EdgeCount, NodeCount
 from composer.engine.handover import Handover
-from composer.engine.inbox import Aborted, Choice, Inbox, InOrder, Slot, Taken, Traffic
+from composer.engine.inbox import Aborted, Inbox, InOrder, Policy, Slot, Traffic, WorkItem
 from composer.engine.instance import fresh
 from composer.engine.join import Join, Joined
 from composer.engine.layers.layer import Memory, Missed, Out
 from composer.engine.step import Duty, SourceRun, StepRun
-from composer.engine.turns import Gate, Turns
+from composer.engine.turns import Gate, Rotation
 from composer.errors import NodeFailed
 from composer.node.formats import Kind
 from composer.node.frames import Bound, Frame, Item, Snapshot
@@ -63,7 +63,7 @@ class Owner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Outlet:
+class Destination:
     """Where the items of an output port go."""
 
     stage: "StageRun"
@@ -93,7 +93,7 @@ class StageRun:
             owner.duty.now,
         )
         self.is_source: Final = not plan.steps[stage.steps[0]].inputs
-        self.outlets: dict[str, list[Outlet]] = {}
+        self.outlets: dict[str, list[Destination]] = {}
         self.forks = False
         """Whether its frames go several ways to a join, which needs the room on each of them."""
         self.kept: Collection[str] = ()
@@ -108,8 +108,8 @@ class StageRun:
         self._handover: Handover | None = None
         """Of the source whose thread works here now; None for a thread of this stage."""
         self._left, self._leaving = stage.workers, threading.Lock()
-        self._taking = Turns(stage.workers, owner.traffic)
-        self._giving = Turns(stage.workers, owner.traffic)
+        self._taking = Rotation(stage.workers, owner.traffic)
+        self._giving = Rotation(stage.workers, owner.traffic)
         self.threads = [
             threading.Thread(target=self._main, args=(place,), name=f"stage {stage.name}")
             for place in range(stage.workers)
@@ -287,7 +287,7 @@ class StageRun:
             else:
                 self._consume_one(taken)
 
-    def _consume_one(self, taken: Taken) -> None:
+    def _consume_one(self, taken: WorkItem) -> None:
         self._last = taken.frame
         self._hand_on(0, self._rows[0][0].run(taken))
 
@@ -321,7 +321,7 @@ class StageRun:
             elif isinstance(item, Bound):
                 self._pass_bound(place + 1, item)
             else:
-                taken = Taken(self._wires[place], item)
+                taken = WorkItem(self._wires[place], item)
                 self._hand_on(place + 1, self._rows[0][place + 1].run(taken))
 
     def _deliver(self, port: str, item: Item) -> None:
@@ -338,19 +338,19 @@ class StageRun:
         frame fails takes its turns to the end: the others wait for them.
         """
         step = self._rows[place][0]
-        taken: Taken | Bound | None = None
+        taken: WorkItem | Bound | None = None
         made: Out | Missed | None = None
 
         def take() -> None:
             nonlocal taken, made
             taken = self.inbox.take()
-            if isinstance(taken, Taken):
+            if isinstance(taken, WorkItem):
                 self._last = taken.frame
                 made = step.admit(taken)
 
         def work() -> None:
             nonlocal made
-            if isinstance(taken, Taken) and made is None:
+            if isinstance(taken, WorkItem) and made is None:
                 made = step.work(taken)
 
         def give() -> None:
@@ -371,11 +371,11 @@ class StageRun:
 def wire(stages: Sequence[StageRun], plan: Plan) -> None:
     """Lead the outputs of every stage to the inboxes that they go to."""
     by_step = {step: stage for stage in stages for step in stage.stage.steps}
-    outlets: dict[str, dict[str, list[Outlet]]] = {stage.stage.name: {} for stage in stages}
+    outlets: dict[str, dict[str, list[Destination]]] = {stage.stage.name: {} for stage in stages}
     for link in plan.links:
         if link.inbox is not None:
             ports = outlets[by_step[link.start].stage.name]
-            outlet = Outlet(by_step[link.end], link.end_port)
+            outlet = Destination(by_step[link.end], link.end_port)
             ports.setdefault(link.start_port, []).append(outlet)
     for stage in stages:
         stage.outlets = outlets[stage.stage.name]
@@ -421,7 +421,7 @@ def leading_ports(step: Step) -> Sequence[str]:
     return [next(port.name for port in cls.inputs if port.name in step.inputs)]
 
 
-def choice_of(plan: Plan, name: str) -> Choice:
+def choice_of(plan: Plan, name: str) -> Policy:
     """How a stage takes from its inbox: in order, or joined by pts."""
     step = plan.steps[name]
     leading = leading_ports(step)

@@ -14,7 +14,7 @@ from composer.engine.account import NodeCount
 from composer.engine.checks import check_of
 from composer.engine.envelopes import as_sound, derived, from_source
 from composer.engine.fallback import Fallback
-from composer.engine.inbox import Aborted, Taken
+from composer.engine.inbox import Aborted, WorkItem
 from composer.engine.instance import Instance
 from composer.engine.invocation import Outputs, invocation
 from composer.engine.layers.layer import Call, Memory, Missed, Out, Site
@@ -80,11 +80,11 @@ class StepRun:
 
     # one frame
 
-    def run(self, taken: Taken) -> Out:
+    def run(self, taken: WorkItem) -> Out:
         """What comes out for one frame: one item at least, be it a Bound."""
         return self.settle(taken.frame, self.admit(taken) or self.work(taken))
 
-    def admit(self, taken: Taken) -> Missed | None:
+    def admit(self, taken: WorkItem) -> Missed | None:
         """Count a frame, and say whether it is let by. Called in the order of the frames."""
         self.count.taken += 1
         for admit in self._admits:
@@ -221,5 +221,5 @@ class SourceRun(StepRun):
 _END: Final = object()
 
 
-def _no_call(taken: Taken) -> Out:
+def _no_call(taken: WorkItem) -> Out:
     raise AssertionError("a source takes nothing")

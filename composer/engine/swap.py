@@ -24,7 +24,7 @@ DRAIN_SECONDS: Final = 5.0
 """How long the old nodes may take with what is in them when another plan takes over."""
 
 
-class Host(Protocol):
+class LiveRun(Protocol):
     """What a swap asks of the run that it changes."""
 
     assembly: Assembly
@@ -77,7 +77,7 @@ class Prepared:
             self._discard()
 
 
-def prepare(host: Host, plan: Plan, change: Change) -> Prepared:
+def prepare(host: LiveRun, plan: Plan, change: Change) -> Prepared:
     """Open what is built anew, beside what runs. Raises NodeFailed where a node cannot be set up,
     and Stalled where the run does not work; then nothing has changed.
     """
@@ -90,7 +90,7 @@ def prepare(host: Host, plan: Plan, change: Change) -> Prepared:
     return Prepared(swap.apply, swap.discard)
 
 
-def _edit(host: Host, plan: Plan, values: Mapping[str, Mapping[str, Any]]) -> None:
+def _edit(host: LiveRun, plan: Plan, values: Mapping[str, Mapping[str, Any]]) -> None:
     """Go on with a plan that differs in live fields alone, from the next frame on."""
     with _paused(host):
         now = host.assembly
@@ -99,7 +99,7 @@ def _edit(host: Host, plan: Plan, values: Mapping[str, Mapping[str, Any]]) -> No
 
 
 @contextmanager
-def _paused(host: Host) -> Iterator[None]:
+def _paused(host: LiveRun) -> Iterator[None]:
     """No source gives anything meanwhile. Raises Stalled where one is held up by what is behind it,
     and where the run has ended.
     """
@@ -119,7 +119,7 @@ class _Swap:
     Nodes that are not built anew keep what they have loaded and what they remember.
     """
 
-    def __init__(self, host: Host, plan: Plan, built: Collection[str]) -> None:
+    def __init__(self, host: LiveRun, plan: Plan, built: Collection[str]) -> None:
         self._host = host
         before = host.assembly
         params = host.params_of(plan)

@@ -49,7 +49,7 @@ class Gate:
                 self._changed.notify_all()
 
 
-class Turns:
+class Rotation:
     """Threads that take turns in a ring, number 0 first."""
 
     def __init__(self, threads: int, traffic: Traffic) -> None:

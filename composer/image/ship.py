@@ -38,10 +38,10 @@ _TAG: Final = re.compile(
 Say = Callable[[str], None]
 
 __all__ = [
+    "BuildOptions",
+    "BuildOptionsInvalid",
     "NoBuilder",
     "NotFit",
-    "Wishes",
-    "WishesInvalid",
     "check_imports",
     "describe",
     "planned",
@@ -50,9 +50,9 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Wishes:
+class BuildOptions:
     """What was asked for. builder: "" for the first that works. tried: run the self-test. more:
-    options for the builder alone. Raises WishesInvalid.
+    options for the builder alone. Raises BuildOptionsInvalid.
     """
 
     tag: str
@@ -66,12 +66,12 @@ class Wishes:
 
     def __post_init__(self) -> None:
         if not _TAG.fullmatch(self.tag):
-            raise WishesInvalid(
+            raise BuildOptionsInvalid(
                 f"-t {self.tag}: the name of an image is small letters, digits, '.', '_', '-'"
             )
 
 
-class WishesInvalid(ComposerError):
+class BuildOptionsInvalid(ComposerError):
     """Something was asked for that there is not."""
 
 
@@ -79,7 +79,7 @@ class NotFit(ComposerError):
     """An image that does not do what it should, or would not."""
 
 
-def check_imports(found: Contents, wishes: Wishes) -> None:
+def check_imports(found: Contents, wishes: BuildOptions) -> None:
     """Raises NotFit where Python of the pipeline's folder would not load in the image.
 
     A requirements.txt, or a pack, brings what it brings: then only the image itself can tell.
@@ -92,7 +92,7 @@ def check_imports(found: Contents, wishes: Wishes) -> None:
         raise NotFit("\n".join(map(str, missing)))
 
 
-def planned(found: Contents, about: Mapping[str, Any], wishes: Wishes) -> str:
+def planned(found: Contents, about: Mapping[str, Any], wishes: BuildOptions) -> str:
     """What would be built: the command, CONTEXT standing for its folder, and the files in it."""
     chosen = Builder(wishes.builder or builder.NAMES[0])
     arguments = _arguments(found, about, wishes)
@@ -117,7 +117,7 @@ def describe(compiled: Compiled, file: Path) -> Mapping[str, Any]:
     return manifest(plan.graph.capability or file.stem, plan)
 
 
-def ship(found: Contents, about: Mapping[str, Any], wishes: Wishes, say: Say) -> None:
+def ship(found: Contents, about: Mapping[str, Any], wishes: BuildOptions, say: Say) -> None:
     """Build it, try it, tell what is in it, push it.
 
     Raises NoBuilder, NoWheel, BuildFailed and NotFit.
@@ -135,12 +135,12 @@ def ship(found: Contents, about: Mapping[str, Any], wishes: Wishes, say: Say) ->
         say(f"{wishes.tag} is pushed")
 
 
-def _arguments(found: Contents, about: Mapping[str, Any], wishes: Wishes) -> dict[str, str]:
+def _arguments(found: Contents, about: Mapping[str, Any], wishes: BuildOptions) -> dict[str, str]:
     base = {"BASE": wishes.base} if wishes.base else {}
     return base | context.arguments(found, about, wishes.variant, wishes.weights)
 
 
-def _check(chosen: Builder, found: Contents, wishes: Wishes, say: Say) -> None:
+def _check(chosen: Builder, found: Contents, wishes: BuildOptions, say: Say) -> None:
     """`byoc check` and the self-test, in the image as it will run."""
     file = f"{context.FOLDER}/{found.pipeline}"
     env = {name: os.environ[name] for name in found.variables if name in os.environ}
@@ -156,7 +156,7 @@ def _check(chosen: Builder, found: Contents, wishes: Wishes, say: Say) -> None:
             raise NotFit(f"`{' '.join(each)}` in {wishes.tag} ended with {done.code}{hint}")
 
 
-def _held(chosen: Builder, wishes: Wishes) -> Mapping[str, Any]:
+def _held(chosen: Builder, wishes: BuildOptions) -> Mapping[str, Any]:
     done = chosen.run(wishes.tag, ["python", "-m", "composer.image.inside"], env={}, mounts={})
     if done.code != 0:
         raise NotFit(f"{wishes.tag} cannot tell what it holds")

@@ -76,7 +76,7 @@ class Answer(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ReadContext:
     """What a reader knows besides the output: how the picture went in, and what classes are called.
 
     size: (width, height) of the model's input.
@@ -88,10 +88,10 @@ class Seen:
     labels: Sequence[str] = ()
 
 
-Read: TypeAlias = Callable[[Answer, "NDArray[Any]", Seen], Any]
+Read: TypeAlias = Callable[[Answer, "NDArray[Any]", ReadContext], Any]
 
 
-def read(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Any:
+def read(answer: Answer, output: "NDArray[Any]", seen: ReadContext) -> Any:
     """The value of an output, its batch axis of 1 included. Raises AnswerInvalid."""
     with np.errstate(all="ignore"):  # models give what they like; what is no number is left out
         return READERS[answer.post](answer, output, seen)
@@ -100,7 +100,7 @@ def read(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Any:
 # image
 
 
-def _image(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[np.uint8]":
+def _image(answer: Answer, output: "NDArray[Any]", seen: ReadContext) -> "NDArray[np.uint8]":
     """(height, width, 3) uint8 RGB of the model's own size, without the padding that it was fed."""
     planes = _planes(answer, output, seen)
     if backwards(answer, seen, len(planes), output):
@@ -114,7 +114,7 @@ def _image(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[np.ui
     return image
 
 
-def backwards(answer: Answer, seen: Seen, channels: int, output: Any) -> bool:
+def backwards(answer: Answer, seen: ReadContext, channels: int, output: Any) -> bool:
     """Whether the colours of an image begin with blue. Raises AnswerInvalid for no image."""
     if channels not in (1, 3):
         raise AnswerInvalid(f"an image has 1 or 3 channels, and the output is {_shape(output)}")
@@ -122,7 +122,7 @@ def backwards(answer: Answer, seen: Seen, channels: int, output: Any) -> bool:
     return order == "bgr" and channels == 3
 
 
-def axes(answer: Answer, output: Any, seen: Seen) -> str:
+def axes(answer: Answer, output: Any, seen: ReadContext) -> str:
     """The layout of an output, an array or a tensor. Raises AnswerInvalid."""
     layout = answer.layout or _guessed(tuple(output.shape), seen)
     if not layout:
@@ -133,7 +133,7 @@ def axes(answer: Answer, output: Any, seen: Seen) -> str:
     return layout
 
 
-def _planes(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[Any]":
+def _planes(answer: Answer, output: "NDArray[Any]", seen: ReadContext) -> "NDArray[Any]":
     """The output as (channel, height, width)."""
     layout = axes(answer, output, seen)
     order = [layout.index(axis) for axis in layout if axis in "nt"]
@@ -146,7 +146,7 @@ def _planes(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[Any]
     return planes
 
 
-def _guessed(shape: tuple[int, ...], seen: Seen) -> str:
+def _guessed(shape: tuple[int, ...], seen: ReadContext) -> str:
     if len(shape) == 4:
         return "n" + _channelled(shape[1:], seen)
     if len(shape) == 3 and shape[0] == 1:
@@ -156,7 +156,7 @@ def _guessed(shape: tuple[int, ...], seen: Seen) -> str:
     return "hw" if len(shape) == 2 else ""
 
 
-def _channelled(shape: tuple[int, ...], seen: Seen) -> str:
+def _channelled(shape: tuple[int, ...], seen: ReadContext) -> str:
     """Where the channels are: an image has 1 or 3, and maps of classes have the picture's shape."""
     first, middle, last = shape
     if first in (1, 3) or last in (1, 3):
@@ -197,7 +197,7 @@ def _span(start: float, extent: float, size: int) -> tuple[int, int]:
 # mask
 
 
-def _mask(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[np.uint8]":
+def _mask(answer: Answer, output: "NDArray[Any]", seen: ReadContext) -> "NDArray[np.uint8]":
     """(height, width) uint8 with the shape of the whole picture: 0 outside, 255 inside."""
     level = _chosen_map(answer, _planes(answer, output, seen))
     if answer.normalize:
@@ -258,7 +258,7 @@ def _placed(mask: "NDArray[np.uint8]", fit: Fit) -> "NDArray[np.uint8]":
 # classes, embedding, text
 
 
-def _classes(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Record:
+def _classes(answer: Answer, output: "NDArray[Any]", seen: ReadContext) -> Record:
     """{label, score, scores: {label: score}}: the best class, and the `top` ones or all of few."""
     if not output.size:
         raise AnswerInvalid("the output is empty")
@@ -320,7 +320,7 @@ def label_of(index: int, labels: Sequence[str]) -> str:
     return labels[index] if 0 <= index < len(labels) else str(index)
 
 
-def _embedding(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Record:
+def _embedding(answer: Answer, output: "NDArray[Any]", seen: ReadContext) -> Record:
     """{embedding: [numbers]}"""
     if output.size > MOST_NUMBERS:
         raise AnswerInvalid(f"an embedding has at most {MOST_NUMBERS} numbers, got {output.size}")
@@ -330,7 +330,7 @@ def _embedding(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Record:
     return {"embedding": [round(float(each), 6) for each in vector]}
 
 
-def _text(answer: Answer, output: "NDArray[Any]", seen: Seen) -> Record:
+def _text(answer: Answer, output: "NDArray[Any]", seen: ReadContext) -> Record:
     """{text, score}: read off an output of (steps, characters) by CTC, its blank the class 0.
 
     score: the mean of the characters', 0 where there are none.
@@ -361,7 +361,7 @@ def letters_of(labels: Sequence[str], classes: int) -> Sequence[str]:
     raise AnswerInvalid(f"the output has {classes} characters, and `labels` has {len(labels)}")
 
 
-def _raw(answer: Answer, output: "NDArray[Any]", seen: Seen) -> "NDArray[Any]":
+def _raw(answer: Answer, output: "NDArray[Any]", seen: ReadContext) -> "NDArray[Any]":
     """The output as the model gave it."""
     return output
 

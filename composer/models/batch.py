@@ -18,7 +18,7 @@ def _taken() -> threading.Lock:
 
 
 @dataclass(eq=False)
-class _Job(Generic[Item, Result]):
+class _Pending(Generic[Item, Result]):
     """One call. alike: only calls with the same one share a batch. done: free when it was made."""
 
     item: Item
@@ -59,7 +59,7 @@ class Batcher(Generic[Item, Result]):
         self.tally: Final = Tally()
         self._run, self._most, self._delay, self._now = run, most, delay, now
         self._changed = threading.Condition()
-        self._waiting: deque[_Job[Item, Result]] = deque()
+        self._waiting: deque[_Pending[Item, Result]] = deque()
         self._members = 0
         self._busy = self._closed = False
         self._thread: threading.Thread | None = None
@@ -85,7 +85,7 @@ class Batcher(Generic[Item, Result]):
     def __call__(self, item: Item, alike: Hashable = None) -> Result:
         """The result of an item. What run() raises for it alone is raised here."""
         with self._changed:
-            job: _Job[Item, Result] = _Job(item, alike, self._now())
+            job: _Pending[Item, Result] = _Pending(item, alike, self._now())
             alone = self._members <= 1 and not self._busy and not self._waiting
             if alone:
                 self._busy = True
@@ -110,7 +110,7 @@ class Batcher(Generic[Item, Result]):
         while batch := self._next():
             self._work(batch)
 
-    def _next(self) -> list[_Job[Item, Result]]:
+    def _next(self) -> list[_Pending[Item, Result]]:
         """What the next call is made of, when it is time; nothing at the end."""
         with self._changed:
             while (patience := self._patience()) is None or patience > 0:
@@ -131,10 +131,10 @@ class Batcher(Generic[Item, Result]):
             return 0.0
         return first.born + self._delay - self._now()
 
-    def _alike(self, job: _Job[Item, Result]) -> list[_Job[Item, Result]]:
+    def _alike(self, job: _Pending[Item, Result]) -> list[_Pending[Item, Result]]:
         return [each for each in self._waiting if each.alike == job.alike][: self._most]
 
-    def _work(self, batch: list[_Job[Item, Result]]) -> None:
+    def _work(self, batch: list[_Pending[Item, Result]]) -> None:
         try:
             self._attempt(batch)
             if len(batch) > 1 and batch[0].failure is not None:
@@ -149,7 +149,7 @@ class Batcher(Generic[Item, Result]):
             for job in batch:
                 job.done.release()
 
-    def _attempt(self, batch: list[_Job[Item, Result]]) -> None:
+    def _attempt(self, batch: list[_Pending[Item, Result]]) -> None:
         self.tally.calls += 1
         self.tally.items += len(batch)
         self.tally.largest = max(self.tally.largest, len(batch))

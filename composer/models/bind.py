@@ -29,7 +29,7 @@ PLACING: Final = frozenset({"size", "multiple", "fit"})
 """What the node says of pictures and holds for masks, too: they should lie on each other."""
 
 
-class Take(Feed):
+class InputFeed(Feed):
     """What feeds one input of a model: a port, or a value of the file that a param may change."""
 
     port: str = Field("", pattern=PORT, description="name of the port")
@@ -168,7 +168,7 @@ class Wanted:
     """What the file says of a model's ends."""
 
     feed: Feed
-    takes: Mapping[str, Take]
+    takes: Mapping[str, InputFeed]
     gives: Mapping[str, Answer]
     post: Post | None = None
     head: str = ""
@@ -222,7 +222,7 @@ def _ins(wanted: Wanted, signature: Signature | None, found: Export | None) -> I
     taken: set[str] = set()
     if signature is None:
         # Where nothing says what is the picture, the model will: it has one that is not named here.
-        unnamed = {} if _pictured(wanted) else {"": Take()}
+        unnamed = {} if _pictured(wanted) else {"": InputFeed()}
         for name, take in (unnamed | dict(wanted.takes)).items():
             yield _in(name, take, None, wanted, None, taken)
         return
@@ -231,7 +231,7 @@ def _ins(wanted: Wanted, signature: Signature | None, found: Export | None) -> I
         _check_named(("takes", name), name, "input", signature.inputs)
     pictured = _pictured(wanted)
     for name, value in known.items():
-        take = wanted.takes.get(name, Take())
+        take = wanted.takes.get(name, InputFeed())
         if name not in wanted.takes:
             if pictured or not _looks_like_picture(value):
                 said = f"the model takes {_listed(signature.inputs)}; nothing says what {name!r} is"
@@ -253,7 +253,7 @@ def _looks_like_picture(value: Value) -> bool:
 
 def _in(
     name: str,
-    take: Take,
+    take: InputFeed,
     value: Value | None,
     wanted: Wanted,
     found: Export | None,
@@ -274,7 +274,7 @@ def _in(
 
 
 def _picture(
-    name: str, take: Take, value: Value | None, wanted: Wanted, found: Export | None, port: str
+    name: str, take: InputFeed, value: Value | None, wanted: Wanted, found: Export | None, port: str
 ) -> PictureIn:
     """What the input says of itself goes before what the node says of all pictures."""
     both = {key: getattr(wanted.feed, key) for key in FEED & wanted.said}
@@ -307,7 +307,7 @@ def _placing(
     return {"fit": found.fit, "fill": FILL, "multiple": multiple}
 
 
-def _state(name: str, take: Take, value: Value | None, at: tuple[str, str]) -> StateIn:
+def _state(name: str, take: InputFeed, value: Value | None, at: tuple[str, str]) -> StateIn:
     """Sizes that the model leaves open begin as 1, as exporters of such models mean it."""
     if said := sorted(take.model_fields_set - {"state"}):
         raise BadSetting((*at, said[0]), "a state comes back as it was given")
@@ -326,7 +326,7 @@ def _check_states(binding: Binding, wanted: Wanted, signature: Signature | None)
             _check_named(at, each.output, "output", signature.outputs)
 
 
-def _value(name: str, take: Take, value: Value | None, at: tuple[str, str]) -> ValueIn:
+def _value(name: str, take: InputFeed, value: Value | None, at: tuple[str, str]) -> ValueIn:
     given = take.value
     assert given is not None
     if isinstance(given, dict):
@@ -346,7 +346,7 @@ def _value(name: str, take: Take, value: Value | None, at: tuple[str, str]) -> V
     return ValueIn(name, fields, tuple(map(float, numbers)), shape, dtype, take.min, take.max)
 
 
-def _check_numbers(numbers: Sequence[float], take: Take, at: tuple[str, str]) -> None:
+def _check_numbers(numbers: Sequence[float], take: InputFeed, at: tuple[str, str]) -> None:
     for number in numbers:
         if take.min is not None and number < take.min:
             said = f"should be greater than or equal to {take.min:g}, got {number:g}"

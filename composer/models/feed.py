@@ -366,14 +366,14 @@ class Feeder:
             view, layout = view[None], "t" + layout
         return view.transpose([layout.index(axis) for axis in "tchw"])
 
-    def _pictured(self, image: "av.VideoFrame", width: int, height: int) -> "_Seen":
+    def _pictured(self, image: "av.VideoFrame", width: int, height: int) -> "_ScaledPlanes":
         """The picture at the size that the input has room for."""
         place = placed(self._how.fit, (image.width, image.height), (width, height))
-        part = image if place.cut is None else boxes.cut(planar(image), boxes.Box(*place.cut))
+        part = image if place.cut is None else boxes.cut(planar(image), boxes.PixelBox(*place.cut))
         planes = _scaled(part, self._how, place.width, place.height)
-        return _Seen(planes, place.left, place.top, place.fit)
+        return _ScaledPlanes(planes, place.left, place.top, place.fit)
 
-    def _write(self, seen: "_Seen", target: "NDArray[Any]") -> Fit:
+    def _write(self, seen: "_ScaledPlanes", target: "NDArray[Any]") -> Fit:
         how = self._how
         high, wide = seen.planes[0].shape
         inner = target[:, seen.top : seen.top + high, seen.left : seen.left + wide]
@@ -393,7 +393,7 @@ class Feeder:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _ScaledPlanes:
     """The levels of a picture that is scaled already, plane by plane, and its place in an input."""
 
     planes: "tuple[NDArray[np.uint8], ...]"

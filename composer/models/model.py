@@ -14,9 +14,18 @@ from composer import lazy
 from composer.models import answer as answers
 from composer.models import bind as binds
 from composer.models import call as calling
-from composer.models.answer import Answer, Post, Seen
+from composer.models.answer import Answer, Post, ReadContext
 from composer.models.batch import Batcher
-from composer.models.bind import ArrayIn, Binding, Out, PictureIn, StateIn, Take, ValueIn, Wanted
+from composer.models.bind import (
+    ArrayIn,
+    Binding,
+    InputFeed,
+    Out,
+    PictureIn,
+    StateIn,
+    ValueIn,
+    Wanted,
+)
 from composer.models.call import Call
 from composer.models.engine import Engine, ModelFailed
 from composer.models.feed import Axes, Feed, Feeder, Fitting, PerChannel, Range, Size, planar
@@ -104,7 +113,7 @@ class Model(Node):
     range: Range | None = Fixed(None, description="what 0 and 255 become; [0, 1] if left out")
     mean: PerChannel | None = Fixed(None, description="subtracted, on the scale of `range`")
     std: PerChannel | None = Fixed(None, description="divided by after that")
-    takes: dict[str, Take] = Fixed(
+    takes: dict[str, InputFeed] = Fixed(
         default_factory=dict, description="what feeds each input of the model, by its name"
     )
     post: Post | None = Fixed(
@@ -334,10 +343,10 @@ class Model(Node):
             "largest_batch": tally.largest,
         }
 
-    def _run(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], Seen]:
+    def _run(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], ReadContext]:
         stacked: dict[str, Any] = {}
         shared: dict[str, Any] = {}
-        seen = Seen(labels=self._binding.labels)
+        seen = ReadContext(labels=self._binding.labels)
         for each in self._binding.ins:
             if isinstance(each, PictureIn):
                 feed, fit = self._feeders[each.name](_picture_of(given[each.port]))
@@ -345,7 +354,7 @@ class Model(Node):
                 if seen.feeding is None:
                     axes = dict(zip(each.feeding.layout, feed.shape, strict=True))
                     size = axes["w"], axes["h"]
-                    seen = Seen(each.feeding, fit, size, self._binding.labels)
+                    seen = ReadContext(each.feeding, fit, size, self._binding.labels)
             elif isinstance(each, ArrayIn):
                 stacked[each.name] = given[each.port]
             elif isinstance(each, StateIn):
@@ -368,7 +377,7 @@ class Model(Node):
         numbers = [getattr(self, name) for name in value.fields]
         return np.array(numbers, value.dtype).reshape(value.shape)
 
-    def _read(self, outputs: Mapping[str, NDArray[Any]], seen: Seen) -> Any:
+    def _read(self, outputs: Mapping[str, NDArray[Any]], seen: ReadContext) -> Any:
         if not self._binding.outs:
             return Detections(tuple(self._detections(outputs, seen)))
         made = [
@@ -377,7 +386,7 @@ class Model(Node):
         ]
         return made[0] if self._given is None else self._given(*made)
 
-    def _meant(self, out: Out, output: Any, seen: Seen) -> Any:
+    def _meant(self, out: Out, output: Any, seen: ReadContext) -> Any:
         """The value of one output; an image of a device stays there where the plan wants it."""
         if out.port in self._stay:
             return tensorfeed.read_image(out.answer, output, seen)
@@ -398,7 +407,9 @@ class Model(Node):
         logits.add(out.name)
         return answer.model_copy(update={"activation": "softmax"})
 
-    def _detections(self, outputs: Mapping[str, NDArray[Any]], seen: Seen) -> list[Detection]:
+    def _detections(
+        self, outputs: Mapping[str, NDArray[Any]], seen: ReadContext
+    ) -> list[Detection]:
         found = heads.decode(
             self._binding.head,
             {name: _unbatched(_hosted(each)) for name, each in outputs.items()},
@@ -438,10 +449,10 @@ class Model(Node):
     def _of_region(
         self,
         region: Detection,
-        box: boxes.Box,
+        box: boxes.PixelBox,
         image: av.VideoFrame,
         outputs: Mapping[str, NDArray[Any]],
-        seen: Seen,
+        seen: ReadContext,
     ) -> list[Detection]:
         """What the model said of one region: its label and score, or what it found inside."""
         if not self._binding.outs:

@@ -139,7 +139,7 @@ def read(data: bytes | memoryview | mmap.mmap) -> Signature:
         if view.nbytes > LARGEST:
             raise OnnxInvalid("the file is larger than 2 GiB, which no ONNX model can be")
         try:
-            return _Reader(_Wire(view)).model(view.nbytes)
+            return _ModelScan(_Wire(view)).model(view.nbytes)
         except OnnxInvalid as exc:
             instead = _seems(view[:_HEAD].tobytes())
             if not instead:
@@ -427,7 +427,7 @@ _TYPES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Tensor:
+class _WeightTensor:
     """Weights. held: bytes of them in the file, where their shape cannot say the size."""
 
     name: str
@@ -442,7 +442,7 @@ class _Tensor:
         return (math.prod(self.dims) * bits + 7) // 8 if bits else self.held
 
 
-class _Reader:
+class _ModelScan:
     """Collects what the messages of one model say."""
 
     def __init__(self, wire: _Wire) -> None:
@@ -608,14 +608,14 @@ class _Reader:
                     raise OnnxInvalid(f"its graphs are more than {DEEPEST} messages deep")
                 self._subgraphs.append((start, stop, depth + 1))
 
-    def _weights(self, at: int, end: int) -> _Tensor:
+    def _weights(self, at: int, end: int) -> _WeightTensor:
         tensor = self._tensor(at, end)
         self._weights_bytes += tensor.size
         return tensor
 
-    def _sparse_weights(self, at: int, end: int) -> _Tensor:
+    def _sparse_weights(self, at: int, end: int) -> _WeightTensor:
         """The tensor that a runtime makes of them, which has all the zeros."""
-        tensor = _Tensor("", 0, (), 0)
+        tensor = _WeightTensor("", 0, (), 0)
         dims: list[int] = []
         for key, start, stop in self._wire.fields(at, end):
             if key == _SPARSE_VALUES:
@@ -628,7 +628,7 @@ class _Reader:
         self._weights_bytes += tensor.size
         return tensor
 
-    def _tensor(self, at: int, end: int) -> _Tensor:
+    def _tensor(self, at: int, end: int) -> _WeightTensor:
         name, kind, held = "", 0, 0
         dims: list[int] = []
         located = external = False
@@ -647,7 +647,7 @@ class _Reader:
                 external |= _signed(start, 32) == _EXTERNAL
         if external and not located:
             raise OnnxInvalid(f"the weights {_shown(name)} are in another file that is not named")
-        return _Tensor(name, kind, tuple(dims), held)
+        return _WeightTensor(name, kind, tuple(dims), held)
 
     def _read_dims(self, dims: list[int], key: int, start: int, stop: int) -> None:
         """Add the size of one dimension, or of several when they are packed."""

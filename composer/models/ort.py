@@ -44,7 +44,7 @@ _SHAPES: Final = re.compile("dimension|broadcast|shape", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class OrtSettings:
     """How a model is to run. providers: in order of preference; threads: 0 for all cores.
 
     engines: a folder where TensorRT keeps what it built, "" for nowhere.
@@ -117,7 +117,7 @@ def load_cuda() -> str:
 class OrtModel:
     """An ONNX model that ONNX Runtime has loaded."""
 
-    def __init__(self, model: bytes | str, signature: Signature, running: Running) -> None:
+    def __init__(self, model: bytes | str, signature: Signature, running: OrtSettings) -> None:
         """model: the file's bytes, or its path where its weights lie in files beside it.
 
         Raises ModelFailed, also when it would run elsewhere than where it was asked to.

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from composer import lazy
-from composer.models.answer import Answer, Seen, axes, backwards, content
+from composer.models.answer import Answer, ReadContext, axes, backwards, content
 from composer.models.feed import Feeding, Fit, placed
 
 with lazy.deferred():
@@ -95,7 +95,7 @@ def _write(
 
 
 @tensors.inferring
-def read_image(answer: Answer, output: "Tensor", seen: Seen) -> "Tensor":
+def read_image(answer: Answer, output: "Tensor", seen: ReadContext) -> "Tensor":
     """(3, H, W) RGB in 0..1 of an image that a model gave, without the padding that it was fed.
 
     What is no number is 0. Raises AnswerInvalid.

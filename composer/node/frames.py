@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Color:
+class ColorTags:
     """How the source says its colours are coded (ISO/IEC 23091-2 numbers, 2 is "not said").
 
     RGB values carry no such tags, so the way back to YUV asks here.
@@ -20,7 +20,7 @@ class Color:
     transfer: int = 2
 
 
-UNTAGGED: Final = Color()
+UNTAGGED: Final = ColorTags()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Frame(Generic[Value]):
     value: Value
     pts: int
     time_base: Fraction
-    color: Color = UNTAGGED
+    color: ColorTags = UNTAGGED
     born: float = 0.0
     settings: Snapshot = START
     rate: Fraction = UNSAID
@@ -128,7 +128,7 @@ class Moment:
 
     pts: int
     time_base: Fraction
-    color: Color = UNTAGGED
+    color: ColorTags = UNTAGGED
     rate: Fraction = UNSAID
 
     @property

@@ -21,14 +21,14 @@ class Role(StrEnum):
     """A sink that writes lines of JSON: to ctx.data in a session, to the file ctx.sink in a job."""
 
 
-class Part(Protocol):
+class Member(Protocol):
     """A node of a graph, or a step of a plan; settings: None for a conversion."""
 
     @property
     def settings(self) -> "Node | None": ...
 
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P", bound=Member)
 
 
 def having(parts: Mapping[str, P], role: Role) -> dict[str, P]:

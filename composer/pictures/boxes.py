@@ -13,7 +13,7 @@ from composer.pictures.pixels import Plane
 Shape: TypeAlias = Literal["box", "ellipse"]
 
 
-class Box(NamedTuple):
+class PixelBox(NamedTuple):
     """Pixels of a picture, left and top included, right and bottom not."""
 
     left: int
@@ -32,7 +32,7 @@ class Box(NamedTuple):
 
 def found(
     image: av.VideoFrame, regions: Detections, *, margin: float = 0, min_score: float = 0
-) -> list[Box]:
+) -> list[PixelBox]:
     """Where the regions are in a picture, grown by `margin` of their size on each side.
 
     They are rounded outwards to the picture's chroma grid and cut at its borders; regions that
@@ -46,15 +46,15 @@ def found(
     return [_on_grid(image, box) for box in grown if box.width > 0 and box.height > 0]
 
 
-def _box(image: av.VideoFrame, region: Detection, margin: float) -> Box:
+def _box(image: av.VideoFrame, region: Detection, margin: float) -> PixelBox:
     left, right = _span(region.x, region.width, margin, image.width)
     top, bottom = _span(region.y, region.height, margin, image.height)
-    return Box(left, top, right, bottom)
+    return PixelBox(left, top, right, bottom)
 
 
-def _on_grid(image: av.VideoFrame, box: Box) -> Box:
+def _on_grid(image: av.VideoFrame, box: PixelBox) -> PixelBox:
     shift_x, shift_y = pixels.CHROMA_SHIFT[image.format.name]
-    return Box(
+    return PixelBox(
         box.left >> shift_x << shift_x,
         box.top >> shift_y << shift_y,
         min(-(-box.right >> shift_x) << shift_x, image.width),
@@ -67,7 +67,7 @@ def _span(start: float, extent: float, margin: float, room: int) -> tuple[int, i
     return min(max(round(first), 0), room), min(max(round(last), 0), room)
 
 
-def parts(image: av.VideoFrame, box: Box) -> list[Plane]:
+def parts(image: av.VideoFrame, box: PixelBox) -> list[Plane]:
     """Views of the planes inside a box; writing to them changes the picture."""
     shift_x, shift_y = pixels.CHROMA_SHIFT[image.format.name]
     luma, *chroma = pixels.planes(image)
@@ -79,7 +79,7 @@ def parts(image: av.VideoFrame, box: Box) -> list[Plane]:
     ]
 
 
-def cut(image: av.VideoFrame, box: Box) -> av.VideoFrame:
+def cut(image: av.VideoFrame, box: PixelBox) -> av.VideoFrame:
     """What is inside a box, as a new picture. left and top must be on the chroma grid."""
     return pixels.cut(image, box.left, box.top, box.width, box.height)
 
@@ -95,7 +95,7 @@ def padded(image: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
     return new
 
 
-def paste(image: av.VideoFrame, box: Box, part: av.VideoFrame, shape: Shape = "box") -> None:
+def paste(image: av.VideoFrame, box: PixelBox, part: av.VideoFrame, shape: Shape = "box") -> None:
     """Write a picture of the box's size into `image`: all of it, or the ellipse inside the box."""
     for target, source in zip(parts(image, box), pixels.planes(part), strict=True):
         if shape == "box":

@@ -28,7 +28,7 @@ class Chain:
     """
 
     def __init__(self) -> None:
-        self._idle: dict[Any, _Graph] = {}
+        self._idle: dict[Any, _FilterGraph] = {}
 
     def run(self, image: av.VideoFrame, *filters: Filter) -> av.VideoFrame:
         """A picture that says of itself what `image` does, which is not changed: time, tags, shape
@@ -39,7 +39,7 @@ class Chain:
         Raises av.FFmpegError when a filter refuses its options.
         """
         key = (_kind(image), *((name, *options.items()) for name, options in filters))
-        graph = self._idle.pop(key, None) or _Graph(image, filters)
+        graph = self._idle.pop(key, None) or _FilterGraph(image, filters)
         given = graph.run(image)
         if len(self._idle) >= _KEPT:
             self._idle.clear()
@@ -60,7 +60,7 @@ def _kind(image: av.VideoFrame) -> tuple[str, int, int, int, int]:
     )
 
 
-class _Graph:
+class _FilterGraph:
     def __init__(self, image: av.VideoFrame, filters: tuple[Filter, ...]) -> None:
         layout, width, height, matrix, color_range = _kind(image)
         self._graph = av.filter.Graph()

@@ -24,7 +24,7 @@ def blur(chain: Chain, image: av.VideoFrame, sigma: float) -> av.VideoFrame:
     its cost does not grow.
     """
     if min(image.width, image.height) < _LEAST_SIDE:
-        here = boxes.Box(0, 0, image.width, image.height)
+        here = boxes.PixelBox(0, 0, image.width, image.height)
         wide, high = (max(side, _LEAST_SIDE) for side in (image.width, image.height))
         return boxes.cut(blur(chain, boxes.padded(image, wide, high), sigma), here)
     part = _reduction(image, sigma)

@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 
 from composer import lazy
 from composer.node.formats import ALPHA_YUV, is_yuv
-from composer.node.frames import UNTAGGED, Color
+from composer.node.frames import UNTAGGED, ColorTags
 from composer.pictures.chain import Chain, Filter
 
 with lazy.deferred():  # passing frames on needs no NumPy, and loading it takes 0.1 s
@@ -170,15 +170,15 @@ def with_time(image: av.VideoFrame, like: av.VideoFrame) -> av.VideoFrame:
     return image
 
 
-def tags(image: av.VideoFrame) -> Color:
+def tags(image: av.VideoFrame) -> ColorTags:
     """How this picture says its colours are coded. RGB counts as "not said"."""
     matrix = int(image.colorspace)
     if matrix == 0:  # AVCOL_SPC_RGB
         return UNTAGGED
-    return Color(matrix, int(image.color_primaries), int(image.color_trc))
+    return ColorTags(matrix, int(image.color_primaries), int(image.color_trc))
 
 
-def with_tags(image: av.VideoFrame, color: Color, color_range: int = 0) -> av.VideoFrame:
+def with_tags(image: av.VideoFrame, color: ColorTags, color_range: int = 0) -> av.VideoFrame:
     image.colorspace, image.color_primaries = color.matrix, color.primaries
     image.color_trc, image.color_range = color.transfer, color_range
     return image
@@ -220,7 +220,7 @@ def convert(
     layout: str,
     width: int = 0,
     height: int = 0,
-    color: Color | None = None,
+    color: ColorTags | None = None,
     interpolation: str = "BICUBIC",
 ) -> av.VideoFrame:
     """The picture in `layout` (YUV limited, everything else full range), scaled where a size is
@@ -293,7 +293,7 @@ def _frozen(array: Plane) -> Plane:
 def from_rgb(
     array: Plane,
     layout: str = "rgb24",
-    color: Color | None = None,
+    color: ColorTags | None = None,
     origin: av.VideoFrame | None = None,
 ) -> av.VideoFrame:
     """A picture in `layout` from (height, width, 3) uint8 RGB, or 4 with alpha. `color`: the tags
@@ -308,7 +308,7 @@ def from_rgb(
 def from_mask(
     array: Plane,
     layout: str = "gray",
-    color: Color | None = None,
+    color: ColorTags | None = None,
     origin: av.VideoFrame | None = None,
 ) -> av.VideoFrame:
     """A grey picture in `layout` from (height, width) uint8; the rest as in `from_rgb`."""

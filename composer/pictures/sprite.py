@@ -44,7 +44,7 @@ MEGAPIXELS: Final = 64
 """Largest picture that read() opens; decoded it takes 256 MB."""
 
 
-class Part(NamedTuple):
+class SpriteRect(NamedTuple):
     """A rectangle of a layer with something in it. solid: nothing of the picture below remains."""
 
     left: int
@@ -55,12 +55,12 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layer:
+class SpritePlane:
     """One plane of a sprite. keep: 256 - alpha. add: value * alpha + 128. Both (height, width)."""
 
     keep: Words
     add: Words
-    parts: tuple[Part, ...]
+    parts: tuple[SpriteRect, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Sprite:
     width: int
     height: int
     ground: Ground
-    layers: tuple[Layer, ...]
+    layers: tuple[SpritePlane, ...]
 
     @property
     def nbytes(self) -> int:
@@ -115,11 +115,11 @@ def prepare(rgba: Plane, on: Ground) -> Sprite:
     weights = _weights(on.matrix)
     scaled = _premultiplied(rgba)
     keep, (luma,) = _encoded(scaled, weights[:1])
-    layers = [Layer(keep, luma, _parts(keep))]
+    layers = [SpritePlane(keep, luma, _parts(keep))]
     halved = _halved(scaled, on)
     keep, chroma = _encoded(halved, weights[1:])
     parts = _parts(keep)
-    layers += [Layer(keep, add, parts) for add in chroma]
+    layers += [SpritePlane(keep, add, parts) for add in chroma]
     return Sprite(width, height, on, tuple(layers))
 
 
@@ -179,16 +179,16 @@ def _encoded(
     return keep, [each.reshape(keep.shape) for each in add]
 
 
-def _parts(keep: Words) -> tuple[Part, ...]:
+def _parts(keep: Words) -> tuple[SpriteRect, ...]:
     """The tiles that are not empty, those of one kind in a row and in a column as one part."""
     height, width = keep.shape
     if height <= TILE and width <= TILE:
         return _kind(keep, (0, 0, width, height))
-    done: list[Part] = []
-    above: list[Part] = []
+    done: list[SpriteRect] = []
+    above: list[SpriteRect] = []
     for top in range(0, height, TILE):
         bottom = min(top + TILE, height)
-        row: list[Part] = []
+        row: list[SpriteRect] = []
         for left in range(0, width, TILE):
             right = min(left + TILE, width)
             for part in _kind(keep, (left, top, right, bottom)):
@@ -204,12 +204,12 @@ def _parts(keep: Words) -> tuple[Part, ...]:
     return tuple(done + above)
 
 
-def _kind(keep: Words, box: Box) -> tuple[Part, ...]:
+def _kind(keep: Words, box: Box) -> tuple[SpriteRect, ...]:
     left, top, right, bottom = box
     tile = keep[top:bottom, left:right]
     if tile.min() == WHOLE:
         return ()
-    return (Part(*box, solid=bool(tile.max() == 0)),)
+    return (SpriteRect(*box, solid=bool(tile.max() == 0)),)
 
 
 def fade(sprite: Sprite, opacity: float) -> Sprite:
@@ -226,7 +226,7 @@ def fade(sprite: Sprite, opacity: float) -> Sprite:
             seen[id(layer.keep)] = keep
         add = ((layer.add - np.uint16(HALF)) * factor + np.float32(HALF + 0.5)).astype(np.uint16)
         parts = tuple(part._replace(solid=False) for part in layer.parts)
-        layers.append(Layer(keep, add, parts))
+        layers.append(SpritePlane(keep, add, parts))
     return replace(sprite, layers=tuple(layers))
 
 
@@ -247,7 +247,7 @@ def blend(image: av.VideoFrame, sprite: Sprite, x: int, y: int) -> None:
         _lay(plane, layer, x >> shift_x, y >> shift_y)
 
 
-def _lay(plane: Plane, layer: Layer, x: int, y: int) -> None:
+def _lay(plane: Plane, layer: SpritePlane, x: int, y: int) -> None:
     for here, there, solid in _inside(plane, layer, x, y):
         below, add = plane[here], layer.add[there]
         if solid:
@@ -260,7 +260,9 @@ def _lay(plane: Plane, layer: Layer, x: int, y: int) -> None:
         below[...] = mixed
 
 
-def _inside(plane: Plane, layer: Layer, x: int, y: int) -> Iterator[tuple[Window, Window, bool]]:
+def _inside(
+    plane: Plane, layer: SpritePlane, x: int, y: int
+) -> Iterator[tuple[Window, Window, bool]]:
     """The parts of a layer that are inside of the plane: where there, where in the layer, solid."""
     height, width = plane.shape
     for part in layer.parts:

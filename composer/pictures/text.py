@@ -39,7 +39,7 @@ _CLEAN: Final = {code: None for code in (*range(10), *range(11, 32), 127)} | {9:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class GlyphRun:
     """A part of a line that is drawn at once, its pen at (x, y); `ink` is the box it covers."""
 
     text: str
@@ -52,7 +52,7 @@ class Piece:
 class Block:
     """Lines laid out. Everything is counted from the corner of the box `width` x `height`."""
 
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[GlyphRun, ...] = ()
     width: int = 0
     height: int = 0
 
@@ -184,12 +184,12 @@ def _advance(line: str, face: Face) -> float:
     return sum(face.measure(part)[0] for part in _split(line))
 
 
-def _pieces(line: str, face: Face, x: int, y: int) -> list[Piece]:
+def _pieces(line: str, face: Face, x: int, y: int) -> list[GlyphRun]:
     made, pen = [], float(x)
     for part in _split(line):
         advance, ink = face.measure(part)
         if ink[0] < ink[2] and ink[1] < ink[3]:
-            made.append(Piece(part, round(pen), y, _moved(ink, round(pen), y)))
+            made.append(GlyphRun(part, round(pen), y, _moved(ink, round(pen), y)))
         pen += advance
     return made
 

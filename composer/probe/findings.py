@@ -9,7 +9,7 @@ from typing import Any, Final
 from composer.errors import ChannelLost, MediaError
 from composer.probe import oddities, probe
 from composer.probe.oddities import Oddity
-from composer.probe.probe import Image, Probed, Track
+from composer.probe.probe import Image, Probed, TrackInfo
 from composer.trickle import excerpt
 from composer.trickle.excerpt import Excerpt
 from composer.trickle.http import open_http
@@ -214,7 +214,7 @@ def _read(found: Findings) -> str:
     return f"{said}\n{packets.packets} packets of {packets.stride} bytes; {programs or 'no tables'}"
 
 
-def _track(track: Track, probed: Probed) -> list[str]:
+def _track(track: TrackInfo, probed: Probed) -> list[str]:
     kind = "cover" if track.cover else KINDS.get(track.kind, track.kind)
     codec = track.codec or "unknown codec"
     profile = f" ({track.profile})" if track.profile else ""
@@ -238,7 +238,7 @@ def _track(track: Track, probed: Probed) -> list[str]:
     return lines
 
 
-def _image(image: Image, track: Track) -> list[str]:
+def _image(image: Image, track: TrackInfo) -> list[str]:
     shape = f"pixels {image.pixel_shape}, seen as {image.shape}" if image.pixel_shape else ""
     lines = [
         _row("size", f"{image.width}x{image.height}", image.layout, shape),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from composer.media.containers import MAX_PIXELS
-from composer.probe.probe import Probed, Track
+from composer.probe.probe import Probed, TrackInfo
 
 APART_SECONDS: Final = 0.5
 """From here on tracks begin far apart."""
@@ -229,7 +229,7 @@ _OF_ALL: Final[tuple[Callable[[Probed], Iterator[Oddity]], ...]] = (
 # of a track
 
 
-def _decoder(track: Track) -> Iterator[Oddity]:
+def _decoder(track: TrackInfo) -> Iterator[Oddity]:
     if not track.decodes:
         yield Oddity(
             "no-decoder",
@@ -261,7 +261,7 @@ def _decoder(track: Track) -> Iterator[Oddity]:
         )
 
 
-def _times_of(track: Track) -> Iterator[Oddity]:
+def _times_of(track: TrackInfo) -> Iterator[Oddity]:
     times, what = track.times, "pictures" if track.image else "packets"
     if times.missing:
         yield Oddity(
@@ -306,7 +306,7 @@ def _times_of(track: Track) -> Iterator[Oddity]:
         )
 
 
-def _damaged(track: Track) -> Iterator[Oddity]:
+def _damaged(track: TrackInfo) -> Iterator[Oddity]:
     marked = f"{_many(track.damaged, 'packet')} marked so" if track.damaged else ""
     refused = f"{_many(track.failed, 'packet')} refused by the decoder"
     refused = refused if track.failed and track.decoded else ""
@@ -320,7 +320,7 @@ def _damaged(track: Track) -> Iterator[Oddity]:
         )
 
 
-def _changes(track: Track) -> Iterator[Oddity]:
+def _changes(track: TrackInfo) -> Iterator[Oddity]:
     forms = (track.image or track.sound).forms if track.image or track.sound else ()  # type: ignore[union-attr]
     if len(forms) > 1:
         named = ", then ".join(forms[:SHOWN])
@@ -334,7 +334,7 @@ def _changes(track: Track) -> Iterator[Oddity]:
         )
 
 
-_OF_TRACK: Final[tuple[Callable[[Track], Iterator[Oddity]], ...]] = (
+_OF_TRACK: Final[tuple[Callable[[TrackInfo], Iterator[Oddity]], ...]] = (
     *(_decoder, _damaged, _changes, _times_of),
 )
 
@@ -342,7 +342,7 @@ _OF_TRACK: Final[tuple[Callable[[Track], Iterator[Oddity]], ...]] = (
 # of pictures
 
 
-def _keys(track: Track, probed: Probed) -> Iterator[Oddity]:
+def _keys(track: TrackInfo, probed: Probed) -> Iterator[Oddity]:
     assert track.image is not None
     keys, at = track.image.keys, track.index
     if not keys.starts:
@@ -385,7 +385,7 @@ def _keys(track: Track, probed: Probed) -> Iterator[Oddity]:
         )
 
 
-def _layout(track: Track, probed: Probed) -> Iterator[Oddity]:
+def _layout(track: TrackInfo, probed: Probed) -> Iterator[Oddity]:
     """Pictures and the PES packets that begin, which no parser has put right."""
     packets = probed.packets
     if packets is None or not packets.pes[track.id]:
@@ -401,7 +401,7 @@ def _layout(track: Track, probed: Probed) -> Iterator[Oddity]:
         )
 
 
-def _rate(track: Track, probed: Probed) -> Iterator[Oddity]:
+def _rate(track: TrackInfo, probed: Probed) -> Iterator[Oddity]:
     times = track.times
     if times.steady is False and not times.missing:
         yield Oddity(
@@ -413,7 +413,7 @@ def _rate(track: Track, probed: Probed) -> Iterator[Oddity]:
         )
 
 
-def _shape(track: Track, probed: Probed) -> Iterator[Oddity]:
+def _shape(track: TrackInfo, probed: Probed) -> Iterator[Oddity]:
     image, at = track.image, track.index
     assert image is not None
     if (image.width % 2 or image.height % 2) and image.width:
@@ -451,12 +451,12 @@ def _shape(track: Track, probed: Probed) -> Iterator[Oddity]:
         )
 
 
-_OF_PICTURES: Final[tuple[Callable[[Track, Probed], Iterator[Oddity]], ...]] = (
+_OF_PICTURES: Final[tuple[Callable[[TrackInfo, Probed], Iterator[Oddity]], ...]] = (
     *(_keys, _layout, _rate, _shape),
 )
 
 
-def _usable(track: Track, kind: str) -> bool:
+def _usable(track: TrackInfo, kind: str) -> bool:
     return track.kind == kind and track.decodes and not track.cover
 
 

@@ -24,7 +24,7 @@ from composer.media.selection import candidates, choose
 from composer.media.timeline import JUMP_SECONDS
 from composer.probe import transport
 from composer.probe.times import Times, Verdict
-from composer.probe.transport import Transport
+from composer.probe.transport import TransportReport
 
 DECODED_SECONDS: Final = 5.0
 DECODED_MOST: Final = 150
@@ -100,7 +100,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class SoundInfo:
     """The sound of a track. forms: rates and layouts as they were decoded."""
 
     rate: int
@@ -110,7 +110,7 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class TrackInfo:
     """One track.
 
     id: the container's own number of it, in MPEG-TS the PID. kind: video, audio, subtitle, data.
@@ -144,7 +144,7 @@ class Track:
     astray: int
     times: Verdict
     image: Image | None = None
-    sound: Sound | None = None
+    sound: SoundInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class SessionTracks:
     """What a session takes of a transport stream: PID and codec, and units, by kind."""
 
     tracks: dict[str, tuple[int, str]]
@@ -183,10 +183,10 @@ class Probed:
     read: float
     whole: bool
     broken: int
-    tracks: tuple[Track, ...]
+    tracks: tuple[TrackInfo, ...]
     chosen: dict[str, Choice]
-    session: Session | None = None
-    packets: Transport | None = None
+    session: SessionTracks | None = None
+    packets: TransportReport | None = None
     row: tuple[int, ...] = ()
 
     @property
@@ -216,7 +216,7 @@ def probe(
         limits["start_number"] = str(row.first)
     container = opened(source, name, limits, timeout=SILENCE_SECONDS if remote else None)
     try:
-        reading = _Reading(container, seconds, remote=remote, segments=segments)
+        reading = _PacketScan(container, seconds, remote=remote, segments=segments)
         reading.run()
         found = _transport(source, reading.position, remote=remote)
         return Probed(
@@ -242,7 +242,7 @@ def probe(
         container.close()
 
 
-class _Reading:
+class _PacketScan:
     """One pass over the packets of a container."""
 
     def __init__(self, container: Any, seconds: float, *, remote: bool, segments: bool) -> None:
@@ -323,7 +323,7 @@ class _Watched:
         self._codec, self._tick = _codec(stream), float(stream.time_base)
         reorders = stream.type == "video" and context is not None and context.has_b_frames
         self._times = Times(stream.time_base, reorders=bool(reorders))
-        self._keys = _Keys(stream)
+        self._keys = _KeyFinder(stream)
         self._reordered = False
         self._newest: int | None = None
         self._written: int | None = None
@@ -351,13 +351,13 @@ class _Watched:
         if self.decoding and self._able:
             self._decode(packet)
 
-    def facts(self, *, cut: bool) -> Track:
+    def facts(self, *, cut: bool) -> TrackInfo:
         """What was seen. cut: more would have come."""
         stream, out = self.stream, self._out
         context = stream.codec_context
         kind = stream.type if context is not None or stream.type in ("video", "audio") else "data"
         rate = stream.average_rate or stream.guessed_rate if kind == "video" and context else None
-        return Track(
+        return TrackInfo(
             stream.index,
             stream.id,
             kind,
@@ -429,13 +429,13 @@ class _Watched:
             tuple(out.forms),
         )
 
-    def _sound(self) -> Sound:
+    def _sound(self) -> SoundInfo:
         context = self.stream.codec_context
         format_ = context.format.name if context.format else ""
-        return Sound(context.sample_rate, context.layout.name, format_, tuple(self._out.forms))
+        return SoundInfo(context.sample_rate, context.layout.name, format_, tuple(self._out.forms))
 
 
-class _Keys:
+class _KeyFinder:
     """The places of a track of pictures where decoding may begin."""
 
     def __init__(self, stream: Any) -> None:
@@ -516,14 +516,14 @@ class _Decoded:
         self.forms[form] = None
 
 
-def _transport(source: str, position: int, *, remote: bool) -> Transport | None:
+def _transport(source: str, position: int, *, remote: bool) -> TransportReport | None:
     if remote or not Path(source).is_file():
         return None
     with open(source, "rb") as file:
         return transport.look(file, min(position, MOST_TRANSPORT))
 
 
-def _session(source: str, position: int) -> Session:
+def _session(source: str, position: int) -> SessionTracks:
     """What the reader of a session makes of the bytes."""
     demuxer, units = Demuxer(), {"video": 0, "audio": 0}
     with open(source, "rb") as file:
@@ -537,7 +537,7 @@ def _session(source: str, position: int) -> Session:
     tracks: dict[str, tuple[int, str]] = {}
     for track in demuxer.tracks:
         tracks.setdefault(track.kind, (track.pid, track.codec))
-    return Session(tracks, {kind: units[kind] for kind in tracks}, demuxer.damaged)
+    return SessionTracks(tracks, {kind: units[kind] for kind in tracks}, demuxer.damaged)
 
 
 def _chosen(container: Any) -> dict[str, Choice]:

@@ -19,7 +19,7 @@ _PIECE: Final = 1 << 20
 
 
 @dataclass
-class Transport:
+class TransportReport:
     """What was found. Keys of the counters are PIDs.
 
     stride: bytes from packet to packet. strayed: how often packets did not go on where one ended.
@@ -40,13 +40,13 @@ class Transport:
     scrambled: Counter[int] = field(default_factory=Counter)
 
 
-def look(file: BinaryIO, most: int) -> Transport | None:
+def look(file: BinaryIO, most: int) -> TransportReport | None:
     """The first `most` bytes of a file; None where it is no transport stream."""
     data = file.read(_PIECE)
     form = _form(data)
     if form is None:
         return None
-    found = Transport(stride=form[0])
+    found = TransportReport(stride=form[0])
     tables = _Tables(found)
     counters: dict[int, int] = {}
     file.seek(0)
@@ -78,7 +78,7 @@ def _form(data: bytes) -> tuple[int, int] | None:
 
 
 def _packets(
-    file: BinaryIO, most: int, stride: int, before: int, found: Transport
+    file: BinaryIO, most: int, stride: int, before: int, found: TransportReport
 ) -> Iterator[bytes]:
     rest = b""
     while most > 0 and (piece := file.read(min(most, _PIECE))):
@@ -103,7 +103,7 @@ def _synced(data: bytes, at: int, stride: int) -> int:
     return len(data)
 
 
-def _count(packet: bytes, pid: int, counters: dict[int, int], found: Transport) -> None:
+def _count(packet: bytes, pid: int, counters: dict[int, int], found: TransportReport) -> None:
     if packet[3] & 0xC0:
         found.scrambled[pid] += 1
     if not packet[3] & 0x10:
@@ -115,13 +115,13 @@ def _count(packet: bytes, pid: int, counters: dict[int, int], found: Transport) 
     counters[pid] = counter
 
 
-def _begin(packet: bytes, pid: int, found: Transport) -> None:
+def _begin(packet: bytes, pid: int, found: TransportReport) -> None:
     at = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
     found.pes[pid] += packet[at : at + 3] == b"\x00\x00\x01"
 
 
 class _Tables:
-    def __init__(self, found: Transport) -> None:
+    def __init__(self, found: TransportReport) -> None:
         self._found = found
         self._sections: dict[int, psi.Sections] = {0: psi.Sections()}
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from composer.errors import ComposerError
 from composer.remote import rpc
-from composer.remote.link import Deadline, Place
+from composer.remote.link import Deadline, Endpoint
 from composer.remote.rest import Rest
 from composer.remote.transport import Broken, Failed, Transport
 from composer.remote.v2 import Metadata, RemoteValue, Unreadable, Unsendable, shown
 
-__all__ = ["Metadata", "RemoteFailed", "RemoteInvalid", "RemoteModel", "RemoteValue"]
+__all__ = ["Metadata", "RemoteFailed", "RemoteInvalid", "RemoteValue", "ServedModel"]
 
 PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443, "grpc": 0}
 """Scheme -> the port of an address that has none; 0: it has to have one."""
@@ -45,7 +45,7 @@ class RemoteInvalid(ValueError):
     """An address, a model or a token that cannot be used, in one sentence without secrets."""
 
 
-class RemoteModel:
+class ServedModel:
     """One model of one server. Any thread may call; a call blocks its thread until `timeout`.
 
     url: http://, https:// or grpc://, a host, a port and for HTTP perhaps a path in front of /v2.
@@ -172,8 +172,8 @@ class _Address:
         return cls(scheme, host, port, prefix)
 
     @property
-    def place(self) -> Place:
-        return Place(self.host, self.port, self.scheme == "https")
+    def place(self) -> Endpoint:
+        return Endpoint(self.host, self.port, self.scheme == "https")
 
 
 def _is_host(host: str) -> bool:

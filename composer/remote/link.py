@@ -30,7 +30,7 @@ HUNG_UP: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """The other side ended the connection."""
 
 
-class TooLong(Exception):
+class BodyTooLong(Exception):
     """A body of more bytes than are read."""
 
 
@@ -50,7 +50,7 @@ class Deadline:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """Where a server listens."""
 
     host: str
@@ -62,7 +62,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Request:
     """One request."""
 
     method: str
@@ -84,19 +84,19 @@ class Reply:
 class Server:
     """One server. Any thread may ask; each call has a connection to itself while it runs."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Endpoint) -> None:
         self.place: Final = place
         self._tls: Final = _trusting() if place.tls else None
         self._names: Final = _Names(place.host, place.port)
         self._lock: Final = threading.Lock()
-        self._idle: list[_Link] = []
+        self._idle: list[_Connection] = []
         self._closed = False
 
-    def ask(self, call: Call, deadline: Deadline) -> Reply:
+    def ask(self, call: Request, deadline: Deadline) -> Reply:
         """Send a request and read its whole answer.
 
         Raises TimeoutError at the deadline, another OSError where there is no connection or it
-        breaks off (IncompleteRead where that is inside a body), TooLong for a body beyond
+        breaks off (IncompleteRead where that is inside a body), BodyTooLong for a body beyond
         BODY_BYTES, UnicodeError for a host that is no name, HTTPException for what is no HTTP.
         """
         while (link := self._kept()) is not None:
@@ -104,7 +104,7 @@ class Server:
                 return self._over(link, call, deadline)
             except _Stale:
                 continue  # the server had closed it meanwhile, which is its right
-        return self._over(_Link(self._connected(deadline), self.place), call, deadline)
+        return self._over(_Connection(self._connected(deadline), self.place), call, deadline)
 
     def close(self) -> None:
         """Close what is idle; a call that runs closes its own connection when it is over."""
@@ -114,7 +114,7 @@ class Server:
         for link in idle:
             link.close()
 
-    def _over(self, link: "_Link", call: Call, deadline: Deadline) -> Reply:
+    def _over(self, link: "_Connection", call: Request, deadline: Deadline) -> Reply:
         try:
             reply, again = link.ask(call, deadline)
         except BaseException:
@@ -127,7 +127,7 @@ class Server:
         link.close()
         return reply
 
-    def _kept(self) -> "_Link | None":
+    def _kept(self) -> "_Connection | None":
         """A connection that is still open, as far as one can tell without using it."""
         while True:
             with self._lock:
@@ -165,18 +165,18 @@ class _Stale(Exception):
     """A kept connection ended before an answer began."""
 
 
-class _Link:
+class _Connection:
     """One connection, used by one call at a time."""
 
-    def __init__(self, sock: socket.socket, place: Place) -> None:
-        self._wire: Final = _Wire(sock)
+    def __init__(self, sock: socket.socket, place: Endpoint) -> None:
+        self._wire: Final = _TimedSocket(sock)
         self._http: Final = HTTPConnection(place.host, place.port)
         self._http.default_port = 443 if place.tls else 80  # for the header Host
         self._http.auto_open = 0
         self._http.sock = self._wire
         self._used = False
 
-    def ask(self, call: Call, deadline: Deadline) -> tuple[Reply, bool]:
+    def ask(self, call: Request, deadline: Deadline) -> tuple[Reply, bool]:
         """The answer, and whether the connection may be used again."""
         self._wire.deadline = deadline
         used, self._used = self._used, True
@@ -201,7 +201,7 @@ class _Link:
         self._http.close()
         self._wire.hang_up()
 
-    def _begun(self, call: Call) -> HTTPResponse:
+    def _begun(self, call: Request) -> HTTPResponse:
         # A server that does not like a body may answer and hang up before it has all of it. If it
         # hung up without a word, getresponse() says so.
         with contextlib.suppress(*HUNG_UP):
@@ -212,17 +212,17 @@ class _Link:
 def _body(response: HTTPResponse) -> tuple[bytearray, bool]:
     """What is read of a body, and whether that is all of it.
 
-    Raises IncompleteRead if it breaks off, TooLong if a good answer has more than BODY_BYTES.
+    Raises IncompleteRead if it breaks off, BodyTooLong if a good answer has more than BODY_BYTES.
     """
     good = response.status == 200
     limit = BODY_BYTES if good else ERROR_BYTES
     if good and response.length is not None and response.length > limit:
-        raise TooLong
+        raise BodyTooLong
     body = bytearray()
     while piece := response.read(min(PIECE_BYTES, limit + 1 - len(body))):
         body += piece
         if len(body) > limit and good:
-            raise TooLong
+            raise BodyTooLong
         if len(body) > limit:
             return body[:limit], False
     if response.length:  # http.client takes an end that comes too early for the end
@@ -230,7 +230,7 @@ def _body(response: HTTPResponse) -> tuple[bytearray, bool]:
     return body, True
 
 
-class _Wire:
+class _TimedSocket:
     """What http.client needs of a socket. All reads and writes of a call share its deadline."""
 
     deadline: Deadline
@@ -265,7 +265,7 @@ class _Wire:
 class _Incoming(io.RawIOBase):
     """The bytes that come over a wire."""
 
-    def __init__(self, wire: _Wire) -> None:
+    def __init__(self, wire: _TimedSocket) -> None:
         self._wire: Final = wire
 
     def readable(self) -> bool:

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from numpy.typing import NDArray
 
 from composer.remote import v2
-from composer.remote.link import BODY_BYTES, Call, Deadline, Place, Reply, Server, TooLong
+from composer.remote.link import BODY_BYTES, BodyTooLong, Deadline, Endpoint, Reply, Request, Server
 from composer.remote.transport import Broken, Failed
 
 HEAD_LENGTH: Final = "Inference-Header-Content-Length"
@@ -44,7 +44,7 @@ class Form(Enum):
 class Rest:
     """One model of one server."""
 
-    def __init__(self, place: Place, prefix: str, model: str, version: str, token: str) -> None:
+    def __init__(self, place: Endpoint, prefix: str, model: str, version: str, token: str) -> None:
         self._server: Final = Server(place)
         versioned = f"/versions/{quote(version, safe='')}" if version else ""
         self._path: Final = f"{prefix}/v2/models/{quote(model, safe='')}{versioned}"
@@ -52,13 +52,13 @@ class Rest:
         self._form = Form.UNTRIED
 
     def ready(self, deadline: Deadline) -> bool:
-        reply = self._ask(Call("GET", f"{self._path}/ready", self._headers), deadline)
+        reply = self._ask(Request("GET", f"{self._path}/ready", self._headers), deadline)
         if reply.status in NOT_READY:
             return False
         return v2.is_ready(_good(reply).body)
 
     def metadata(self, deadline: Deadline) -> v2.Metadata:
-        reply = self._ask(Call("GET", self._path, self._headers), deadline)
+        reply = self._ask(Request("GET", self._path, self._headers), deadline)
         return v2.metadata(_good(reply).body)
 
     def infer(
@@ -110,17 +110,17 @@ class Rest:
         return self._post({"Content-Type": "application/json"}, body, deadline)
 
     def _post(self, headers: Mapping[str, str], body: bytes, deadline: Deadline) -> Reply:
-        call = Call("POST", f"{self._path}/infer", {**headers, **self._headers}, body)
+        call = Request("POST", f"{self._path}/infer", {**headers, **self._headers}, body)
         return self._ask(call, deadline)
 
-    def _ask(self, call: Call, deadline: Deadline) -> Reply:
+    def _ask(self, call: Request, deadline: Deadline) -> Reply:
         try:
             return self._server.ask(call, deadline)
         except TimeoutError:
             raise
         except IncompleteRead as exc:
             raise Broken("the connection ended inside the answer") from exc
-        except TooLong as exc:
+        except BodyTooLong as exc:
             raise Failed(f"the answer is longer than {BODY_BYTES >> 20} MiB") from exc
         except ssl.SSLCertVerificationError as exc:
             raise Failed(f"its certificate is not trusted: {exc.verify_message}") from exc

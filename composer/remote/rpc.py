@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from numpy.typing import NDArray
 
 from composer.remote import v2
-from composer.remote.link import BODY_BYTES, Deadline, Place
+from composer.remote.link import BODY_BYTES, Deadline, Endpoint
 from composer.remote.transport import Broken, Failed
 
 INSTALL: Final = "pip install 'tritonclient[grpc]'"
@@ -48,7 +48,7 @@ T = TypeVar("T")
 class Rpc:
     """One model of one server."""
 
-    def __init__(self, place: Place, model: str, version: str, token: str) -> None:
+    def __init__(self, place: Endpoint, model: str, version: str, token: str) -> None:
         """Raises ImportError if tritonclient or gRPC is not installed."""
         self._triton: Final = _tritonclient()
         self._client: Final = self._triton.InferenceServerClient(

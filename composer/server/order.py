@@ -49,7 +49,7 @@ class Sent:
     json: bool = False
 
 
-class Refused(Exception):
+class OrderRefused(Exception):
     """A request that cannot be used, with the status that says so."""
 
     def __init__(self, status: int, said: str) -> None:
@@ -58,14 +58,14 @@ class Refused(Exception):
 
 
 async def received(request: web.Request, limit: int) -> Sent:
-    """The whole request, of `limit` bytes at the most. Raises Refused for one that cannot be used
-    or does not come, and TooLarge.
+    """The whole request, of `limit` bytes at the most. Raises OrderRefused for one that cannot be
+    used or does not come, and TooLarge.
     """
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await _read(request, limit)
     except TimeoutError:
-        raise Refused(408, "the body did not come") from None
+        raise OrderRefused(408, "the body did not come") from None
 
 
 async def _read(request: web.Request, limit: int) -> Sent:
@@ -89,12 +89,12 @@ async def _parts(request: web.Request, limit: int) -> dict[str, list[bytes]]:
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader) or not part.name:
-                raise Refused(400, "every part of the form needs a name")
+                raise OrderRefused(400, "every part of the form needs a name")
             form[part.name] = await _taken(_chunks(part), limit if part.name == "file" else 1 << 16)
             if len(form) > 16:
-                raise Refused(400, "the form has more than 16 parts")
+                raise OrderRefused(400, "the form has more than 16 parts")
     except ValueError as exc:
-        raise Refused(400, "the form cannot be read") from exc
+        raise OrderRefused(400, "the form cannot be read") from exc
     return form
 
 
@@ -118,7 +118,8 @@ async def _taken(chunks: AsyncIterator[bytes] | Any, limit: int, hint: str = "")
 
 
 def order(sent: Sent) -> tuple[Order, bool]:
-    """The order, and whether its progress is wanted as a stream. Raises Refused and ParamRejected.
+    """The order, and whether its progress is wanted as a stream. Raises OrderRefused and
+    ParamRejected.
 
     A caller may make it long: for a thread.
     """
@@ -132,14 +133,14 @@ def _said(sent: Sent) -> dict[str, Any]:
             texts = {name: b"".join(data) for name, data in sent.form.items()}
             return {name: data if name == "file" else data.decode() for name, data in texts.items()}
         except UnicodeDecodeError as exc:
-            raise Refused(400, "the form cannot be read") from exc
+            raise OrderRefused(400, "the form cannot be read") from exc
     body = b"".join(sent.body)
     if not sent.json:
         return {"file": body}
     try:
         said, picture = envelope.opened(body, "image")
     except ValueError as exc:
-        raise Refused(400, str(exc)) from exc
+        raise OrderRefused(400, str(exc)) from exc
     return {**said, "file": picture}
 
 
@@ -147,9 +148,9 @@ def _object(text: str, what: str) -> dict[str, Any]:
     try:
         found = strictjson.read(text)
     except (ValueError, RecursionError) as exc:
-        raise Refused(400, f"{what} is not JSON") from exc
+        raise OrderRefused(400, f"{what} is not JSON") from exc
     if not isinstance(found, dict):
-        raise Refused(400, f"{what} should be a JSON object")
+        raise OrderRefused(400, f"{what} should be a JSON object")
     return found
 
 
@@ -159,7 +160,7 @@ def _order(accept: str, asked: Mapping[str, Any]) -> tuple[Order, bool]:
     if isinstance(params, str):
         params = _object(params, "params")
     if not isinstance(params, dict):
-        raise Refused(400, "params should be a JSON object")
+        raise OrderRefused(400, "params should be a JSON object")
     size = None
     if "width" in asked or "height" in asked:
         size = (int(_number(asked, "width")), int(_number(asked, "height")))

@@ -16,7 +16,7 @@ from composer.compiler.compile import Compiled
 from composer.engine.oneshot import (
     GRACE_SECONDS,
     Job,
-    Limits,
+    JobLimits,
     Result,
     TooLarge,
     UnknownKind,
@@ -32,7 +32,7 @@ from composer.errors import (
     Problem,
 )
 from composer.server.capability import Full, Slots
-from composer.server.order import STREAM, TYPES, Refused, Sent, order, received
+from composer.server.order import STREAM, TYPES, OrderRefused, Sent, order, received
 from composer.server.routes import Handler, refusal
 from composer.threads import Threads
 
@@ -63,7 +63,7 @@ class Jobs:
     pipelines: Mapping[str, Compiled]
     slots: Slots
     threads: Threads
-    limits: Limits = field(default_factory=Limits)
+    limits: JobLimits = field(default_factory=JobLimits)
     default: str = ""
     beat: float = 2.0
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -91,7 +91,7 @@ def routes(jobs: Jobs, guard: Callable[[Handler], Handler]) -> list[web.RouteDef
             return refusal(503, "all slots of this worker are taken", retry=True)
         except Crowded as exc:
             return refusal(503, str(exc), retry=True)
-        except (Refused, ComposerError) as exc:
+        except (OrderRefused, ComposerError) as exc:
             return _error(exc)
 
     size = r"{width:\d{1,5}}x{height:\d{1,5}}"
@@ -125,14 +125,14 @@ def _pipeline(request: web.Request, jobs: Jobs) -> Compiled:
     if not name and len(jobs.pipelines) == 1:
         name = next(iter(jobs.pipelines))
     if name not in jobs.pipelines:
-        raise Refused(404, f"there is no pipeline {name[:100]!r}")
+        raise OrderRefused(404, f"there is no pipeline {name[:100]!r}")
     return jobs.pipelines[name]
 
 
 # the work
 
 
-def _job(compiled: Compiled, sent: Sent, limits: Limits) -> tuple[Job, bool]:
+def _job(compiled: Compiled, sent: Sent, limits: JobLimits) -> tuple[Job, bool]:
     """The job, and whether its progress is wanted as a stream."""
     ordered, streams = order(sent)
     return Job(compiled, ordered, limits), streams
@@ -240,7 +240,7 @@ def _error(exc: Exception) -> web.Response:
 
 def _told(exc: Exception) -> tuple[int, str, Sequence[Problem]]:
     """Status, sentence and problems for a failure, without paths or what a node's own code says."""
-    if isinstance(exc, Refused):
+    if isinstance(exc, OrderRefused):
         return exc.status, str(exc), ()
     if isinstance(exc, ParamRejected | PipelineInvalid):
         return 422, str(exc), exc.problems

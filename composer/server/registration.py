@@ -56,7 +56,7 @@ class Offered:
         return made | {key: value for key, value in (*more, ("token", self.token)) if value}
 
 
-class Answer(Enum):
+class RegistrationOutcome(Enum):
     """What became of a registration."""
 
     DONE = "done"
@@ -71,13 +71,13 @@ class Rhythm:
         self._chance = chance
         self._failures = 0
 
-    def after(self, answer: Answer) -> float:
-        if answer is Answer.FAILED:
+    def after(self, answer: RegistrationOutcome) -> float:
+        if answer is RegistrationOutcome.FAILED:
             wait = min(LONGEST_SECONDS, FIRST_SECONDS * float(2 ** min(self._failures, 10)))
             self._failures += 1
             return wait * (0.5 + self._chance() / 2)
         self._failures = 0
-        return REFUSED_SECONDS if answer is Answer.REFUSED else AGAIN_SECONDS
+        return REFUSED_SECONDS if answer is RegistrationOutcome.REFUSED else AGAIN_SECONDS
 
 
 class Registration:
@@ -129,7 +129,7 @@ class Registration:
         except _UNASKED as exc:
             log.warning("%s was not told of the end: %s", self._url, _why(exc))
 
-    async def _register(self) -> Answer:
+    async def _register(self) -> RegistrationOutcome:
         self._tried = True
         try:
             async with asyncio.timeout(CALL_SECONDS):
@@ -149,11 +149,11 @@ class Registration:
             if not self.registered:
                 log.info("registered %s at %s", self._offered.name, self._url)
             self.registered, self.error = True, ""
-            return Answer.DONE
+            return RegistrationOutcome.DONE
         if 400 <= status < 500:
             said = "the secret is wrong" if "authorization" in text else f"{status} {text[:200]}"
             self._note(said)
-            return Answer.REFUSED
+            return RegistrationOutcome.REFUSED
         return self._failed(f"it answered {status}", None)
 
     async def _call(self, what: str, **body: Any) -> tuple[int, str]:
@@ -166,17 +166,17 @@ class Registration:
             data = await response.content.read(4096)
             return response.status, data.decode(errors="replace").strip()
 
-    def _hung_up(self, exc: Exception) -> Answer:
+    def _hung_up(self, exc: Exception) -> RegistrationOutcome:
         """A currency that an orchestrator does not know ends its connection (contract 7.1)."""
         if self._offered.currency:
             self._note(f"it hung up; it may not know the currency {self._offered.currency!r}")
-            return Answer.REFUSED
+            return RegistrationOutcome.REFUSED
         return self._failed("it hung up", exc)
 
-    def _failed(self, said: str, cause: BaseException | None) -> Answer:
+    def _failed(self, said: str, cause: BaseException | None) -> RegistrationOutcome:
         self._note(said)
         log.debug("registration: %r", cause)
-        return Answer.FAILED
+        return RegistrationOutcome.FAILED
 
     def _note(self, said: str) -> None:
         if said != self.error:

@@ -19,7 +19,7 @@ from composer.compiler.compile import Compiled, plan_of, ready
 from composer.compiler.plan import Mode, Plan
 from composer.device import cuda
 from composer.engine import loading
-from composer.engine.oneshot import Limits
+from composer.engine.oneshot import JobLimits
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
 from composer.node.registry import Registry
@@ -103,7 +103,7 @@ class Worker:
         orch_secret: str = "",
         reloads: bool = False,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
-        limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        limits: JobLimits = JobLimits(),  # noqa: B008 - it is frozen
     ) -> None:
         self._reloads = reloads
         self.registrations: list[Registration] = []

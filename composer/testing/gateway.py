@@ -37,21 +37,21 @@ KEPT: Final = 32
 
 
 @dataclass(frozen=True)
-class Job:
+class JobHeader:
     """What the header `Livepeer` says."""
 
     capability: str
     parameters: Mapping[str, Any]
 
 
-def job_of(header: str) -> Job:
+def job_of(header: str) -> JobHeader:
     """Read the header: JSON in base64, whose `request` and `parameters` are JSON in strings
     (byoc/utils.go). Raises ValueError.
     """
     try:
         said = json.loads(base64.b64decode(header, validate=True))
         request, parameters = json.loads(said["request"]), json.loads(said["parameters"])
-        job = Job(said["capability"], parameters)
+        job = JobHeader(said["capability"], parameters)
         timeout = said["timeout_seconds"]
     except (binascii.Error, ValueError, KeyError, TypeError) as exc:
         raise ValueError(f"the header Livepeer cannot be read: {exc!r}") from None
@@ -144,7 +144,7 @@ class Gateway:
         kept = {key: headers[key] for key in ("Content-Type", "X-Metadata") if key in headers}
         return web.Response(status=status, body=body, headers=kept)
 
-    async def _job(self, request: web.Request) -> Job:
+    async def _job(self, request: web.Request) -> JobHeader:
         """The header, once a worker for it has registered."""
         try:
             job = job_of(request.headers.get("Livepeer", ""))

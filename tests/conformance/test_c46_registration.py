@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from composer.server import registration
-from composer.server.registration import Answer, Offered, Registration, Rhythm
+from composer.server.registration import Offered, Registration, RegistrationOutcome, Rhythm
 from composer.testing.orchestrator import Orchestrator
 from composer.trickle.http import open_http
 from tests import clocks
@@ -25,7 +25,7 @@ class Quick(Rhythm):
         super().__init__()
         self.asked = asyncio.Event()
 
-    def after(self, answer: Answer) -> float:
+    def after(self, answer: RegistrationOutcome) -> float:
         self.asked.set()
         return super().after(answer) / 1000
 
@@ -78,10 +78,10 @@ class Noted(Rhythm):
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers: list[Answer] = []
+        self.answers: list[RegistrationOutcome] = []
         self.waits: list[float] = []
 
-    def after(self, answer: Answer) -> float:
+    def after(self, answer: RegistrationOutcome) -> float:
         self.answers.append(answer)
         self.waits.append(super().after(answer))
         return self.waits[-1]
@@ -96,7 +96,7 @@ def test_c46_it_tries_until_the_orchestrator_is_there_and_again_after_its_restar
             await asyncio.sleep(900)
             assert made.error
             assert len(rhythm.answers) > 900 / 60
-            assert set(rhythm.answers) == {Answer.FAILED}
+            assert set(rhythm.answers) == {RegistrationOutcome.FAILED}
             assert rhythm.waits[0] <= 2
             assert max(rhythm.waits) <= 60
             async with Orchestrator().serving(port) as orchestrator:

@@ -9,7 +9,7 @@ import av
 import pytest
 
 from composer.compiler.compile import compile_file, plan_of
-from composer.dev.feed import Feed, bars
+from composer.dev.feed import LiveFeed, bars
 from composer.engine.run import Media, Run
 from composer.errors import MediaError
 from composer.media.endless import CLOCK, Camera, Clip
@@ -102,7 +102,7 @@ def test_the_bars_end_where_they_begin(tmp_path: Path) -> None:
 
 def test_a_feed_codes_a_clip_in_its_own_time_over_and_over(clip: Path) -> None:
     async def test() -> None:
-        feed, units = Feed(lambda: Clip(str(clip)), lambda why: None), list[Unit]()
+        feed, units = LiveFeed(lambda: Clip(str(clip)), lambda why: None), list[Unit]()
         feed.start()
         await taken(feed, 30, units, Demuxer())
         feed.stop()
@@ -118,7 +118,7 @@ def test_a_feed_codes_a_clip_in_its_own_time_over_and_over(clip: Path) -> None:
 
 def test_the_times_of_a_feed_go_on_over_a_pause(clip: Path) -> None:
     async def test() -> None:
-        feed, units = Feed(lambda: Clip(str(clip)), lambda why: None), list[Unit]()
+        feed, units = LiveFeed(lambda: Clip(str(clip)), lambda why: None), list[Unit]()
         demuxer = Demuxer()
         feed.start()
         await taken(feed, 5, units, demuxer)
@@ -144,7 +144,7 @@ def test_a_feed_that_cannot_be_opened_says_why_and_ends(tmp_path: Path) -> None:
             said.append(why)
             told.set()
 
-        feed = Feed(lambda: Clip(str(tmp_path / "no.mp4")), failed)
+        feed = LiveFeed(lambda: Clip(str(tmp_path / "no.mp4")), failed)
         feed.start()
         assert await feed.egress.read() is None
         assert told.wait(5)
@@ -153,7 +153,7 @@ def test_a_feed_that_cannot_be_opened_says_why_and_ends(tmp_path: Path) -> None:
     ran(test)
 
 
-async def taken(feed: Feed, count: int, units: list[Unit], demuxer: Demuxer) -> None:
+async def taken(feed: LiveFeed, count: int, units: list[Unit], demuxer: Demuxer) -> None:
     """Read until there are so many units of a feed."""
     while len(units) < count:
         item = await feed.egress.read()

@@ -20,10 +20,10 @@ from composer.device import lanes, tensors  # noqa: E402 - after the skip
 from composer.device.lanes import Lane, Pinned  # noqa: E402
 from composer.models import answer as answers  # noqa: E402
 from composer.models import tensorfeed  # noqa: E402
-from composer.models.answer import Answer, AnswerInvalid, Seen  # noqa: E402
+from composer.models.answer import Answer, AnswerInvalid, ReadContext  # noqa: E402
 from composer.models.feed import WHOLE, Feed, Feeder, Feeding, Fit, parsed, settle  # noqa: E402
 from composer.node.formats import LAYOUTS, YUV_LAYOUTS  # noqa: E402
-from composer.node.frames import UNTAGGED, Color  # noqa: E402
+from composer.node.frames import UNTAGGED, ColorTags  # noqa: E402
 from composer.pictures import pixels  # noqa: E402
 from tests.clips import BIKES, BUNNY, ROOT, fetched  # noqa: E402
 
@@ -77,7 +77,9 @@ def real(clip: str = "bunny", layout: str = "yuv420p") -> av.VideoFrame:
     return pixels.convert(image, layout)
 
 
-def drawn(width: int, height: int, layout: str = "rgb24", color: Color = UNTAGGED) -> av.VideoFrame:
+def drawn(
+    width: int, height: int, layout: str = "rgb24", color: ColorTags = UNTAGGED
+) -> av.VideoFrame:
     """Two gradients and a coarse chart: every level, and edges of strong colour."""
     rows, columns = np.mgrid[0:height, 0:width]
     image = np.stack(
@@ -106,7 +108,7 @@ def up(image: av.VideoFrame, device: str = "cpu", dtype: str = "float32") -> Any
     return tensors.upload(image, device, Pinned(device), dtype)
 
 
-def down(image: Any, layout: str, color: Color = UNTAGGED) -> av.VideoFrame:
+def down(image: Any, layout: str, color: ColorTags = UNTAGGED) -> av.VideoFrame:
     return tensors.download(image, layout, color, Pinned(str(image.device)))
 
 
@@ -157,7 +159,7 @@ def test_a_real_picture_goes_up(device: str, clip: str, layout: str, how: str) -
 def test_a_gradient_goes_up_as_its_tag_says(
     device: str, matrix: int, layout: str, how: str
 ) -> None:
-    image = drawn(96, 64, layout, Color(matrix))
+    image = drawn(96, 64, layout, ColorTags(matrix))
     close(levels(up(image, device)), rgb(image), how)
 
 
@@ -165,7 +167,7 @@ def test_tags_make_a_difference() -> None:
     """So that the test above can fail: the same planes are other colours under another tag."""
     image = drawn(96, 64, "yuv444p")
     plain = levels(up(image))
-    pixels.with_tags(image, Color(1), pixels.LIMITED)
+    pixels.with_tags(image, ColorTags(1), pixels.LIMITED)
     assert np.abs(levels(up(image)) - plain).max() > 10
 
 
@@ -248,8 +250,8 @@ def test_nv12_is_what_its_planes_are_apart(device: str, clip: str, layout: str) 
 
 @pytest.mark.parametrize("matrix", MATRICES)
 def test_nv12_has_the_colours_of_its_tag(device: str, matrix: int) -> None:
-    image = drawn(96, 64, "yuv420p", Color(matrix))
-    given = tensors.from_nv12(*on(device, nv12(image)), Color(matrix))
+    image = drawn(96, 64, "yuv420p", ColorTags(matrix))
+    given = tensors.from_nv12(*on(device, nv12(image)), ColorTags(matrix))
     close(levels(given), rgb(spread(image)), "rounded")
 
 
@@ -285,11 +287,11 @@ def test_chroma_that_an_odd_nv12_lacks_is_that_of_its_neighbour(
 @pytest.mark.parametrize("full", [False, True])
 def test_a_frame_of_a_decoder_is_read_where_it_is(layout: str, full: bool) -> None:  # noqa: FBT001
     """On the CPU, where a decoder's frame has planes of the same shapes."""
-    image = nv12(drawn(96, 64, "yuv420p", Color(1)), layout)
-    pixels.with_tags(image, Color(1), pixels.FULL if full else pixels.LIMITED)
+    image = nv12(drawn(96, 64, "yuv420p", ColorTags(1)), layout)
+    pixels.with_tags(image, ColorTags(1), pixels.FULL if full else pixels.LIMITED)
     given = tensors.from_hardware(image)
     luma, chroma = on("cpu", image)
-    assert torch.equal(given, tensors.from_nv12(luma, chroma, Color(1), full=full))
+    assert torch.equal(given, tensors.from_nv12(luma, chroma, ColorTags(1), full=full))
     assert given.dtype == torch.float32
     assert tensors.from_hardware(image, "float16").dtype == torch.float16
 
@@ -337,7 +339,7 @@ def test_a_clip_is_decoded_on_the_device() -> None:
 def test_a_real_picture_comes_down(device: str, layout: str, matrix: int, clip: str) -> None:
     # It does not say where chroma lies, as no picture from a device does: in the middle.
     image = pixels.from_rgb(pixels.planes(real(clip, "rgb24"))[0])
-    color = Color(matrix, 1, 13)
+    color = ColorTags(matrix, 1, 13)
     found = down(up(image, device), layout, color)
     wanted = pixels.convert(image, layout, color=color)
     assert (found.format.name, found.width, found.height) == (layout, image.width, image.height)
@@ -354,7 +356,7 @@ def test_chroma_is_the_mean_of_the_pixels_that_share_it(
     device: str, layout: str, matrix: int
 ) -> None:
     image = real("phone", "rgb24")
-    found = pixels.planes(down(up(image, device), layout, Color(matrix)))
+    found = pixels.planes(down(up(image, device), layout, ColorTags(matrix)))
     across, down_ = pixels.CHROMA_SHIFT[layout]
     weights = np.array(pixels.yuv_weights(pixels.sws_matrix(matrix)))
     for plane, each, offset in zip(found, weights, (16, 128, 128), strict=True):
@@ -368,8 +370,8 @@ def test_chroma_is_the_mean_of_the_pixels_that_share_it(
 @pytest.mark.parametrize("matrix", MATRICES)
 def test_a_gradient_comes_down_as_its_tag_says(device: str, matrix: int) -> None:
     image = drawn(96, 64)
-    found = down(up(image, device), "yuv444p", Color(matrix))
-    wanted = pixels.convert(image, "yuv444p", color=Color(matrix))
+    found = down(up(image, device), "yuv444p", ColorTags(matrix))
+    wanted = pixels.convert(image, "yuv444p", color=ColorTags(matrix))
     for plane, other in zip(pixels.planes(found), pixels.planes(wanted), strict=True):
         assert np.abs(plane.astype(int) - other).max() <= 1
 
@@ -377,7 +379,7 @@ def test_a_gradient_comes_down_as_its_tag_says(device: str, matrix: int) -> None
 @pytest.mark.parametrize("layout", ["rgb24", "rgba"])
 def test_rgb_comes_down_as_it_is(device: str, layout: str) -> None:
     image = drawn(33, 17, layout)
-    found = down(up(image, device), layout, Color(1))
+    found = down(up(image, device), layout, ColorTags(1))
     assert np.array_equal(pixels.planes(found)[0], pixels.planes(image)[0])
     assert (pixels.tags(found), int(found.color_range)) == (UNTAGGED, pixels.FULL)
 
@@ -624,7 +626,7 @@ def test_range_mean_and_std(device: str, fields: dict[str, Any]) -> None:
 @pytest.mark.parametrize("matrix", MATRICES)
 @pytest.mark.parametrize("size", ["96x64", "40x30"])
 def test_grey_is_the_same_whatever_the_source_was(device: str, size: str, matrix: int) -> None:
-    image = drawn(96, 64, "yuv444p", Color(matrix))
+    image = drawn(96, 64, "yuv444p", ColorTags(matrix))
     told = feeding(channels="gray", size=size, range=(0, 255))
     close(fed(image, told, device)[0], Feeder(told)(image)[0], "scaled")
 
@@ -681,8 +683,8 @@ def test_the_buffer_is_used_again_until_the_size_changes(device: str) -> None:
 IMAGE: Any = np.random.default_rng(4).uniform(-0.1, 1.1, (5, 7, 3)).astype(np.float32)
 
 
-def seen_as(fit: Fit = WHOLE, channels: str = "rgb") -> Seen:
-    return Seen(feeding(channels=channels), fit, (7, 5))
+def seen_as(fit: Fit = WHOLE, channels: str = "rgb") -> ReadContext:
+    return ReadContext(feeding(channels=channels), fit, (7, 5))
 
 
 @pytest.mark.parametrize(
@@ -743,7 +745,7 @@ def test_padding_is_cut_off(device: str, size: tuple[int, int]) -> None:
     told = feeding(size="40", fit="pad", fill=255, range=(0, 1))
     image = drawn(*size)
     given, fit = tensorfeed.fed(up(image, device), told)
-    answer, seen = Answer(post="image"), Seen(told, fit, (40, 40))
+    answer, seen = Answer(post="image"), ReadContext(told, fit, (40, 40))
     found = tensorfeed.read_image(answer, given, seen)
     wanted = answers.read(answer, given.cpu().numpy(), seen)
     assert found.shape[1:] == wanted.shape[:2] != (40, 40)
@@ -814,16 +816,19 @@ on them as it would stall or fail on CUDA."""
 def test_nothing_is_read_on_the_host_on_the_way() -> None:
     luma = torch.empty((48, 64), dtype=torch.uint8, device=META)
     chroma = torch.empty((24, 32, 2), dtype=torch.uint8, device=META)
-    image = tensors.from_nv12(luma, chroma, Color(1))
+    image = tensors.from_nv12(luma, chroma, ColorTags(1))
     small, large = tensors.resized(image, 33, 25), tensors.resized(image, 100, 20)
     mask = torch.empty((48, 64), device=META)
     made = [image, small, large, tensors.mixed(image, image, mask)]
     for layout in LAYOUTS:
-        made.append(tensors.packed(small, layout, Color(1)))
+        made.append(tensors.packed(small, layout, ColorTags(1)))
     for fit in ("stretch", "pad", "crop"):
         for channels in ("rgb", "bgr", "gray"):
             given, place = tensorfeed.fed(image, feeding(size="32", fit=fit, channels=channels))
-            made += [given, tensorfeed.read_image(Answer(post="image"), given, Seen(fit=place))]
+            made += [
+                given,
+                tensorfeed.read_image(Answer(post="image"), given, ReadContext(fit=place)),
+            ]
     assert {str(each.device) for each in made} == {META}
     with pytest.raises(RuntimeError):
         made[0].mean().item()
@@ -836,7 +841,7 @@ def test_nothing_keeps_a_record_for_gradients(device: str) -> None:
         tensors.resized(image, 8, 8),
         tensorfeed.fed(image, feeding(size="8"))[0],
         tensors.mixed(image, image, 0.5),
-        tensorfeed.read_image(Answer(post="image"), image[None], Seen()),
+        tensorfeed.read_image(Answer(post="image"), image[None], ReadContext()),
         tensors.packed(image, "rgb24", UNTAGGED),
     ]
     assert [each.is_inference() for each in given] == [True] * len(given)
@@ -862,7 +867,7 @@ def test_torch_sees_nothing_that_synchronizes() -> None:
                     0.5,
                 )
                 given, fit = feeder(image)
-                seen = Seen(told, fit, (64, 64))
+                seen = ReadContext(told, fit, (64, 64))
                 read = tensorfeed.read_image(Answer(post="image"), given, seen)
                 large = tensors.resized(read, 320, 180)
                 for layout in LAYOUTS:

@@ -15,7 +15,7 @@ from composer.engine.envelopes import (
     from_source,
 )
 from composer.errors import NodeFailed
-from composer.node.frames import Color, Snapshot
+from composer.node.frames import ColorTags, Snapshot
 from composer.pictures import pixels
 from tests import stubs
 from tests.engine.runs import run_of
@@ -44,7 +44,7 @@ def test_a_source_may_give_frames_with_an_envelope() -> None:
 
 # what a node gave for a frame
 
-COLOR: Final = Color(1, 1, 1)
+COLOR: Final = ColorTags(1, 1, 1)
 
 
 def framed(value: Any, number: int = 3) -> Frame[Any]:

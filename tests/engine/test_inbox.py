@@ -11,8 +11,8 @@ from composer.engine.inbox import (
     Inbox,
     InOrder,
     Slot,
-    Taken,
     Traffic,
+    WorkItem,
 )
 from composer.node.frames import Bound
 from composer.pipeline.spec import OnFull
@@ -50,7 +50,7 @@ def inbox_of(
 def taken(inbox: Inbox) -> int | str | None:
     """The number of the next frame, what else came, None at the end."""
     found = inbox.take()
-    if isinstance(found, Taken):
+    if isinstance(found, WorkItem):
         return found.frame.pts
     return None if found is None else f"bound {found.micros}"
 

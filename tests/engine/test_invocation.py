@@ -7,11 +7,11 @@ import pytest
 
 from composer import YUV, Context, Frame, Moment, Node, OwnYUV, Record
 from composer.compiler.plan import Plan
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers.layer import Out
 from composer.engine.step import Duty, StepRun
 from composer.errors import NodeFailed
-from composer.node.frames import Bound, Color
+from composer.node.frames import Bound, ColorTags
 from composer.pictures import pixels
 from tests import stubs
 from tests.engine.runs import run_of
@@ -59,7 +59,7 @@ def given(run: StepRun, number: int, **others: Any) -> Out:
     """What comes out for one picture."""
     port = next(iter(run.step.inputs))
     image = picture(number)
-    return run.run(Taken(port, Frame(image, number, TICK, born=1.0), others))
+    return run.run(WorkItem(port, Frame(image, number, TICK, born=1.0), others))
 
 
 def test_both_outputs_of_a_node_arrive() -> None:
@@ -119,8 +119,8 @@ def test_what_a_node_gives_on_needs_no_other_envelope() -> None:
     run = step_run(plan_of(ONE, one=stubs.Pass), "one")
     image = picture(3)
     frame = Frame(image, 3, TICK, born=1.0)
-    assert run.run(Taken("image", frame)) == [("image", frame)]
-    assert run.run(Taken("image", frame))[0][1] is frame
+    assert run.run(WorkItem("image", frame)) == [("image", frame)]
+    assert run.run(WorkItem("image", frame))[0][1] is frame
 
 
 def test_what_a_node_makes_has_the_time_of_its_frame() -> None:
@@ -149,8 +149,8 @@ def test_a_node_that_asks_for_it_is_told_the_time() -> None:
             return image
 
     run = step_run(plan_of(ONE, one=Timed), "one")
-    color = Color(1, 1, 1)
-    run.run(Taken("image", Frame(picture(4), 4, TICK, color, rate=Fraction(25))))
+    color = ColorTags(1, 1, 1)
+    run.run(WorkItem("image", Frame(picture(4), 4, TICK, color, rate=Fraction(25))))
     assert told == [Moment(4, TICK, color, Fraction(25))]
 
 
@@ -184,4 +184,4 @@ def test_a_picture_that_cannot_be_converted_says_which() -> None:
     (name,) = [name for name, step in plan.steps.items() if step.settings is None]
     run = StepRun(plan.steps[name], None)
     with pytest.raises(NodeFailed, match=rf"'{name}' failed in conversion at 0.020s"):
-        run.run(Taken("in", Frame(object(), 2, TICK)))
+        run.run(WorkItem("in", Frame(object(), 2, TICK)))

@@ -8,7 +8,7 @@ import pytest
 from composer import YUV, Node
 from composer.compiler.plan import InboxSpec, Mode
 from composer.engine.account import EdgeCount
-from composer.engine.inbox import Inbox, Slot, Taken, Traffic, Waiting
+from composer.engine.inbox import Inbox, Slot, Traffic, Waiting, WorkItem
 from composer.engine.join import Join, Joined
 from composer.engine.run import Run
 from composer.node.formats import Kind
@@ -62,7 +62,7 @@ class Bench:
             return "wait"
         if isinstance(found, Bound):
             return f"b{found.micros // 10_000}"
-        if isinstance(found, Taken):
+        if isinstance(found, WorkItem):
             return found.frame.pts, dict(found.others)
         return None
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from composer import YUV, Node
 from composer.compiler.compile import Compiled, compile_file
 from composer.engine import oneshot
-from composer.engine.oneshot import GivenUp, Job, Limits, Order, TooLarge, UnknownKind
+from composer.engine.oneshot import GivenUp, Job, JobLimits, Order, TooLarge, UnknownKind
 from composer.errors import MediaError, NodeFailed, Overdue, ParamRejected
 from composer.node.registry import Registry
 from composer.testing import bars
@@ -212,12 +212,12 @@ def test_a_picture_is_measured_before_it_is_decoded(tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="9000x9000"):
         Job(compiled(tmp_path, COPY), Order(bytes(data)))
     with pytest.raises(TooLarge, match="160x120"):
-        Job(compiled(tmp_path, COPY), Order(picture(pattern())), Limits(pixels=160 * 119))
+        Job(compiled(tmp_path, COPY), Order(picture(pattern())), JobLimits(pixels=160 * 119))
 
 
 def test_a_clip_that_is_too_long(tmp_path: Path) -> None:
     film = films.write_film(tmp_path / "a.ts", films.numbered(50))
-    job = Job(compiled(tmp_path, COPY), Order(film.read_bytes()), Limits(media_seconds=1))
+    job = Job(compiled(tmp_path, COPY), Order(film.read_bytes()), JobLimits(media_seconds=1))
     with pytest.raises(TooLarge, match="50 pictures"):
         job.run()
 
@@ -278,7 +278,7 @@ def test_a_job_holds_its_limit_where_a_node_hangs(
             return image
 
     text = "nodes: {s: {type: decode}, h: {type: hang}, o: {type: encode}}\n"
-    job = Job(compiled_of(text, hang=Hang), Order(picture(pattern())), Limits(seconds=0.1))
+    job = Job(compiled_of(text, hang=Hang), Order(picture(pattern())), JobLimits(seconds=0.1))
     try:
         with pytest.raises(Overdue):
             job.run()

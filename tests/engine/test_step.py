@@ -7,7 +7,7 @@ import pytest
 from composer import Context, Frame, Node
 from composer.compiler.plan import Plan, Step
 from composer.device.lanes import PASSED, Lane
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers.hold import Last
 from composer.engine.layers.layer import Memory
 from composer.engine.run import Media, Run
@@ -68,8 +68,8 @@ def context_of(step: Step) -> Context:
     return Context(step.name, step.folder, step.inputs, step.outputs)
 
 
-def taken(number: int, **options: Any) -> Taken:
-    return Taken("image", replace(stubs.frame(number, picture(number)), **options))
+def taken(number: int, **options: Any) -> WorkItem:
+    return WorkItem("image", replace(stubs.frame(number, picture(number)), **options))
 
 
 def values(out: Any) -> list[tuple[int, Any]]:

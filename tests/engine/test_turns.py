@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 
 from composer.engine.inbox import Traffic
-from composer.engine.turns import Gate, Turns
+from composer.engine.turns import Gate, Rotation
 from tests.engine.test_inbox import in_thread, joined, nobody
 from tests.stubs import reach
 
@@ -78,7 +78,7 @@ def test_two_do_not_close_a_gate_at_once() -> None:
 def test_threads_take_turns_in_a_ring(threads: int) -> None:
     traffic = Traffic(nobody)
     traffic.enter(threads)
-    turns, order = Turns(threads, traffic), list[int]()
+    turns, order = Rotation(threads, traffic), list[int]()
 
     def work(number: int) -> None:
         for _ in range(4):
@@ -95,7 +95,7 @@ def test_who_waits_for_its_turn_does_not_work_and_whoever_fails_hands_it_on() ->
     stalled: list[str] = []
     traffic = Traffic(lambda: stalled.append("stalled"))
     traffic.enter(2)
-    turns, come = Turns(2, traffic), threading.Event()
+    turns, come = Rotation(2, traffic), threading.Event()
 
     def second() -> None:
         with turns.turn(1):

@@ -11,7 +11,7 @@ from composer.models.answer import (
     READERS,
     Answer,
     AnswerInvalid,
-    Seen,
+    ReadContext,
     letters_of,
     made_by,
     read,
@@ -24,24 +24,24 @@ Bytes: TypeAlias = NDArray[np.uint8]
 NAN, INF = float("nan"), float("inf")
 
 
-def given(post: str, output: Any, seen: Seen | None = None, /, **fields: Any) -> Any:
+def given(post: str, output: Any, seen: ReadContext | None = None, /, **fields: Any) -> Any:
     """What becomes of an output."""
     answer = Answer.model_validate({"post": post, **fields})
     array = output if isinstance(output, np.ndarray) else np.array(output, np.float32)
-    return read(answer, array, seen or Seen())
+    return read(answer, array, seen or ReadContext())
 
 
-def refused(post: str, output: Any, seen: Seen | None = None, /, **fields: Any) -> str:
+def refused(post: str, output: Any, seen: ReadContext | None = None, /, **fields: Any) -> str:
     with pytest.raises(AnswerInvalid) as caught:
         given(post, output, seen, **fields)
     return str(caught.value)
 
 
-def seen_of(image: Bytes, **fields: Any) -> Seen:
+def seen_of(image: Bytes, **fields: Any) -> ReadContext:
     """What is known of a picture that went in."""
     feeding = settle(Feed.model_validate(fields), None)
     _, fit = Feeder(feeding)(picture(image, "rgb24"))
-    return Seen(feeding, fit)
+    return ReadContext(feeding, fit)
 
 
 def blank(width: int, height: int) -> Bytes:
@@ -261,14 +261,14 @@ def test_one_class_of_a_map_of_their_numbers_is_a_mask() -> None:
 def test_maps_of_classes_lie_as_the_picture_does(
     shape: tuple[int, ...], size: tuple[int, int], wanted: tuple[int, int]
 ) -> None:
-    assert given("mask", np.zeros(shape, np.float32), Seen(size=size)).shape == wanted
+    assert given("mask", np.zeros(shape, np.float32), ReadContext(size=size)).shape == wanted
 
 
 def test_maps_that_may_lie_either_way_lie_as_the_picture_went_in() -> None:
     output = np.zeros((1, 8, 8, 8), np.float32)
     output[..., 1] = 1  # the second class everywhere, if it is the last axis
     for layout, level in (("nhwc", 255), ("nchw", 0)):
-        seen = Seen(feeding=settle(Feed(layout=layout), None), size=(8, 8))
+        seen = ReadContext(feeding=settle(Feed(layout=layout), None), size=(8, 8))
         assert (given("mask", output, seen) == level).all()
 
 
@@ -306,7 +306,7 @@ def test_a_mask_of_a_crop_has_the_shape_of_the_picture(stride: int) -> None:
 
 
 def test_a_mask_of_a_crop_that_does_not_fit_the_pixels_stays_inside() -> None:
-    seen = Seen(fit=Fit(0.33, 1.0, 0.66, 0.0))
+    seen = ReadContext(fit=Fit(0.33, 1.0, 0.66, 0.0))
     mask = given("mask", np.ones((1, 1, 5, 5), np.float32), seen)
     assert mask.shape == (5, 15)
     assert (mask[:, 10:] == 255).all()
@@ -319,7 +319,7 @@ LABELS = ("cat", "dog", "eel")
 
 
 def record(output: Any, labels: tuple[str, ...] = LABELS, **fields: Any) -> dict[str, Any]:
-    found: dict[str, Any] = given("classes", output, Seen(labels=labels), **fields)
+    found: dict[str, Any] = given("classes", output, ReadContext(labels=labels), **fields)
     return found
 
 
@@ -421,7 +421,7 @@ def test_scores_that_are_no_numbers_do_not_reach_a_record(odd: float, activation
 
 
 def test_a_model_that_chooses_the_class_itself() -> None:
-    assert given("classes", np.array([[2]], np.int64), Seen(labels=LABELS)) == {
+    assert given("classes", np.array([[2]], np.int64), ReadContext(labels=LABELS)) == {
         "label": "eel",
         "score": 1.0,
         "scores": {"eel": 1.0},
@@ -484,23 +484,26 @@ def steps(path: str, *, sure: float = 0.9) -> NDArray[np.float32]:
     ],
 )
 def test_text_without_repeats_and_blanks(path: str, text: str) -> None:
-    assert given("text", steps(path), Seen(labels=LETTERS))["text"] == text
+    assert given("text", steps(path), ReadContext(labels=LETTERS))["text"] == text
 
 
 def test_the_score_of_a_text_is_the_mean_of_its_letters() -> None:
     output = np.concatenate([steps("01", sure=1.0), steps("02", sure=0.5)], 1)
-    assert given("text", output, Seen(labels=LETTERS)) == {"text": "ab", "score": 0.75}
-    assert given("text", steps("00"), Seen(labels=LETTERS)) == {"text": "", "score": 0.0}
+    assert given("text", output, ReadContext(labels=LETTERS)) == {"text": "ab", "score": 0.75}
+    assert given("text", steps("00"), ReadContext(labels=LETTERS)) == {"text": "", "score": 0.0}
 
 
 def test_the_score_of_a_text_is_a_chance_where_the_model_gives_logits() -> None:
     chances = steps("01", sure=0.7)
-    assert given("text", np.log(chances), Seen(labels=LETTERS)) == {"text": "a", "score": 0.7}
+    assert given("text", np.log(chances), ReadContext(labels=LETTERS)) == {
+        "text": "a",
+        "score": 0.7,
+    }
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 4), (3, 1, 4), (3, 4)])
 def test_text_wherever_the_batch_of_one_is(shape: tuple[int, ...]) -> None:
-    assert given("text", steps("120").reshape(shape), Seen(labels=LETTERS))["text"] == "ab"
+    assert given("text", steps("120").reshape(shape), ReadContext(labels=LETTERS))["text"] == "ab"
 
 
 @pytest.mark.parametrize(
@@ -516,25 +519,25 @@ def test_the_labels_may_leave_out_blank_and_space(
     labels: tuple[str, ...], letters: list[str]
 ) -> None:
     assert list(letters_of(labels, 4)) == letters
-    assert given("text", steps("1032"), Seen(labels=labels))["text"] == "a b"
+    assert given("text", steps("1032"), ReadContext(labels=labels))["text"] == "a b"
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_labels_of_another_length_are_those_of_another_model(count: int) -> None:
     said = f"the output has 4 characters, and `labels` has {count}"
-    assert refused("text", steps("12"), Seen(labels=("a",) * count)) == said
+    assert refused("text", steps("12"), ReadContext(labels=("a",) * count)) == said
 
 
 @pytest.mark.parametrize("odd", [NAN, INF])
 def test_a_text_has_a_score_that_json_can_hold(odd: float) -> None:
     output = steps("12")
     output[0, 0, 1] = odd
-    assert np.isfinite(given("text", output, Seen(labels=LETTERS))["score"])
+    assert np.isfinite(given("text", output, ReadContext(labels=LETTERS))["score"])
 
 
 def test_no_steps_are_no_text() -> None:
     output = np.zeros((1, 0, 4), np.float32)
-    assert given("text", output, Seen(labels=LETTERS)) == {"text": "", "score": 0.0}
+    assert given("text", output, ReadContext(labels=LETTERS)) == {"text": "", "score": 0.0}
 
 
 # raw

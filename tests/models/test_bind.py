@@ -5,7 +5,16 @@ from pydantic import ValidationError
 
 from composer import Mask, Picture
 from composer.models.answer import FORMATS, Answer
-from composer.models.bind import ArrayIn, Binding, PictureIn, StateIn, Take, ValueIn, Wanted, bind
+from composer.models.bind import (
+    ArrayIn,
+    Binding,
+    InputFeed,
+    PictureIn,
+    StateIn,
+    ValueIn,
+    Wanted,
+    bind,
+)
 from composer.models.feed import Feed
 from composer.models.onnxfile import Signature, Value
 from composer.node.formats import Array, Kind, formats_of
@@ -47,7 +56,7 @@ PICTURE = "x: float32 1x3x64x64"
 def bound(signature: Signature | None, **fields: Any) -> Binding:
     """The binding of what a file says: fields of a Feed, takes, gives and the rest."""
     feed = {name: fields.pop(name) for name in list(fields) if name in Feed.model_fields}
-    takes = {name: Take.model_validate(each) for name, each in fields.pop("takes", {}).items()}
+    takes = {name: InputFeed.model_validate(each) for name, each in fields.pop("takes", {}).items()}
     gives = {name: Answer.model_validate(each) for name, each in fields.pop("gives", {}).items()}
     wanted = Wanted(Feed.model_validate(feed), takes, gives, said=frozenset(feed), **fields)
     return bind(wanted, signature)
@@ -653,7 +662,7 @@ def test_a_task_that_is_not_known_says_nothing() -> None:
 )
 def test_a_take_that_cannot_be(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as caught:
-        Take.model_validate(fields)
+        InputFeed.model_validate(fields)
     assert {error["loc"][0] for error in caught.value.errors()} == set(fields)
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from composer.models.feed import LARGEST, WHOLE, Feed, Feeder, Feeding, Fit, parsed, settle
 from composer.models.onnxfile import Value
-from composer.node.frames import Color
+from composer.node.frames import ColorTags
 from composer.node.node import BadSetting
 from composer.pictures import pixels
 from composer.testing import picture
@@ -120,7 +120,7 @@ def test_a_picture_of_any_layout_has_the_colour_it_shows(layout: str) -> None:
 @pytest.mark.parametrize("matrix", [1, 5, 9])
 def test_a_picture_is_read_as_its_tag_says(matrix: int) -> None:
     array = np.full((8, 16, 3), COLOUR, np.uint8)
-    image = pixels.from_rgb(array, "yuv444p", Color(matrix, 1, 1))
+    image = pixels.from_rgb(array, "yuv444p", ColorTags(matrix, 1, 1))
     assert np.abs(fed(image, layout="nhwc", range=(0, 255))[0] - COLOUR).max() <= 2
 
 

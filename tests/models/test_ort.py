@@ -12,7 +12,7 @@ import pytest
 from composer.device import cuda
 from composer.models import onnxfile, ort
 from composer.models.engine import ModelFailed
-from composer.models.ort import OrtModel, Running
+from composer.models.ort import OrtModel, OrtSettings
 from tests import networks
 from tests.clips import ROOT
 from tests.networks import network, node
@@ -31,7 +31,7 @@ CONV = network(
 )
 
 
-def engine(data: bytes, running: Running) -> OrtModel:
+def engine(data: bytes, running: OrtSettings) -> OrtModel:
     return OrtModel(data, onnxfile.read(data), running)
 
 
@@ -42,7 +42,7 @@ def engine(data: bytes, running: Running) -> OrtModel:
 def test_a_build_without_cuda_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "has_torch", lambda: False)
     with pytest.raises(ModelFailed) as caught:
-        engine(CONV, Running("cuda:0"))
+        engine(CONV, OrtSettings("cuda:0"))
     assert str(caught.value) == (
         "ONNX Runtime cannot load it: cuda: this build of ONNX Runtime has no"
         " CUDAExecutionProvider; install byoc-composer[gpu] for it, or write `device: cpu`"
@@ -66,7 +66,7 @@ def test_libraries_that_cannot_be_loaded_are_said_and_not_printed(
 @pytest.mark.cuda
 @on_cuda
 def test_on_cuda_a_network_gives_what_it_gives_on_the_cpu() -> None:
-    made, plain = engine(CONV, Running("cuda:0")), engine(CONV, Running())
+    made, plain = engine(CONV, OrtSettings("cuda:0")), engine(CONV, OrtSettings())
     assert (made.provider, made.about["device"]) == ("CUDAExecutionProvider", "cuda:0")
     for number in range(3):
         fed = {"x": np.random.default_rng(number).random((number + 1, 3, 24, 32), np.float32)}
@@ -80,7 +80,7 @@ def test_tensors_go_in_and_come_out_on_the_device(device: str) -> None:
     torch: Any = pytest.importorskip("torch", reason="torch is not installed")
     if device != "cpu" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         pytest.skip("this build of onnxruntime does not run on CUDA")
-    made = engine(CONV, Running(device))
+    made = engine(CONV, OrtSettings(device))
     fed = np.random.default_rng(1).random((2, 3, 24, 32), np.float32)
     with made.lane:
         given = made.run_there({"x": torch.from_numpy(fed).to(device)}, ["y"])["y"]
@@ -96,7 +96,7 @@ def test_what_one_lane_still_reads_the_next_call_does_not_write_over() -> None:
     torch: Any = pytest.importorskip("torch", reason="torch is not installed")
     from composer.device.lanes import Lane
 
-    made = engine(networks.doubled(), Running("cuda:0"))
+    made = engine(networks.doubled(), OrtSettings("cuda:0"))
     first, second = Lane("cuda:0"), Lane("cuda:0")
     with first:
         ones = torch.full((1, 3, 64, 64), 1.0, device="cuda:0")
@@ -126,9 +126,10 @@ import sys
 from composer.device import cuda
 cuda.has_torch = lambda: False
 from composer.models import onnxfile
-from composer.models.ort import OrtModel, Running
+from composer.models.ort import OrtModel, OrtSettings
 data = open(sys.argv[1], "rb").read()
-print(OrtModel(data, onnxfile.read(data), Running("cuda:0")).provider, "torch._C" in sys.modules)
+model = OrtModel(data, onnxfile.read(data), OrtSettings("cuda:0"))
+print(model.provider, "torch._C" in sys.modules)
 """
 
 

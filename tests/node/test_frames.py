@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import pytest
 
-from composer.node.frames import Color, Frame, Moment, Snapshot
+from composer.node.frames import ColorTags, Frame, Moment, Snapshot
 
 NTSC = Fraction(1001, 30_000)
 
@@ -25,14 +25,14 @@ def test_seconds() -> None:
 
 
 def test_carry_keeps_the_moment() -> None:
-    first = Frame("a", 5, NTSC, Color(1, 1, 1), 2.5, Snapshot(3), Fraction(30), "of")
+    first = Frame("a", 5, NTSC, ColorTags(1, 1, 1), 2.5, Snapshot(3), Fraction(30), "of")
     for made in (first.carry("b"), first.derived("b", "other")):
-        assert made == Frame("b", 5, NTSC, Color(1, 1, 1), 2.5, Snapshot(3), Fraction(30))
+        assert made == Frame("b", 5, NTSC, ColorTags(1, 1, 1), 2.5, Snapshot(3), Fraction(30))
     assert (first.carry("b").origin, first.derived("b", "other").origin) == ("of", "other")
 
 
 def test_a_held_frame_is_the_same_frame() -> None:
-    first = Frame("a", 5, NTSC, Color(1, 1, 1), rate=Fraction(30), origin="of")
+    first = Frame("a", 5, NTSC, ColorTags(1, 1, 1), rate=Fraction(30), origin="of")
     held = first.held(2.5, Snapshot(3))
-    assert held == Frame("a", 5, NTSC, Color(1, 1, 1), 2.5, Snapshot(3), Fraction(30))
+    assert held == Frame("a", 5, NTSC, ColorTags(1, 1, 1), 2.5, Snapshot(3), Fraction(30))
     assert held.origin == "of"

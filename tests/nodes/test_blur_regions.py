@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from composer.node.formats import YUV_LAYOUTS
 from composer.node.values import Detection, Detections
 from composer.pictures import boxes, pixels
-from composer.pictures.boxes import Box
+from composer.pictures.boxes import PixelBox
 from composer.testing import bench, gradient, picture, run_node
 from nodes.blur_regions import BlurRegions
 
@@ -33,7 +33,7 @@ def detail(plane: NDArray[np.uint8]) -> float:
     return float(spectrum[fine].sum())
 
 
-def outside(image: av.VideoFrame, box: Box) -> list[NDArray[np.uint8]]:
+def outside(image: av.VideoFrame, box: PixelBox) -> list[NDArray[np.uint8]]:
     """The planes with nothing left inside a box."""
     rest = pixels.copy(image)
     for plane in boxes.parts(rest, box):

@@ -4,7 +4,7 @@ import pytest
 from numpy.typing import NDArray
 
 from composer.node.formats import YUV_LAYOUTS
-from composer.node.frames import Color as Tags
+from composer.node.frames import ColorTags
 from composer.pictures import pixels
 from composer.testing import bars, bench, gradient, picture, run_node
 from nodes.color import Color
@@ -72,7 +72,7 @@ def test_luma_and_chroma_follow_their_formulas(node: Color, layout: str) -> None
 def test_gains_are_what_they_are_in_rgb(
     gains: tuple[float, float, float], matrix: int, layout: str
 ) -> None:
-    tags = Tags(matrix, matrix, matrix)
+    tags = ColorTags(matrix, matrix, matrix)
     image = pixels.from_rgb(bars(160, 32), layout, tags)
     red, green, blue = gains
     given = run_node(Color(red=red, green=green, blue=blue), image=image)

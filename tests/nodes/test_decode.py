@@ -16,7 +16,7 @@ from composer.media.packets import SoundPacket
 from composer.node.formats import PACKETS, Carrier, Format, Kind
 from composer.node.node import Context, change_of, reads_file
 from composer.session.ingress import Ingress
-from nodes.decode import Decode, Tracks
+from nodes.decode import Decode, FileItem
 from tests.media.films import Sound, beep, number, numbered, write_film
 from tests.media.transport import stream
 
@@ -30,7 +30,7 @@ CODECS = [
 @contextmanager
 def decoding(
     node: Decode, source: Path | str = "", folder: Path | str = ".", **outputs: Format
-) -> Iterator[list[Tracks]]:
+) -> Iterator[list[FileItem]]:
     """All that the node gives, with these outputs connected, out of its envelopes."""
     node.setup(Context("source", Path(folder), {}, outputs, source=str(source)))
     try:

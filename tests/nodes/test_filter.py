@@ -16,12 +16,12 @@ from composer import Node, Picture
 from composer.engine.run import Media, Run
 from composer.media.live_reader import LiveReader
 from composer.node.formats import LAYOUTS
-from composer.node.frames import UNSAID, Color, Moment
+from composer.node.frames import UNSAID, ColorTags, Moment
 from composer.pictures import pixels
 from composer.pictures.chain import Chain
 from composer.testing import Bench, bars, bench, gradient, picture, run_node
 from nodes.decode import Decode
-from nodes.filter import Filter, Step, steps_of
+from nodes.filter import ChainFilter, Filter, steps_of
 from tests.media.films import numbered, write_film
 from tests.media.transport import units_of
 from tests.stubs import finished, plan_of
@@ -70,7 +70,7 @@ def test_a_picture_that_needs_nothing_is_not_copied() -> None:
 @pytest.mark.parametrize("graph", ["null", "colorbalance=rs=0", "format=rgb24"])
 @pytest.mark.parametrize("matrix", [1, 5, 6, 9])
 def test_the_matrix_of_the_source_stays(graph: str, matrix: int) -> None:
-    color = Color(matrix, 1, 1)
+    color = ColorTags(matrix, 1, 1)
     image = pixels.with_time(pixels.from_rgb(bars(64, 48), "yuv444p", color), picture(bars(8, 8)))
     (given,) = run_node(Filter(graph=graph), image=image)
     assert pixels.tags(given).matrix == matrix
@@ -82,11 +82,11 @@ def test_rgb_becomes_yuv_by_the_tags_of_the_source() -> None:
     node = Filter(graph="null")
     green = picture(np.full((16, 16, 3), (0, 255, 0), np.uint8), "rgb24")
     with bench(node, layout="yuv444p"):
-        (given,) = node.process(green, Moment(0, Fraction(1, 90_000), Color(1, 1, 1)))
+        (given,) = node.process(green, Moment(0, Fraction(1, 90_000), ColorTags(1, 1, 1)))
         assert [int(plane[0, 0]) for plane in pixels.planes(given)] == pytest.approx(
             [173, 42, 26], abs=1
         )
-        assert pixels.tags(given) == Color(1, 1, 1)
+        assert pixels.tags(given) == ColorTags(1, 1, 1)
 
 
 @pytest.mark.parametrize("layout", ["yuv420p", "yuv444p", "gray"])
@@ -100,14 +100,14 @@ def test_the_range_is_that_of_the_layout(layout: str, color_range: str) -> None:
 
 
 def test_reserved_colour_tags_do_no_harm() -> None:
-    image = pixels.from_rgb(bars(64, 48), "yuv420p", Color(1, 3, 0))
+    image = pixels.from_rgb(bars(64, 48), "yuv420p", ColorTags(1, 3, 0))
     (given,) = run_node(Filter(graph="format=rgb24"), image=image)
-    assert pixels.tags(given) == Color(1, 2, 2)
-    assert pixels.tags(image) == Color(1, 3, 0)
+    assert pixels.tags(given) == ColorTags(1, 2, 2)
+    assert pixels.tags(image) == ColorTags(1, 3, 0)
 
 
 def test_a_chain_that_changes_the_matrix_is_left_alone() -> None:
-    image = pixels.from_rgb(bars(64, 48), "yuv420p", Color(6, 6, 6))
+    image = pixels.from_rgb(bars(64, 48), "yuv420p", ColorTags(6, 6, 6))
     with bench(Filter(graph="scale=out_color_matrix=bt709"), layout="yuv420p") as step:
         (given,) = step(image=image)
     assert given.colorspace == 1
@@ -252,7 +252,7 @@ def test_a_command_from_outside_can_only_set_harmless_values(
     ],
 )
 def test_a_graph_is_read_as_ffmpeg_does(graph: str, steps: list[tuple[str, str, str]]) -> None:
-    assert list(steps_of(graph)) == [Step(*each) for each in steps]
+    assert list(steps_of(graph)) == [ChainFilter(*each) for each in steps]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from composer.node.formats import LAYOUTS, YUV_LAYOUTS
-from composer.node.frames import Color, Moment
+from composer.node.frames import ColorTags, Moment
 from composer.pictures import pixels
 from composer.testing import bars, bench, gradient, picture
 from nodes.resize import Resize
@@ -106,7 +106,7 @@ def test_pad_at_the_sides() -> None:
 
 
 def test_bars_are_limited_range_black_and_follow_the_matrix() -> None:
-    image = pixels.from_rgb(bars(64, 32), "yuv420p", Color(1, 1, 1))
+    image = pixels.from_rgb(bars(64, 32), "yuv420p", ColorTags(1, 1, 1))
     node = Resize(width=64, height=64)
     assert [plane[0, 0] for plane in pixels.planes(resized(node, image))] == [16, 128, 128]
     node = Resize(width=64, height=64, color="lime")
@@ -190,7 +190,7 @@ def test_rgb_becomes_yuv_by_the_tags_of_the_source() -> None:
     node = Resize(width=32, height=32)
     with bench(node, layout="yuv444p"):
         green = picture(np.full((64, 64, 3), (0, 255, 0), np.uint8), "rgb24")
-        given = node.process(green, Moment(0, Fraction(1, 90_000), Color(1, 1, 1)))
+        given = node.process(green, Moment(0, Fraction(1, 90_000), ColorTags(1, 1, 1)))
     assert tuple(int(plane[9, 9]) for plane in pixels.planes(given)) == pytest.approx(
         GREEN_709, abs=1
     )

@@ -13,7 +13,7 @@ import pytest
 from composer import RGB, Mask, Node, Picture
 from composer.compiler.plan import Mode
 from composer.engine.run import Run
-from composer.node.frames import Color
+from composer.node.frames import ColorTags
 from composer.node.registry import Registry
 from composer.pictures import pixels
 from composer.pictures.chain import Chain
@@ -32,7 +32,7 @@ class Said(stubs.Count):
     def process(self) -> Iterator[stubs.Plain]:
         for number in range(self.count):
             image = stubs.picture(number, "yuv420p", *SIZE)
-            image = pixels.with_tags(image, Color(1, 1, 1), pixels.LIMITED)
+            image = pixels.with_tags(image, ColorTags(1, 1, 1), pixels.LIMITED)
             image = Chain().run(pixels.shaped(image, SHAPE), ("setfield", {"mode": "tff"}))
             image.pts, image.time_base, image.duration = number, TICK, 1
             yield image
@@ -175,7 +175,7 @@ def test_what_a_picture_says_survives(tmp_path: Path, nodes: str, size: tuple[in
         assert (image.interlaced_frame, pixels.is_top_first(image)) == (True, True)
         assert (image.pts, image.time_base, image.duration) == (number, TICK, 1)
         if image.format.name.startswith("yuv"):
-            assert pixels.tags(image) == Color(1, 1, 1)
+            assert pixels.tags(image) == ColorTags(1, 1, 1)
 
 
 @pytest.mark.parametrize("angle", [90, 270])

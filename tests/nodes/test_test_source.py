@@ -12,7 +12,7 @@ from composer import Context
 from composer.node.formats import LAYOUTS, YUV_LAYOUTS
 from composer.pictures import barcode, pixels
 from composer.testing import bench, run_node
-from nodes.test_source import TestSource, Tracks, clock, strip_height
+from nodes.test_source import SourceItem, TestSource, clock, strip_height
 
 PATTERNS = ["bars", "ramp", "noise", "counter", "testsrc", "solid"]
 
@@ -262,7 +262,7 @@ class Clock:
         return self.stopped
 
 
-def session(node: TestSource, clock: Clock) -> Iterator[Tracks]:
+def session(node: TestSource, clock: Clock) -> Iterator[SourceItem]:
     with bench(node) as step:
         outputs = {port.name: port.formats[0] for port in node.outputs}
         ctx = Context("in", Path(), {}, outputs, live=True, now=clock.now, wait=clock.wait)

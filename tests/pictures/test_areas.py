@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from composer.node.formats import LAYOUTS
-from composer.node.frames import Color
+from composer.node.frames import ColorTags
 from composer.pictures import areas, pixels
 from composer.testing import gradient, picture
 
@@ -32,7 +32,7 @@ def test_fill_is_cut_at_the_borders_of_odd_pictures(layout: str) -> None:
 
 
 def test_samples_follow_the_matrix_tag_of_the_picture() -> None:
-    image = pixels.from_rgb(gradient(8, 8), "yuv444p", Color(1, 1, 1))
+    image = pixels.from_rgb(gradient(8, 8), "yuv444p", ColorTags(1, 1, 1))
     assert areas.sample(image, (0, 255, 0, 255)) == (173, 42, 26)
     assert areas.sample(picture(gradient(8, 8)), (0, 255, 0, 255)) == (145, 54, 34)
 

@@ -5,7 +5,7 @@ import pytest
 from composer.node.formats import YUV_LAYOUTS
 from composer.node.values import Detection, Detections
 from composer.pictures import boxes, pixels
-from composer.pictures.boxes import Box
+from composer.pictures.boxes import PixelBox
 from composer.testing import gradient, picture
 
 
@@ -20,12 +20,12 @@ def noise(width: int, height: int, layout: str = "yuv420p") -> av.VideoFrame:
 @pytest.mark.parametrize(
     ("layout", "wanted"),
     [
-        pytest.param("yuv420p", Box(24, 24, 50, 36), id="yuv420p"),
-        pytest.param("yuv422p", Box(24, 25, 50, 35), id="yuv422p"),
-        pytest.param("yuv444p", Box(25, 25, 49, 35), id="yuv444p"),
+        pytest.param("yuv420p", PixelBox(24, 24, 50, 36), id="yuv420p"),
+        pytest.param("yuv422p", PixelBox(24, 25, 50, 35), id="yuv422p"),
+        pytest.param("yuv444p", PixelBox(25, 25, 49, 35), id="yuv444p"),
     ],
 )
-def test_boxes_grow_to_whole_chroma_samples(layout: str, wanted: Box) -> None:
+def test_boxes_grow_to_whole_chroma_samples(layout: str, wanted: PixelBox) -> None:
     found = Detections((Detection(0.25, 0.25, 0.24, 0.1),))
     assert boxes.found(noise(100, 100, layout), found) == [wanted]
 
@@ -33,28 +33,36 @@ def test_boxes_grow_to_whole_chroma_samples(layout: str, wanted: Box) -> None:
 @pytest.mark.parametrize(
     ("found", "wanted"),
     [
-        pytest.param(Detection(-1, -1, 3, 3), [Box(0, 0, 101, 51)], id="larger than the picture"),
-        pytest.param(Detection(0.9, 0.9, 0.5, 0.5), [Box(90, 46, 101, 51)], id="over the corner"),
+        pytest.param(
+            Detection(-1, -1, 3, 3), [PixelBox(0, 0, 101, 51)], id="larger than the picture"
+        ),
+        pytest.param(
+            Detection(0.9, 0.9, 0.5, 0.5), [PixelBox(90, 46, 101, 51)], id="over the corner"
+        ),
         pytest.param(Detection(1.1, 0, 0.2, 0.2), [], id="outside"),
         pytest.param(Detection(0.5, 0.5, 0, 0.5), [], id="empty"),
         pytest.param(Detection(0, 0, 0.5, 0.5, score=0.4), [], id="low score"),
         pytest.param(
-            Detection(0, 0, 1, 1, score=float("nan")), [Box(0, 0, 101, 51)], id="no score at all"
+            Detection(0, 0, 1, 1, score=float("nan")),
+            [PixelBox(0, 0, 101, 51)],
+            id="no score at all",
         ),
     ],
 )
-def test_boxes_are_cut_and_left_out(found: Detection, wanted: list[Box]) -> None:
+def test_boxes_are_cut_and_left_out(found: Detection, wanted: list[PixelBox]) -> None:
     assert boxes.found(noise(101, 51), Detections((found,)), min_score=0.5) == wanted
 
 
 def test_margin_is_a_part_of_the_box_on_each_side() -> None:
     found = Detections((Detection(0.4, 0.4, 0.2, 0.1),))
-    assert boxes.found(noise(100, 100), found, margin=0.5) == [Box(30, 34, 70, 56)]
+    assert boxes.found(noise(100, 100), found, margin=0.5) == [PixelBox(30, 34, 70, 56)]
 
 
 @pytest.mark.parametrize("layout", YUV_LAYOUTS)
-@pytest.mark.parametrize("box", [Box(0, 0, 33, 17), Box(32, 16, 33, 17), Box(2, 4, 20, 10)])
-def test_what_is_cut_out_and_put_back_is_the_same(box: Box, layout: str) -> None:
+@pytest.mark.parametrize(
+    "box", [PixelBox(0, 0, 33, 17), PixelBox(32, 16, 33, 17), PixelBox(2, 4, 20, 10)]
+)
+def test_what_is_cut_out_and_put_back_is_the_same(box: PixelBox, layout: str) -> None:
     image, other = noise(33, 17, layout), noise(33, 17, layout)
     part = boxes.cut(image, box)
     assert (part.width, part.height, part.pts) == (box.width, box.height, image.pts)
@@ -75,7 +83,7 @@ def test_an_ellipse_fills_its_box_and_leaves_the_corners() -> None:
 
 def test_pasting_an_ellipse_leaves_the_rest_of_the_box() -> None:
     image, old = noise(64, 64), noise(64, 64)
-    box = Box(8, 8, 56, 56)
+    box = PixelBox(8, 8, 56, 56)
     part = boxes.cut(image, box)
     for plane in pixels.planes(part):
         plane[...] = 1

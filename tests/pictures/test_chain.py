@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from composer.node.formats import YUV_LAYOUTS
-from composer.node.frames import Color
+from composer.node.frames import ColorTags
 from composer.pictures import pixels
 from composer.pictures.chain import Chain, Filter
 from composer.testing import gradient, picture
@@ -27,7 +27,7 @@ def test_filters_run_in_their_order_and_leave_the_input(layout: str) -> None:
 
 
 def test_tags_and_time_stay() -> None:
-    tags = Color(1, 1, 1)
+    tags = ColorTags(1, 1, 1)
     image = pixels.with_tags(picture(gradient(16, 16), seconds=3), tags, pixels.LIMITED)
     image.pts, image.time_base = 75, Fraction(1, 25)
     given = Chain().run(image, MIRROR)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from composer.node.formats import YUV_LAYOUTS
-from composer.node.frames import Color
+from composer.node.frames import ColorTags
 from composer.pictures import pixels
 from composer.pictures.gains import matrix_of, with_gains
 
@@ -23,7 +23,7 @@ def test_smooth_colours_are_as_in_rgb_and_the_input_stays(layout: str) -> None:
     rgb = np.stack(
         np.broadcast_arrays(ramp[None, :], ramp[::-1][None, :], np.linspace(60, 90, 70)[:, None]), 2
     )
-    image = pixels.from_rgb(rgb.astype(np.uint8), layout, Color(1, 1, 1))
+    image = pixels.from_rgb(rgb.astype(np.uint8), layout, ColorTags(1, 1, 1))
     before = [plane.copy() for plane in pixels.planes(image)]
     given = with_gains(image, (0.4, 0.8, 1.0))
     wanted = pixels.to_rgb(image) * np.array([0.4, 0.8, 1.0])

@@ -4,7 +4,7 @@ import pytest
 from numpy.typing import NDArray
 
 from composer.node.formats import YUV_LAYOUTS
-from composer.node.frames import Color
+from composer.node.frames import ColorTags
 from composer.pictures import mixing, pixels
 from composer.testing import bars, gradient, picture
 
@@ -88,7 +88,7 @@ def test_a_mask_of_the_right_size_is_not_copied() -> None:
 
 
 def test_like_gives_layout_size_and_matrix_of_the_other() -> None:
-    base = pixels.from_rgb(bars(64, 32), "yuv422p", Color(1, 1, 1))
+    base = pixels.from_rgb(bars(64, 32), "yuv422p", ColorTags(1, 1, 1))
     given = mixing.like(picture(bars(160, 80), "yuv444p"), base)
     assert (given.format.name, given.width, given.height) == ("yuv422p", 64, 32)
     assert pixels.tags(given).matrix == 1

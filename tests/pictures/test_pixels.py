@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from composer.node.frames import Color
+from composer.node.frames import ColorTags
 from composer.pictures import pixels
 from composer.pictures.chain import Chain
 from composer.testing import bars, gradient, picture
@@ -65,7 +65,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> av.VideoFrame:
     write_film(path, numbered(1), sample_aspect_ratio=SHAPE, rotation=(90, False, False))
     image = Chain().run(read_film(path).images[0], ("setfield", {"mode": "tff"}))
     image.pts, image.time_base, image.duration = 75, Fraction(1, 25), 3
-    return pixels.with_tags(image, Color(1, 1, 1), pixels.LIMITED)
+    return pixels.with_tags(image, ColorTags(1, 1, 1), pixels.LIMITED)
 
 
 def said(image: av.VideoFrame) -> dict[str, Any]:
@@ -119,9 +119,9 @@ def test_tags_of_yuv_go_over_and_rgb_asks_the_origin(described: av.VideoFrame) -
         pixels.blank(described, 8, 8),
         pixels.inheriting(picture(bars(8, 8), "rgb24"), described),
     ):
-        assert pixels.tags(made) == Color(1, 1, 1)
-    own = pixels.from_rgb(bars(8, 8), "yuv420p", Color(9, 9, 16))
-    assert pixels.tags(pixels.inheriting(own, described)) == Color(9, 9, 16)
+        assert pixels.tags(made) == ColorTags(1, 1, 1)
+    own = pixels.from_rgb(bars(8, 8), "yuv420p", ColorTags(9, 9, 16))
+    assert pixels.tags(pixels.inheriting(own, described)) == ColorTags(9, 9, 16)
 
 
 @pytest.mark.parametrize(

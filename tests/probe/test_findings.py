@@ -16,7 +16,7 @@ from aiohttp import web
 from composer.errors import ChannelLost, MediaError
 from composer.probe import findings
 from composer.probe.findings import Findings
-from composer.probe.probe import Image, Keys, Sound, Track
+from composer.probe.probe import Image, Keys, SoundInfo, TrackInfo
 from composer.probe.times import Verdict
 from composer.trickle import excerpt
 from composer.trickle.server import TrickleServer
@@ -170,10 +170,10 @@ def test_the_page_explains_every_code() -> None:
     ("title", "keys"),
     [
         ("As data", lambda: set(findings.as_data(findings.look(str(fetched(BUNNY)))))),
-        ("A track", lambda: fields(Track)),
+        ("A track", lambda: fields(TrackInfo)),
         ("Times", lambda: fields(Verdict)),
         ("Pictures", lambda: fields(Image) | fields(Keys)),
-        ("Sound", lambda: fields(Sound)),
+        ("Sound", lambda: fields(SoundInfo)),
     ],
 )
 def test_the_page_explains_every_key(title: str, keys: Callable[[], set[str]]) -> None:

@@ -13,7 +13,7 @@ from composer.errors import MediaError
 from composer.media.mpegts import psi
 from composer.probe import oddities
 from composer.probe import probe as probing
-from composer.probe.probe import Image, Probed, Track, probe
+from composer.probe.probe import Image, Probed, TrackInfo, probe
 from tests.clips import BIKES, BUNNY, fetched
 from tests.media import films, transport
 from tests.media.films import Sound
@@ -23,7 +23,7 @@ def film(folder: Path, name: str = "film.mp4", count: int = 20, **options: Any) 
     return films.write_film(folder / name, films.numbered(count), **options)
 
 
-def pictures(probed: Probed) -> tuple[Track, Image]:
+def pictures(probed: Probed) -> tuple[TrackInfo, Image]:
     track = next(each for each in probed.tracks if each.image)
     assert track.image is not None
     return track, track.image

@@ -6,13 +6,13 @@ import pytest
 
 from composer.media.mpegts import psi
 from composer.media.mpegts.pes import PACKET
-from composer.probe.transport import Transport, look
+from composer.probe.transport import TransportReport, look
 from tests.media import transport
 
 MAP = 4096
 
 
-def looked(data: bytes) -> Transport:
+def looked(data: bytes) -> TransportReport:
     found = look(io.BytesIO(data), len(data))
     assert found is not None
     return found

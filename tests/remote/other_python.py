@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from composer.remote import rpc, v2
-from composer.remote.inference import RemoteFailed, RemoteModel, RemoteValue
+from composer.remote.inference import RemoteFailed, RemoteValue, ServedModel
 
 FIELDS: Final = {
     "bool": "bool_contents",
@@ -48,7 +48,7 @@ def check_same(got: dict[str, NDArray[Any]], expected: dict[str, NDArray[Any]]) 
 
 def check_plus_one(url: str) -> None:
     """The answers that MLServer should give, over whatever the address says."""
-    remote = RemoteModel(url, "plusone", timeout=30)
+    remote = ServedModel(url, "plusone", timeout=30)
     assert remote.ready()
     metadata = remote.metadata()
     image = RemoteValue("image", "float32", (1, 3, -1, -1))
@@ -65,7 +65,7 @@ def check_plus_one(url: str) -> None:
         assert found["size"].tolist() == [1, 3, 2, 4]
         assert found["word"].tolist() == [b"brighter"]
     remote.close()
-    remote = RemoteModel(url, "echo", timeout=30)
+    remote = ServedModel(url, "echo", timeout=30)
     check_same(remote.infer(every_dtype()), every_dtype())
     remote.close()
 
@@ -89,7 +89,7 @@ def check_silent(url: str) -> None:
 
 
 def failure(url: str, name: str, timeout: float = 60) -> str:
-    with contextlib.closing(RemoteModel(url, name, timeout=timeout)) as remote:
+    with contextlib.closing(ServedModel(url, name, timeout=timeout)) as remote:
         try:
             found = remote.infer({"image": IMAGE})
         except RemoteFailed as exc:

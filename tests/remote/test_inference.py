@@ -27,8 +27,8 @@ from composer.remote.inference import (
     Metadata,
     RemoteFailed,
     RemoteInvalid,
-    RemoteModel,
     RemoteValue,
+    ServedModel,
 )
 from tests.remote import played
 from tests.remote.played import Act, Played, Script, says
@@ -44,19 +44,19 @@ DTYPES += ["float16", "float32", "float64"]
 @contextlib.contextmanager
 def model(
     url: str, name: str = "m", version: str = "", *, timeout: float = AMPLE, **more: Any
-) -> Iterator[RemoteModel]:
-    with contextlib.closing(RemoteModel(url, name, version, timeout=timeout, **more)) as made:
+) -> Iterator[ServedModel]:
+    with contextlib.closing(ServedModel(url, name, version, timeout=timeout, **more)) as made:
         yield made
 
 
 @contextlib.contextmanager
-def at(*script: Script, **more: Any) -> Iterator[tuple[Played, RemoteModel]]:
+def at(*script: Script, **more: Any) -> Iterator[tuple[Played, ServedModel]]:
     server = Played(*script)
     with server.serving() as url, model(url, **more) as remote:
         yield server, remote
 
 
-def failure(remote: RemoteModel, inputs: dict[str, NDArray[Any]] = X, *outputs: str) -> str:
+def failure(remote: ServedModel, inputs: dict[str, NDArray[Any]] = X, *outputs: str) -> str:
     """What a failing inference says about the server, without the part that names it."""
     with pytest.raises(RemoteFailed) as caught:
         remote.infer(inputs, outputs)
@@ -423,7 +423,7 @@ def test_a_name_that_is_none() -> None:
     assert str(caught.value).endswith(": the host is not a name that can be looked up")
 
 
-def in_time(remote: RemoteModel, inputs: dict[str, NDArray[Any]] = X) -> None:
+def in_time(remote: ServedModel, inputs: dict[str, NDArray[Any]] = X) -> None:
     """The call fails at its deadline of half a second; each server here would take minutes."""
     began = time.monotonic()
     assert failure(remote, inputs) == "no answer within 0.5 s"
@@ -588,7 +588,7 @@ def test_a_tls_connection_that_was_closed_costs_no_try(
 )
 def test_an_address_that_cannot_be_used(url: str, text: str) -> None:
     with pytest.raises(RemoteInvalid) as caught:
-        RemoteModel(url, "m")
+        ServedModel(url, "m")
     assert str(caught.value) == text
 
 
@@ -608,14 +608,14 @@ def test_an_address_that_cannot_be_used(url: str, text: str) -> None:
 )
 def test_other_things_that_cannot_be_used(more: dict[str, Any], text: str) -> None:
     with pytest.raises(RemoteInvalid) as caught:
-        RemoteModel(**({"url": "http://h", "model": "m"} | more))
+        ServedModel(**({"url": "http://h", "model": "m"} | more))
     assert str(caught.value) == text
 
 
 def test_grpc_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tritonclient", None)  # as if it were not installed
     with pytest.raises(RemoteInvalid) as caught:
-        RemoteModel("grpc://localhost:8001", "m")
+        ServedModel("grpc://localhost:8001", "m")
     assert str(caught.value) == "grpc:// needs tritonclient: pip install 'tritonclient[grpc]'"
 
 

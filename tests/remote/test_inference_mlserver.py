@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from composer.remote.inference import RemoteFailed, RemoteModel
+from composer.remote.inference import RemoteFailed, ServedModel
 from scripts import mlserver
 from scripts.mlserver import Served
 from tests.clips import ROOT
@@ -57,7 +57,7 @@ def test_inference_over_grpc(served: Served) -> None:
 def test_a_model_that_is_not_there(served: Served) -> None:
     other_python.check_unknown(served.http)
     in_other_python("unknown", served.grpc)
-    remote = RemoteModel(served.http, "nobody", timeout=30)
+    remote = ServedModel(served.http, "nobody", timeout=30)
     assert not remote.ready()
     with pytest.raises(RemoteFailed) as caught:
         remote.metadata()
@@ -66,7 +66,7 @@ def test_a_model_that_is_not_there(served: Served) -> None:
 
 
 def test_what_the_model_does_not_like(served: Served) -> None:
-    remote = RemoteModel(served.http, "plusone", timeout=30)
+    remote = ServedModel(served.http, "plusone", timeout=30)
     with pytest.raises(RemoteFailed, match=r": 500 Internal Server Error"):
         remote.infer({"image": np.array([b"text"], dtype=object)})
     remote.close()
@@ -75,7 +75,7 @@ def test_what_the_model_does_not_like(served: Served) -> None:
 def test_the_server_dies_while_it_works() -> None:
     with mlserver.serving() as mortal:
         other_python.check_death(mortal.http)
-        remote = RemoteModel(mortal.http, "plusone", timeout=30)
+        remote = ServedModel(mortal.http, "plusone", timeout=30)
         with pytest.raises(RemoteFailed, match=r"Connection refused$"):
             remote.ready()
         remote.close()

@@ -11,7 +11,7 @@ import pytest
 
 from composer import YUV, Node
 from composer.engine import oneshot
-from composer.engine.oneshot import Limits
+from composer.engine.oneshot import JobLimits
 from composer.server import envelope, order, process
 from composer.testing import gradient
 from composer.threads import MOST_LEFT
@@ -21,7 +21,7 @@ from tests.stubs import reach
 
 TEXT = "nodes: {source: {type: decode}, wait: {type: wait}, out: {type: encode}}"
 PICTURE = encoded(gradient(64, 64), "png")
-SHORT = Limits(seconds=0.2)
+SHORT = JobLimits(seconds=0.2)
 
 
 class Gate:

@@ -8,9 +8,9 @@ from composer.server.registration import (
     AGAIN_SECONDS,
     LONGEST_SECONDS,
     REFUSED_SECONDS,
-    Answer,
     Offered,
     Registration,
+    RegistrationOutcome,
     Rhythm,
 )
 from composer.trickle.http import open_http
@@ -33,12 +33,12 @@ def test_numbers_are_numbers_and_what_is_not_set_is_left_away() -> None:
 
 def test_failures_are_tried_again_slower_and_slower() -> None:
     rhythm = Rhythm(chance=lambda: 1.0)
-    waits = [rhythm.after(Answer.FAILED) for _ in range(8)]
+    waits = [rhythm.after(RegistrationOutcome.FAILED) for _ in range(8)]
     assert waits == [2, 4, 8, 16, 32, LONGEST_SECONDS, LONGEST_SECONDS, LONGEST_SECONDS]
-    assert rhythm.after(Answer.REFUSED) == REFUSED_SECONDS
-    assert rhythm.after(Answer.DONE) == AGAIN_SECONDS
-    assert rhythm.after(Answer.FAILED) == 2
-    assert Rhythm(chance=lambda: 0.0).after(Answer.FAILED) == 1
+    assert rhythm.after(RegistrationOutcome.REFUSED) == REFUSED_SECONDS
+    assert rhythm.after(RegistrationOutcome.DONE) == AGAIN_SECONDS
+    assert rhythm.after(RegistrationOutcome.FAILED) == 2
+    assert Rhythm(chance=lambda: 0.0).after(RegistrationOutcome.FAILED) == 1
 
 
 class Watched(Rhythm):
@@ -46,10 +46,10 @@ class Watched(Rhythm):
 
     def __init__(self) -> None:
         super().__init__()
-        self.answers: list[Answer] = []
+        self.answers: list[RegistrationOutcome] = []
         self.three = asyncio.Event()
 
-    def after(self, answer: Answer) -> float:
+    def after(self, answer: RegistrationOutcome) -> float:
         self.answers.append(answer)
         if len(self.answers) == 3:
             self.three.set()
@@ -79,7 +79,7 @@ def test_a_request_that_cannot_be_made_is_told_and_tried_again(
             assert not running.done()
             running.cancel()
             await here.close()
-        assert rhythm.answers == [Answer.FAILED] * 3
+        assert rhythm.answers == [RegistrationOutcome.FAILED] * 3
         assert not here.registered
 
     ran(test)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from composer import lazy
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers.layer import Call, Layer, Missed, Out, Site
 
 with lazy.deferred():
@@ -16,7 +16,7 @@ def layer(site: Site) -> Layer | None:
         return None
 
     def around(call: Call) -> Call:
-        def with_copies(taken: Taken) -> Out | Missed:
+        def with_copies(taken: WorkItem) -> Out | Missed:
             others = {
                 port: pixels.copy(value) if port in copies else value
                 for port, value in taken.others.items()

@@ -4,7 +4,7 @@ import logging
 from typing import Any, Final
 
 from composer.device import cuda
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers.layer import Call, Layer, Missed, Out, Site
 from composer.engine.notices import Happened, Notice
 from composer.errors import NodeFailed
@@ -32,7 +32,7 @@ def layer(site: Site) -> Layer | None:
         return missed
 
     def around(call: Call) -> Call:
-        def guarded(taken: Taken) -> Out | Missed:
+        def guarded(taken: WorkItem) -> Out | Missed:
             try:
                 return call(taken)
             except BaseException as exc:  # noqa: BLE001 - a node may even call sys.exit()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from composer.engine import marks
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers.layer import Call, Layer, Missed, Out, Site
 
 
@@ -13,7 +13,7 @@ def layer(site: Site) -> Layer | None:
         return None
 
     def around(call: Call) -> Call:
-        def on_lane(taken: Taken) -> Out | Missed:
+        def on_lane(taken: WorkItem) -> Out | Missed:
             with lane:
                 others = {port: marks.reached(lane, value) for port, value in taken.others.items()}
                 frame = marks.arrived(lane, taken.frame)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from composer.compiler.plan import Step
 from composer.engine.account import NodeCount
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.instance import Instance
 from composer.engine.notices import Notify, unheard
 from composer.node.frames import Frame, Item
@@ -32,7 +32,7 @@ class Missed:
     reason: str
 
 
-Call: TypeAlias = Callable[[Taken], Out | Missed]
+Call: TypeAlias = Callable[[WorkItem], Out | Missed]
 """What happens to a frame. The workers of a step call it side by side."""
 
 
@@ -46,7 +46,7 @@ class Layer:
     """
 
     admit: Callable[[Frame[Any]], Missed | None] | None = None
-    missed: Callable[[Taken, Missed], None] | None = None
+    missed: Callable[[WorkItem, Missed], None] | None = None
     around: Callable[[Call], Call] | None = None
     settle: Callable[[Out], None] | None = None
 

@@ -3,7 +3,7 @@
 import time
 
 from composer import logs
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers.layer import Call, Layer, Missed, Out, Site
 
 
@@ -14,7 +14,7 @@ def layer(site: Site) -> Layer | None:
     add = count.work.add
 
     def around(call: Call) -> Call:
-        def measured(taken: Taken) -> Out | Missed:
+        def measured(taken: WorkItem) -> Out | Missed:
             frame, where = taken.frame, here()
             where.at(name, frame.pts, frame.time_base)
             count.begun += 1

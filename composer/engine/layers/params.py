@@ -1,6 +1,6 @@
 """Params: what callers have changed since the last frame meets the node before this one."""
 
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers.layer import Call, Layer, Missed, Out, Site
 
 
@@ -10,7 +10,7 @@ def layer(site: Site) -> Layer | None:
         return None
 
     def around(call: Call) -> Call:
-        def after_meeting(taken: Taken) -> Out | Missed:
+        def after_meeting(taken: WorkItem) -> Out | Missed:
             if taken.frame.settings is not instance.seen:
                 instance.meet(taken.frame.settings)
             return call(taken)

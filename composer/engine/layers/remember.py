@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from typing import Final
 
 from composer.engine import marks
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers.layer import Layer, Missed, Site
 
 log: Final = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ def layer(site: Site) -> Layer | None:
     if instance is None or not type(instance.node).remembers:
         return None
 
-    def missed(taken: Taken, why: Missed) -> None:
+    def missed(taken: WorkItem, why: Missed) -> None:
         if why.reason not in ("every", "rate"):
             return
         try:

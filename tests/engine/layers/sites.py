@@ -9,7 +9,7 @@ from composer import Context, Frame, Node
 from composer.compiler.plan import Step
 from composer.device.lanes import Lane
 from composer.engine.account import NodeCount
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.instance import Instance
 from composer.engine.layers.layer import Call, Layer, Memory, Missed, Out, Site
 from composer.engine.notices import Notify, unheard
@@ -59,9 +59,9 @@ def made(layer: Layer | None) -> Layer:
     return layer
 
 
-def taken(number: int, **changes: Any) -> Taken:
+def taken(number: int, **changes: Any) -> WorkItem:
     """A picture of this number as a node of one input takes it."""
-    return Taken("image", replace(stubs.frame(number, picture(number)), **changes))
+    return WorkItem("image", replace(stubs.frame(number, picture(number)), **changes))
 
 
 def admitted(layer: Layer | None, frames: Iterable[Frame[Any]]) -> list[str]:
@@ -82,7 +82,7 @@ def around(layer: Layer | None, call: Call) -> Call:
 def giving(*values: Any) -> Call:
     """A call that gives each of these on "image", at the time of its frame."""
 
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         return [("image", taken.frame.carry(value)) for value in values]
 
     return call

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers import copies
 from composer.engine.layers.layer import Missed, Out, Site
 from composer.pictures import pixels
@@ -27,13 +27,13 @@ def test_a_step_that_writes_to_nothing_of_others_has_nothing_in_its_way() -> Non
 def test_what_is_written_to_is_copied_and_nothing_else(ports: set[str], copied: list[bool]) -> None:
     step = replace(step_of(stubs.Paint), copies=frozenset(ports))
     image, top = picture(3), picture(4)
-    met: list[Taken] = []
+    met: list[WorkItem] = []
 
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         met.append(taken)
         return []
 
-    around(copies.layer(Site(step)), call)(Taken("image", frame(3, image), {"top": top}))
+    around(copies.layer(Site(step)), call)(WorkItem("image", frame(3, image), {"top": top}))
     (taken,) = met
     assert [taken.frame.value is not image, taken.others["top"] is not top] == copied
     pixels.planes(taken.frame.value)[0][...] = 9

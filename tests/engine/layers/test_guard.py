@@ -5,7 +5,7 @@ import pytest
 
 from composer import RGB, Node, OwnYUV
 from composer.compiler.plan import Mode
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers import guard
 from composer.engine.layers.layer import Call, Missed, Out
 from composer.engine.notices import Happened, Notice
@@ -86,7 +86,7 @@ def test_a_converter_has_nothing_in_its_way() -> None:
 
 
 def failing(error: Exception) -> Call:
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         raise error
 
     return call

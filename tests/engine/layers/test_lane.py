@@ -3,7 +3,7 @@ from typing import Any
 
 from composer import Frame
 from composer.device.lanes import PASSED, Lane, Mark
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers import lane
 from composer.engine.layers.layer import Missed, Out, Site
 from composer.node.formats import Carrier, Format, Kind
@@ -54,18 +54,18 @@ def test_a_step_on_a_cpu_has_nothing_in_its_way() -> None:
 
 def test_the_call_is_on_the_lane_behind_what_it_takes_and_what_it_gives_is_marked() -> None:
     watched = Watched()
-    met: list[Taken] = []
+    met: list[WorkItem] = []
 
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         met.append(taken)
         watched.said.append("call")
         return [("image", taken.frame.carry("new")), ("note", taken.frame.carry({}))]
 
     others = {"top": OnDevice("top", PASSED), "boxes": "boxes"}
     out = around(lane.layer(site(watched)), call)(
-        Taken("image", frame(OnDevice("tensor", PASSED)), others)
+        WorkItem("image", frame(OnDevice("tensor", PASSED)), others)
     )
-    assert met == [Taken("image", frame("tensor"), {"top": "top", "boxes": "boxes"})]
+    assert met == [WorkItem("image", frame("tensor"), {"top": "top", "boxes": "boxes"})]
     assert out == [("image", frame(OnDevice("new", PASSED))), ("note", frame({}))]
     assert watched.said == ["enter", ("after", "top"), ("after", "tensor"), "call", "mark", "exit"]
 
@@ -75,12 +75,12 @@ def test_what_is_missed_and_what_says_the_time_alone_has_no_mark() -> None:
     missed = Missed("drop", "error")
     results: list[Out | Missed] = [missed, [("image", Bound(30_000))]]
 
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         return results.pop(0)
 
     on_lane = around(lane.layer(site(watched)), call)
-    assert on_lane(Taken("image", frame("plain"))) is missed
-    assert on_lane(Taken("image", frame("plain"))) == [("image", Bound(30_000))]
+    assert on_lane(WorkItem("image", frame("plain"))) is missed
+    assert on_lane(WorkItem("image", frame("plain"))) == [("image", Bound(30_000))]
     assert "mark" not in watched.said
 
 
@@ -88,4 +88,4 @@ def test_a_value_on_the_host_has_no_mark() -> None:
     watched = Watched()
     step = replace(step_of(), outputs={"image": replace(TENSOR, device="cpu")})
     on_lane = around(lane.layer(Site(step, lane=watched)), giving("new"))
-    assert on_lane(Taken("image", frame("plain"))) == [("image", frame("new"))]
+    assert on_lane(WorkItem("image", frame("plain"))) == [("image", frame("new"))]

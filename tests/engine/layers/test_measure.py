@@ -1,7 +1,7 @@
 import pytest
 
 from composer import logs
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers import measure
 from composer.engine.layers.layer import Missed, Out
 from tests.engine.layers.sites import around, converter, giving, site_of, step_of, taken
@@ -27,7 +27,7 @@ def test_one_that_fails_is_measured_too_and_the_log_leaves_it() -> None:
     where = logs.enter("session")
     at: list[tuple[str, float | None]] = []
 
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         at.append((where.node, where.seconds))
         raise ValueError("no")
 

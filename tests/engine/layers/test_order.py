@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from composer import Frame
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers import guard, loading, measure, order, params
 from composer.engine.layers.layer import Call, Layer, Memory, Missed, Out, Site
 from composer.engine.run import Run
@@ -102,7 +102,7 @@ def test_a_row_of_the_table_is_all_that_a_new_layer_needs(monkeypatch: pytest.Mo
             return None
 
         def around(call: Call) -> Call:
-            def counted(taken: Taken) -> Out | Missed:
+            def counted(taken: WorkItem) -> Out | Missed:
                 called[name] += 1
                 return call(taken)
 

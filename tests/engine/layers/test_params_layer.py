@@ -2,7 +2,7 @@ import threading
 from collections.abc import Iterator
 
 from composer import YUV, Live, Node
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers import params
 from composer.engine.layers.layer import Missed, Out
 from composer.engine.run import Run
@@ -114,7 +114,7 @@ def test_a_node_meets_a_change_once_before_the_first_frame_of_it() -> None:
     assert site.instance is not None
     fields, levels = site.instance.node.__dict__, list[float]()
 
-    def call(taken: Taken) -> Out | Missed:
+    def call(taken: WorkItem) -> Out | Missed:
         levels.append(fields["level"])
         fields["level"] = -1.0
         return []

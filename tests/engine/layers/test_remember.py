@@ -5,7 +5,7 @@ from pydantic import PrivateAttr
 
 from composer import YUV, Context, Node
 from composer.device.lanes import Lane
-from composer.engine.inbox import Taken
+from composer.engine.inbox import WorkItem
 from composer.engine.layers import remember
 from composer.engine.layers.layer import Missed
 from composer.engine.step import StepRun
@@ -43,7 +43,7 @@ def test_a_node_on_a_lane_meets_no_mark_whatever_it_is_called_for() -> None:
     worker.instance.open()
     pictures = [picture(number) for number in range(4)]
     for number, each in enumerate(pictures):
-        worker.run(Taken("image", stubs.frame(number, OnDevice(each, lane.mark()))))
+        worker.run(WorkItem("image", stubs.frame(number, OnDevice(each, lane.mark()))))
     assert isinstance(worker.instance.node, Held)
     assert worker.instance.node._seen == pictures
     worker.instance.close()
