@@ -19,9 +19,9 @@ def ways_of(step: Step) -> Mapping[str, Conversion | None]:
         return {}
     first = next(port.name for port in type(step.settings).inputs if port.name in step.inputs)
     start = step.inputs[first]
-    found = {port: conversion(start, wanted) for port, wanted in step.outputs.items()}
+    conversions = {port: conversion(start, wanted) for port, wanted in step.outputs.items()}
     return {
         port: None if same(start, step.outputs[port]) else way
-        for port, way in found.items()
+        for port, way in conversions.items()
         if way is not None or same(start, step.outputs[port])
     }

@@ -29,11 +29,11 @@ def check_of(wanted: Format) -> Check:
 
 def _picture(layout: str) -> Check:
     def check(value: Any) -> None:
-        given = getattr(getattr(value, "format", None), "name", type(value).__name__)
-        if given != layout:
+        got = getattr(getattr(value, "format", None), "name", type(value).__name__)
+        if got != layout:
             raise TypeError(
-                f"gave a {given} picture where the plan has {layout};"
-                f' say which with Annotated[Picture, Layouts("{given}")]'
+                f"gave a {got} picture where the plan has {layout};"
+                f' say which with Annotated[Picture, Layouts("{got}")]'
             )
 
     return check

@@ -225,12 +225,12 @@ class Inbox:
     def __init__(
         self,
         slots: Sequence[Slot],
-        choice: Policy,
+        policy: Policy,
         traffic: Traffic,
         now: Callable[[], float],
     ) -> None:
         self._slots = {slot.name: slot for slot in slots}
-        self._choice, self._traffic, self._now = choice, traffic, now
+        self._policy, self._traffic, self._now = policy, traffic, now
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self.sleepers = 0
@@ -280,7 +280,7 @@ class Inbox:
             slot = self._slots[port]
             idle = self._taking and not self._claimed and not self._aborted
             waits = any(slot.queue for slot in self._slots.values())
-            if not idle or not self._choice.direct or waits or slot.spec.max_age_ms is not None:
+            if not idle or not self._policy.direct or waits or slot.spec.max_age_ms is not None:
                 return None
             slot.count.offered += 1
             slot.count.taken += 1
@@ -310,15 +310,15 @@ class Inbox:
                 if self._aborted:
                     raise Aborted
                 now, waiting = self._now(), self._waiting()
-                found = self._choice(self._slots, now, give_way=self._give_way)
+                item = self._policy(self._slots, now, give_way=self._give_way)
                 self._give_way = False
-                if not isinstance(found, Waiting):
+                if not isinstance(item, Waiting):
                     self._wake()
-                    return found
+                    return item
                 if self._waiting() < waiting:
                     self._wake()  # there is room now for somebody who wants to put
                 self._taking = True
-                self._sleep(self._choice.patience(now))
+                self._sleep(self._policy.patience(now))
                 self._taking = False
 
     def abort(self) -> None:
@@ -352,7 +352,7 @@ class Inbox:
     @property
     def joins(self) -> bool:
         """Whether it takes frames of several inputs together."""
-        return not self._choice.direct
+        return not self._policy.direct
 
     @property
     def _joins(self) -> bool:

@@ -44,20 +44,20 @@ class Outputs:
             port: check_of(form) for port, form in site.step.outputs.items()
         }
 
-    def of(self, given: Any, frame: Frame[Any], *, many: bool = False) -> Out:
+    def of(self, result: Any, frame: Frame[Any], *, many: bool = False) -> Out:
         """The frames of one call, [] where it gave nothing. Raises TypeError for what no edge can
         carry.
         """
-        if not (isinstance(given, tuple) and hasattr(given, "_fields")):
-            given = (given,)
+        if not (isinstance(result, tuple) and hasattr(result, "_fields")):
+            result = (result,)
         envelope = enveloped_of_many if many else enveloped
         out: Out = []
-        for port, value in zip(self._ports, given, strict=True):
+        for port, value in zip(self._ports, result, strict=True):
             if value is None or port not in self._checks:
                 continue
-            made = envelope(value, frame)
-            self._checks[port](made.value)
-            out.append((port, made))
+            output = envelope(value, frame)
+            self._checks[port](output.value)
+            out.append((port, output))
         if out:
             self._count.given += 1
         return out
@@ -76,13 +76,13 @@ def _values(instance: Instance) -> Callable[[WorkItem], dict[str, Any]]:
     """The keyword arguments of process()."""
     timed = type(instance.node).timed
 
-    def values(taken: WorkItem) -> dict[str, Any]:
-        return {**taken.others, taken.port: taken.frame.value}
+    def values(item: WorkItem) -> dict[str, Any]:
+        return {**item.others, item.port: item.frame.value}
 
-    def timed_values(taken: WorkItem) -> dict[str, Any]:
-        frame = taken.frame
+    def timed_values(item: WorkItem) -> dict[str, Any]:
+        frame = item.frame
         at = Moment(frame.pts, frame.time_base, frame.color, frame.rate)
-        return {**taken.others, taken.port: frame.value, timed: at}
+        return {**item.others, item.port: frame.value, timed: at}
 
     return timed_values if timed else values
 
@@ -90,9 +90,9 @@ def _values(instance: Instance) -> Callable[[WorkItem], dict[str, Any]]:
 def _called(instance: Instance, outputs: Outputs) -> Call:
     values = _values(instance)
 
-    def call(taken: WorkItem) -> Out | Missed:
-        frame = taken.frame
-        out = outputs.of(instance.process(**values(taken)), frame)
+    def call(item: WorkItem) -> Out | Missed:
+        frame = item.frame
+        out = outputs.of(instance.process(**values(item)), frame)
         return outputs.completed(out, frame) if out else outputs.nothing(frame)
 
     return call
@@ -104,9 +104,9 @@ def _one_for_one(site: Site, instance: Instance) -> Call:
     port = type(instance.node).outputs[0].name
     check = check_of(step.outputs[port])
 
-    def call(taken: WorkItem) -> Out | Missed:
-        frame = taken.frame
-        value = instance.process(**{taken.port: frame.value})
+    def call(item: WorkItem) -> Out | Missed:
+        frame = item.frame
+        value = instance.process(**{item.port: frame.value})
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             (value,) = value
         if value is None:
@@ -114,10 +114,10 @@ def _one_for_one(site: Site, instance: Instance) -> Call:
             return bounds(step, frame)
         # What was written to, or given on, needs no other envelope.
         same = value is frame.value and getattr(value, "pts", frame.pts) == frame.pts
-        made = frame if same else enveloped(value, frame)
-        check(made.value)
+        output = frame if same else enveloped(value, frame)
+        check(output.value)
         count.given += 1
-        return [(port, made)]
+        return [(port, output)]
 
     return call
 
@@ -125,13 +125,13 @@ def _one_for_one(site: Site, instance: Instance) -> Call:
 def _many(instance: Instance, outputs: Outputs) -> Call:
     values = _values(instance)
 
-    def call(taken: WorkItem) -> Out | Missed:
-        frame = taken.frame
-        named = {port: at_its_time(value, frame) for port, value in values(taken).items()}
+    def call(item: WorkItem) -> Out | Missed:
+        frame = item.frame
+        named = {port: at_its_time(value, frame) for port, value in values(item).items()}
         return [
             out
-            for given in instance.process(**named)
-            for out in outputs.of(given, frame, many=True)
+            for result in instance.process(**named)
+            for out in outputs.of(result, frame, many=True)
         ]
 
     return call
@@ -140,10 +140,10 @@ def _many(instance: Instance, outputs: Outputs) -> Call:
 def _sinking(site: Site, instance: Instance, now: Callable[[], float]) -> Call:
     count, values, age = site.count, _values(instance), site.count.age
 
-    def call(taken: WorkItem) -> Out | Missed:
-        instance.process(**values(taken))
+    def call(item: WorkItem) -> Out | Missed:
+        instance.process(**values(item))
         count.given += 1
-        age.add(now() - taken.frame.born)
+        age.add(now() - item.frame.born)
         return []
 
     return call
@@ -154,8 +154,8 @@ def _converting(site: Site) -> Call:
     assert step.convert is not None
     run, wanted = step.convert.run, step.outputs["out"]
 
-    def call(taken: WorkItem) -> Out | Missed:
-        frame, started = taken.frame, time.perf_counter()
+    def call(item: WorkItem) -> Out | Missed:
+        frame, started = item.frame, time.perf_counter()
         try:
             value = run(frame, wanted)
         except Exception as exc:  # swscale says what it cannot do

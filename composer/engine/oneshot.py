@@ -102,8 +102,8 @@ def kind_of(order: Order) -> str:
             " for packed RGB24 say its width and height"
         )
     width, height = order.size
-    said = f"{width}x{height} RGB24 is {3 * width * height} bytes, got {len(order.data)}"
-    raise ParamRejected([Problem("bad-size", said, "width")])
+    message = f"{width}x{height} RGB24 is {3 * width * height} bytes, got {len(order.data)}"
+    raise ParamRejected([Problem("bad-size", message, "width")])
 
 
 class Job:
@@ -318,8 +318,8 @@ def _ending(form: str) -> str:
     return "mkv" if form == "json" else form
 
 
-def _refused(at: str, said: str, hint: str = "") -> ParamRejected:
-    return ParamRejected([Problem("bad-value", said, at, hint=hint)])
+def _refused(at: str, message: str, hint: str = "") -> ParamRejected:
+    return ParamRejected([Problem("bad-value", message, at, hint=hint)])
 
 
 def _nameless(exc: Exception, folder: Path) -> str:

@@ -21,7 +21,7 @@ from composer.engine.loading import check_device, context_of, load_libraries
 from composer.engine.notices import Happened, Notice, Notify, unheard
 from composer.engine.params import Params
 from composer.engine.stage import StageRun, leading_ports, wire
-from composer.engine.step import Duty
+from composer.engine.step import Environment
 from composer.engine.swap import Prepared
 from composer.engine.turns import Gate
 from composer.errors import Stalled
@@ -104,7 +104,7 @@ class Run:
         self.gate: Final = Gate()
         """Sources go through it with each frame; it is closed while what is behind them changes."""
         self.traffic: Final = Traffic(self._stalled)
-        self.duty: Final = Duty(notify, now, self._stopping.is_set)
+        self.environment: Final = Environment(notify, now, self._stopping.is_set)
         self.assembly = Assembly(plan, self.params_of(plan), edges_of(plan, {}))
         self._began, self._ended = now(), 0.0
         self._media_micros = self._left = 0
@@ -244,14 +244,14 @@ class Run:
 
     def work(self) -> dict[str, int]:
         """How many frames each node has taken in front of which some wait to be worked on."""
-        found: dict[str, int] = {}
+        waiting: dict[str, int] = {}
         for link in self.plan.links:
             edge = self.assembly.edges.get(str(link))
             if edge is None or link.end_port not in leading_ports(self.plan.steps[link.end]):
                 continue
             if edge.offered > edge.taken + edge.dropped.total():
-                found[link.end] = found.get(link.end, 0) + edge.taken
-        return found
+                waiting[link.end] = waiting.get(link.end, 0) + edge.taken
+        return waiting
 
     def inside(self) -> dict[str, int]:
         """How many frames each node has begun that is at one now."""

@@ -15,7 +15,7 @@ from composer.engine.inbox import Aborted, Inbox, InOrder, Policy, Slot, Traffic
 from composer.engine.instance import fresh
 from composer.engine.join import Join, Joined
 from composer.engine.layers.layer import Memory, Missed, Out
-from composer.engine.step import Duty, SourceRun, StepRun
+from composer.engine.step import Environment, SourceRun, StepRun
 from composer.engine.turns import Gate, Rotation
 from composer.errors import NodeFailed
 from composer.node.formats import Kind
@@ -44,7 +44,7 @@ class Owner(Protocol):
     def traffic(self) -> Traffic: ...
 
     @property
-    def duty(self) -> Duty: ...
+    def environment(self) -> Environment: ...
 
     @property
     def gate(self) -> Gate: ...
@@ -88,12 +88,12 @@ class StageRun:
                 Slot(link.end_port, link.inbox or InboxSpec(1, "wait"), edges[str(link)])
                 for link in plan.into(stage.steps[0])
             ],
-            choice_of(plan, stage.steps[0]),
+            policy_of(plan, stage.steps[0]),
             owner.traffic,
-            owner.duty.now,
+            owner.environment.now,
         )
         self.is_source: Final = not plan.steps[stage.steps[0]].inputs
-        self.outlets: dict[str, list[Destination]] = {}
+        self.destinations: dict[str, list[Destination]] = {}
         self.forks = False
         """Whether its frames go several ways to a join, which needs the room on each of them."""
         self.kept: Collection[str] = ()
@@ -123,7 +123,7 @@ class StageRun:
         context = None if step.settings is None else self._owner.context(step)
         cls = StepRun if step.inputs else SourceRun
         return [
-            cls(step, context, memory, self._owner.duty, self._lane)
+            cls(step, context, memory, self._owner.environment, self._lane)
             for _ in range(self.stage.workers)
         ]
 
@@ -172,11 +172,11 @@ class StageRun:
             except NodeFailed as exc:
                 log.debug("while closing: %s", exc)
 
-    def end_outlets(self) -> None:
+    def end_downstream(self) -> None:
         """Nothing more comes from here to where it went so far."""
-        for outlets in self.outlets.values():
-            for outlet in outlets:
-                outlet.stage.inbox.end(outlet.port)
+        for destinations in self.destinations.values():
+            for destination in destinations:
+                destination.stage.inbox.end(destination.port)
 
     def become(self, plan: Plan, other: "StageRun") -> None:
         """Go on as the stage of another plan, with the same source and its thread."""
@@ -214,11 +214,11 @@ class StageRun:
         if not self._broken and not self.left_behind:
             self._attempt(self._flush)
         self._close()
-        # A source may be given other outlets until it has ended those that it has.
+        # A source may be given other destinations until it has ended those that it has.
         with self._owner.gate if self.is_source else nullcontext():
             self.ended = True
             if not self.left_behind:
-                self.end_outlets()
+                self.end_downstream()
 
     def _attempt(self, work: Callable[[], None]) -> bool:
         """Do something; what goes wrong ends the run. Returns whether it went well."""
@@ -265,41 +265,41 @@ class StageRun:
         made_as = source.step.outputs
         live = source.instance is not None and source.instance.context.live
         handover = self._handover = Handover(self._owner.downstream_seconds) if live else None
-        for port, given in source.produce():
+        for port, emitted in source.produce():
             if handover is not None:
                 handover.look()
             with self._owner.gate:
-                settings = None if self.left_behind else self._owner.entering(given)
+                settings = None if self.left_behind else self._owner.entering(emitted)
                 if settings is None:
                     return
-                frame: Frame[Any] | None = given
+                frame: Frame[Any] | None = emitted
                 if source.step.outputs is not made_as:
-                    frame = source.refitted(port, given, made_as[port])
+                    frame = source.refitted(port, emitted, made_as[port])
                     made_as = source.step.outputs
                 if frame is not None:
                     self._last = frame = source.stamped(port, frame, settings)
                     self._deliver(port, frame)
 
     def _consume(self) -> None:
-        while (taken := self.inbox.take()) is not None:
-            if isinstance(taken, Bound):
-                self._pass_bound(0, taken)
+        while (work_item := self.inbox.take()) is not None:
+            if isinstance(work_item, Bound):
+                self._pass_bound(0, work_item)
             else:
-                self._consume_one(taken)
+                self._consume_one(work_item)
 
-    def _consume_one(self, taken: WorkItem) -> None:
-        self._last = taken.frame
-        self._hand_on(0, self._rows[0][0].run(taken))
+    def _consume_one(self, work_item: WorkItem) -> None:
+        self._last = work_item.frame
+        self._hand_on(0, self._rows[0][0].run(work_item))
 
     def go_on(self, port: str, item: Item, handover: Handover) -> bool:
         """Work on a frame in the thread that has it; False where it has to be put."""
         if self.stage.workers > 1 or self._lane is not None or not isinstance(item, Frame):
             return False
-        taken = self.inbox.claim(port, item)
-        if taken is None:
+        work_item = self.inbox.claim(port, item)
+        if work_item is None:
             return False
         self._handover = handover
-        self._attempt(lambda: self._consume_one(taken))
+        self._attempt(lambda: self._consume_one(work_item))
         self._handover = None
         self.inbox.release()
         return True
@@ -309,7 +309,7 @@ class StageRun:
         for step in self._rows[0][place:]:
             if step.instance is not None and type(step.instance.node).many:
                 return
-        for port in self.outlets:
+        for port in self.destinations:
             self._deliver(port, bound)
 
     def _hand_on(self, place: int, out: Out) -> None:
@@ -321,15 +321,15 @@ class StageRun:
             elif isinstance(item, Bound):
                 self._pass_bound(place + 1, item)
             else:
-                taken = WorkItem(self._wires[place], item)
-                self._hand_on(place + 1, self._rows[0][place + 1].run(taken))
+                work_item = WorkItem(self._wires[place], item)
+                self._hand_on(place + 1, self._rows[0][place + 1].run(work_item))
 
     def _deliver(self, port: str, item: Item) -> None:
         handover = None if self.forks else self._handover
         ahead = handover if handover is not None and handover.direct else None
-        for outlet in self.outlets.get(port, ()):
-            if ahead is None or not outlet.stage.go_on(outlet.port, item, ahead):
-                outlet.stage.inbox.put(outlet.port, item)
+        for destination in self.destinations.get(port, ()):
+            if ahead is None or not destination.stage.go_on(destination.port, item, ahead):
+                destination.stage.inbox.put(destination.port, item)
 
     def _consume_in_turn(self, place: int) -> bool:
         """Work on one frame beside the other threads; False when there are no more.
@@ -338,26 +338,26 @@ class StageRun:
         frame fails takes its turns to the end: the others wait for them.
         """
         step = self._rows[place][0]
-        taken: WorkItem | Bound | None = None
-        made: Out | Missed | None = None
+        work_item: WorkItem | Bound | None = None
+        outcome: Out | Missed | None = None
 
         def take() -> None:
-            nonlocal taken, made
-            taken = self.inbox.take()
-            if isinstance(taken, WorkItem):
-                self._last = taken.frame
-                made = step.admit(taken)
+            nonlocal work_item, outcome
+            work_item = self.inbox.take()
+            if isinstance(work_item, WorkItem):
+                self._last = work_item.frame
+                outcome = step.admit(work_item)
 
         def work() -> None:
-            nonlocal made
-            if isinstance(taken, WorkItem) and made is None:
-                made = step.work(taken)
+            nonlocal outcome
+            if isinstance(work_item, WorkItem) and outcome is None:
+                outcome = step.work(work_item)
 
         def give() -> None:
-            if isinstance(taken, Bound):
-                self._pass_bound(0, taken)
-            elif taken is not None and made is not None:
-                self._hand_on(0, step.settle(taken.frame, made))
+            if isinstance(work_item, Bound):
+                self._pass_bound(0, work_item)
+            elif work_item is not None and outcome is not None:
+                self._hand_on(0, step.settle(work_item.frame, outcome))
 
         with self._taking.turn(place):
             admitted = self._attempt(take)
@@ -365,27 +365,29 @@ class StageRun:
             self._attempt(work)
         with self._giving.turn(place):
             self._attempt(give)
-        return taken is not None
+        return work_item is not None
 
 
 def wire(stages: Sequence[StageRun], plan: Plan) -> None:
     """Lead the outputs of every stage to the inboxes that they go to."""
     by_step = {step: stage for stage in stages for step in stage.stage.steps}
-    outlets: dict[str, dict[str, list[Destination]]] = {stage.stage.name: {} for stage in stages}
+    destinations: dict[str, dict[str, list[Destination]]] = {
+        stage.stage.name: {} for stage in stages
+    }
     for link in plan.links:
         if link.inbox is not None:
-            ports = outlets[by_step[link.start].stage.name]
-            outlet = Destination(by_step[link.end], link.end_port)
-            ports.setdefault(link.start_port, []).append(outlet)
+            ports = destinations[by_step[link.start].stage.name]
+            destination = Destination(by_step[link.end], link.end_port)
+            ports.setdefault(link.start_port, []).append(destination)
     for stage in stages:
-        stage.outlets = outlets[stage.stage.name]
+        stage.destinations = destinations[stage.stage.name]
     for stage in stages:
-        ways = [outlet.stage for ports in stage.outlets.values() for outlet in ports]
+        ways = [destination.stage for ports in stage.destinations.values() for destination in ports]
         stage.forks = len(ways) > 1 and any(map(_leads_to_join, ways))
 
 
 def _leads_to_join(stage: StageRun) -> bool:
-    behind = [outlet.stage for ports in stage.outlets.values() for outlet in ports]
+    behind = [destination.stage for ports in stage.destinations.values() for destination in ports]
     return stage.inbox.joins or any(map(_leads_to_join, behind))
 
 
@@ -421,7 +423,7 @@ def leading_ports(step: Step) -> Sequence[str]:
     return [next(port.name for port in cls.inputs if port.name in step.inputs)]
 
 
-def choice_of(plan: Plan, name: str) -> Policy:
+def policy_of(plan: Plan, name: str) -> Policy:
     """How a stage takes from its inbox: in order, or joined by pts."""
     step = plan.steps[name]
     leading = leading_ports(step)

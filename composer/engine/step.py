@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # a graph on the CPU needs none
 
 
 @dataclass(frozen=True)
-class Duty:
+class Environment:
     """What a step works with beside its plan: one for all steps of a run.
 
     now: monotonic seconds. stopping: whether sources should end.
@@ -49,24 +49,24 @@ class StepRun:
         step: Step,
         context: Context | None,
         memory: Memory | None = None,
-        duty: Duty = Duty(),
+        environment: Environment = Environment(),
         lane: "Lane | None" = None,
     ) -> None:
         """context: None for a converter. memory: shared with the other workers of the step."""
-        self.step, self._duty, self._lane = step, duty, lane
+        self.step, self._environment, self._lane = step, environment, lane
         self.count = NodeCount()
         self._memory = memory or Memory()
         self.instance: Instance | None = None
         if context is not None:
-            self.instance = Instance(step, context, self.count, duty.notify, lane)
+            self.instance = Instance(step, context, self.count, environment.notify, lane)
         self._put_together()
 
     def _put_together(self) -> None:
         site = Site(
-            self.step, self.instance, self.count, self._memory, self._duty.notify, self._lane
+            self.step, self.instance, self.count, self._memory, self._environment.notify, self._lane
         )
         layers = layers_of(site)
-        call = invocation(site, self._duty.now) if self.step.inputs else _no_call
+        call = invocation(site, self._environment.now) if self.step.inputs else _no_call
         for layer in reversed(layers):
             call = layer.around(call) if layer.around is not None else call
         self.work: Call = call
@@ -80,27 +80,27 @@ class StepRun:
 
     # one frame
 
-    def run(self, taken: WorkItem) -> Out:
+    def run(self, item: WorkItem) -> Out:
         """What comes out for one frame: one item at least, be it a Bound."""
-        return self.settle(taken.frame, self.admit(taken) or self.work(taken))
+        return self.settle(item.frame, self.admit(item) or self.work(item))
 
-    def admit(self, taken: WorkItem) -> Missed | None:
+    def admit(self, item: WorkItem) -> Missed | None:
         """Count a frame, and say whether it is let by. Called in the order of the frames."""
         self.count.taken += 1
         for admit in self._admits:
-            if (missed := admit(taken.frame)) is not None:
+            if (missed := admit(item.frame)) is not None:
                 for tell in self._misses:
-                    tell(taken, missed)
+                    tell(item, missed)
                 return missed
         return None
 
-    def settle(self, frame: Frame[Any], made: Out | Missed) -> Out:
+    def settle(self, frame: Frame[Any], outcome: Out | Missed) -> Out:
         """What comes out of a frame in the end. Called in the order of the frames."""
-        if isinstance(made, Missed):
-            return self._fallback.instead(made, frame)
+        if isinstance(outcome, Missed):
+            return self._fallback.instead(outcome, frame)
         for settle in self._settles:
-            settle(made)
-        return made
+            settle(outcome)
+        return outcome
 
     def flush(self, frame: Frame[Any] | None) -> Out:
         """What the node still held. frame: the last one that came."""
@@ -121,7 +121,7 @@ class StepRun:
     def _flushed(self, held: Iterable[Any], frame: Frame[Any]) -> Out:
         assert self._outputs is not None
         many = self.instance is not None and type(self.instance.node).many
-        out = [item for given in held for item in self._outputs.of(given, frame, many=many)]
+        out = [item for result in held for item in self._outputs.of(result, frame, many=many)]
         return [
             (port, marks.marked(self._lane, self.step, port, item))
             for port, item in out
@@ -137,14 +137,14 @@ class StepRun:
         context = self.instance.context
         self.instance, old.instance = old.instance, None
         self.count, self._memory = old.count, old._memory
-        self.instance.become(self.step, context, self._duty.notify, self._lane)
+        self.instance.become(self.step, context, self._environment.notify, self._lane)
         self._put_together()
 
     def become(self, step: Step, context: Context) -> None:
         """Go on as a step of another plan, with the same node."""
         self.step = step
         if self.instance is not None:
-            self.instance.become(step, context, self._duty.notify, self._lane)
+            self.instance.become(step, context, self._environment.notify, self._lane)
         self._put_together()
 
 
@@ -159,19 +159,19 @@ class SourceRun(StepRun):
         where, name, clock = logs.here(), self.step.name, time.perf_counter
         try:
             values = self.instance.node.process()
-            while not self._duty.stopping():
+            while not self._environment.stopping():
                 started = clock()
                 where.at(name)
                 with self._lane or nullcontext():
-                    given = next(values, _END)
+                    result = next(values, _END)
                 where.at("")
                 self.count.seconds += clock() - started
-                if given is _END:
+                if result is _END:
                     return
-                for port, value in self._named(given):
+                for port, value in self._named(result):
                     frame = from_source(value)
                     seconds = frame.seconds
-                    yield port, frame if frame.born else frame.held(self._duty.now(), START)
+                    yield port, frame if frame.born else frame.held(self._environment.now(), START)
         except (Aborted, NodeFailed, GeneratorExit):
             raise
         except BaseException as exc:  # a node may even call sys.exit()
@@ -180,11 +180,11 @@ class SourceRun(StepRun):
             if close := getattr(values, "close", None):
                 close()
 
-    def _named(self, given: Any) -> Iterator[tuple[str, Any]]:
+    def _named(self, result: Any) -> Iterator[tuple[str, Any]]:
         ports = type(self.step.settings).outputs  # type: ignore[union-attr]
-        if not (isinstance(given, tuple) and hasattr(given, "_fields")):
-            given = (given,)
-        for port, value in zip(ports, given, strict=True):
+        if not (isinstance(result, tuple) and hasattr(result, "_fields")):
+            result = (result,)
+        for port, value in zip(ports, result, strict=True):
             if value is not None and port.name in self.step.outputs:
                 yield port.name, value
 
@@ -221,5 +221,5 @@ class SourceRun(StepRun):
 _END: Final = object()
 
 
-def _no_call(taken: WorkItem) -> Out:
+def _no_call(item: WorkItem) -> Out:
     raise AssertionError("a source takes nothing")

@@ -190,7 +190,7 @@ class _Swap:
         for stage in before.stages:
             stage.kept = self._kept
         for source in before.sources.values():
-            source.end_outlets()
+            source.end_downstream()
         middle = [stage for stage in before.stages if not stage.is_source]
         for thread in [thread for stage in middle for thread in stage.threads]:
             thread.join(DRAIN_SECONDS)

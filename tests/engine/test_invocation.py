@@ -9,7 +9,7 @@ from composer import YUV, Context, Frame, Moment, Node, OwnYUV, Record
 from composer.compiler.plan import Plan
 from composer.engine.inbox import WorkItem
 from composer.engine.layers.layer import Out
-from composer.engine.step import Duty, StepRun
+from composer.engine.step import Environment, StepRun
 from composer.errors import NodeFailed
 from composer.node.frames import Bound, ColorTags
 from composer.pictures import pixels
@@ -174,7 +174,7 @@ def test_a_node_of_many_values_gives_each_at_its_time() -> None:
 def test_a_sink_says_how_old_its_frames_are() -> None:
     step = plan_of(ONE, one=stubs.Pass, collect=sink()).steps["out"]
     context = Context("out", step.folder, step.inputs, step.outputs)
-    run = StepRun(step, context, duty=Duty(now=lambda: 3.5))
+    run = StepRun(step, context, environment=Environment(now=lambda: 3.5))
     assert given(run, 0) == []
     assert (run.count.given, run.count.age.total) == (1, 2.5)
 

@@ -12,7 +12,7 @@ from composer.engine import handover
 from composer.engine.inbox import InOrder
 from composer.engine.join import Join
 from composer.engine.run import Run
-from composer.engine.stage import LIVE_WITHIN_MS, choice_of, leading_ports
+from composer.engine.stage import LIVE_WITHIN_MS, leading_ports, policy_of
 from composer.errors import NodeFailed
 from composer.pictures import pixels
 from tests import stubs
@@ -172,10 +172,10 @@ def test_how_long_a_join_waits(options: str, mode: Mode, within: float | None) -
         f" mix: {{type: mix, in: {{base: source, top: one}}{options}}}, out: {{type: collect}}}}",
         mode,
     )
-    choice = choice_of(plan, "mix")
-    assert isinstance(choice, Join)
-    assert choice._within == within
-    assert isinstance(choice_of(plan, "one"), InOrder)
+    policy = policy_of(plan, "mix")
+    assert isinstance(policy, Join)
+    assert policy._within == within
+    assert isinstance(policy_of(plan, "one"), InOrder)
 
 
 # a source that goes on with its frames itself

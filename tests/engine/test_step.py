@@ -11,7 +11,7 @@ from composer.engine.inbox import WorkItem
 from composer.engine.layers.hold import Last
 from composer.engine.layers.layer import Memory
 from composer.engine.run import Media, Run
-from composer.engine.step import Duty, SourceRun, StepRun
+from composer.engine.step import Environment, SourceRun, StepRun
 from composer.errors import NodeFailed
 from composer.node.formats import Carrier, Format, Kind
 from composer.node.frames import OnDevice, Snapshot
@@ -155,9 +155,9 @@ def test_threads_of_a_step_share_what_one_frame_leaves_to_the_next() -> None:
 # sources
 
 
-def source_run(node: type[Node], duty: Duty | None = None) -> SourceRun:
+def source_run(node: type[Node], environment: Environment | None = None) -> SourceRun:
     step = source_plan(node).steps["source"]
-    run = SourceRun(step, context_of(step), duty=duty or Duty())
+    run = SourceRun(step, context_of(step), environment=environment or Environment())
     assert run.instance is not None
     run.instance.open()
     return run
@@ -174,7 +174,7 @@ def test_a_source_says_when_a_frame_came_where_the_frame_does_not() -> None:
             yield given
             yield picture(1)
 
-    run = source_run(Born, Duty(now=lambda: 7.0))
+    run = source_run(Born, Environment(now=lambda: 7.0))
     assert [frame.born for _, frame in run.produce()] == [2.0, 7.0]
 
 
@@ -190,7 +190,7 @@ def test_a_source_that_is_stopped_is_closed_behind_its_last_frame() -> None:
                 closed.append(True)
 
     asked = iter([False, False, True])
-    run = source_run(Endless, Duty(stopping=lambda: next(asked)))
+    run = source_run(Endless, Environment(stopping=lambda: next(asked)))
     assert len(list(run.produce())) == 2
     assert closed == [True]
 

@@ -16,15 +16,15 @@ def layer(site: Site) -> Layer | None:
         return None
 
     def around(call: Call) -> Call:
-        def with_copies(taken: WorkItem) -> Out | Missed:
+        def with_copies(item: WorkItem) -> Out | Missed:
             others = {
                 port: pixels.copy(value) if port in copies else value
-                for port, value in taken.others.items()
+                for port, value in item.others.items()
             }
-            frame = taken.frame
-            if taken.port in copies:
+            frame = item.frame
+            if item.port in copies:
                 frame = frame.carry(pixels.copy(frame.value))
-            return call(replace(taken, frame=frame, others=others))
+            return call(replace(item, frame=frame, others=others))
 
         return with_copies
 

@@ -32,11 +32,11 @@ def layer(site: Site) -> Layer | None:
         return missed
 
     def around(call: Call) -> Call:
-        def guarded(taken: WorkItem) -> Out | Missed:
+        def guarded(item: WorkItem) -> Out | Missed:
             try:
-                return call(taken)
+                return call(item)
             except BaseException as exc:  # noqa: BLE001 - a node may even call sys.exit()
-                return failed(exc, taken.frame)
+                return failed(exc, item.frame)
 
         return guarded
 

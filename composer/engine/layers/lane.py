@@ -13,11 +13,11 @@ def layer(site: Site) -> Layer | None:
         return None
 
     def around(call: Call) -> Call:
-        def on_lane(taken: WorkItem) -> Out | Missed:
+        def on_lane(item: WorkItem) -> Out | Missed:
             with lane:
-                others = {port: marks.reached(lane, value) for port, value in taken.others.items()}
-                frame = marks.arrived(lane, taken.frame)
-                out = call(replace(taken, frame=frame, others=others))
+                others = {port: marks.reached(lane, value) for port, value in item.others.items()}
+                frame = marks.arrived(lane, item.frame)
+                out = call(replace(item, frame=frame, others=others))
                 if isinstance(out, Missed):
                     return out
                 return marks.all_marked(lane, step, out)

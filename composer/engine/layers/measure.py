@@ -14,13 +14,13 @@ def layer(site: Site) -> Layer | None:
     add = count.work.add
 
     def around(call: Call) -> Call:
-        def measured(taken: WorkItem) -> Out | Missed:
-            frame, where = taken.frame, here()
+        def measured(item: WorkItem) -> Out | Missed:
+            frame, where = item.frame, here()
             where.at(name, frame.pts, frame.time_base)
             count.begun += 1
             started = clock()
             try:
-                return call(taken)
+                return call(item)
             finally:
                 seconds = clock() - started
                 count.done += 1

@@ -10,10 +10,10 @@ def layer(site: Site) -> Layer | None:
         return None
 
     def around(call: Call) -> Call:
-        def after_meeting(taken: WorkItem) -> Out | Missed:
-            if taken.frame.settings is not instance.seen:
-                instance.meet(taken.frame.settings)
-            return call(taken)
+        def after_meeting(item: WorkItem) -> Out | Missed:
+            if item.frame.settings is not instance.seen:
+                instance.meet(item.frame.settings)
+            return call(item)
 
         return after_meeting
 

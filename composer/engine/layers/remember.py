@@ -16,12 +16,12 @@ def layer(site: Site) -> Layer | None:
     if instance is None or not type(instance.node).remembers:
         return None
 
-    def missed(taken: WorkItem, why: Missed) -> None:
+    def missed(item: WorkItem, why: Missed) -> None:
         if why.reason not in ("every", "rate"):
             return
         try:
             with lane or nullcontext():
-                values = {**taken.others, taken.port: taken.frame.value}
+                values = {**item.others, item.port: item.frame.value}
                 if lane is not None:
                     values = {port: marks.reached(lane, value) for port, value in values.items()}
                 instance.node.see(**values)
