@@ -20,7 +20,7 @@ from composer.node.registry import Registry
 from composer.testing import bars
 from tests.media import films
 from tests.server.streams import compiled_of
-from tests.stubs import reach
+from tests.stubs import finished, reach
 
 COPY = "nodes: {s: {type: decode}, o: {type: encode}}\n"
 COLOR = "params: {sat: look.saturation}\nnodes:\n  s: {type: decode}\n"
@@ -284,3 +284,5 @@ def test_a_job_holds_its_limit_where_a_node_hangs(
             job.run()
     finally:
         allowed.set()
+    assert job._run is not None
+    finished(job._run)
