@@ -41,12 +41,7 @@ class Fallback:
         if lane is None or not any(self._ways.values()):
             return self._turned(frame)
         with lane:
-            turned = self._turned(marks.arrived(lane, frame))
-            return [
-                (port, marks.marked(lane, self._step, port, item))
-                for port, item in turned
-                if isinstance(item, Frame)
-            ]
+            return marks.all_marked(lane, self._step, self._turned(marks.arrived(lane, frame)))
 
     def _turned(self, frame: Frame[Any]) -> Out:
         out: Out = []

@@ -105,6 +105,14 @@ class Slot:
         self.frames -= 1
         self.count.dropped["full"] += 1
 
+    def too_old(self, frame: Frame[Any], now: float) -> bool:
+        """Whether a frame that was taken out is dropped for its age, which is counted."""
+        limit = self.spec.max_age_ms
+        if limit is None or (now - frame.born) * 1000 <= limit:
+            return False
+        self.count.dropped["age"] += 1
+        return True
+
     def give_up(self) -> None:
         """Drop all that waits, the value that a join has in its hand included."""
         kept = self.last is not None and not self.last_used
@@ -165,7 +173,7 @@ class InOrder:
             item = slot.pop()
             if isinstance(item, Bound):
                 return item
-            if _too_old(slot, item, now):
+            if slot.too_old(item, now):
                 return Bound(item.micros)
             slot.count.taken += 1
             return WorkItem(slot.name, item)
@@ -173,14 +181,6 @@ class InOrder:
 
     def patience(self, now: float) -> float | None:
         return None
-
-
-def _too_old(slot: Slot, frame: Frame[Any], now: float) -> bool:
-    limit = slot.spec.max_age_ms
-    if limit is None or (now - frame.born) * 1000 <= limit:
-        return False
-    slot.count.dropped["age"] += 1
-    return True
 
 
 class Traffic:
@@ -332,7 +332,7 @@ class Inbox:
     def grow(self) -> bool:
         """Make room where a full slot of a join holds the graph up; True if there was some."""
         with self._lock:
-            if not self._joins or not any([slot.grow() for slot in self._slots.values()]):
+            if not self._held_up or not any([slot.grow() for slot in self._slots.values()]):
                 return False
             self._wake()
             return True
@@ -340,7 +340,7 @@ class Inbox:
     def give_way(self) -> bool:
         """Let a join that waits here go on with what it has; True if one does."""
         with self._lock:
-            if not self._joins or not any(slot.frames for slot in self._slots.values()):
+            if not self._held_up or not any(slot.frames for slot in self._slots.values()):
                 return False
             self._give_way = True
             self._wake()
@@ -355,7 +355,7 @@ class Inbox:
         return not self._policy.direct
 
     @property
-    def _joins(self) -> bool:
+    def _held_up(self) -> bool:
         """Whether somebody waits here for one of several inputs."""
         return self._taking and len(self._slots) > 1
 

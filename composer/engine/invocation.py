@@ -4,7 +4,7 @@ Which of the forms below a step has is decided once, at the start of a run.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from composer.engine.checks import Check, check_of
@@ -48,19 +48,27 @@ class Outputs:
         """The frames of one call, [] where it gave nothing. Raises TypeError for what no edge can
         carry.
         """
-        if not (isinstance(result, tuple) and hasattr(result, "_fields")):
-            result = (result,)
         envelope = enveloped_of_many if many else enveloped
         out: Out = []
-        for port, value in zip(self._ports, result, strict=True):
-            if value is None or port not in self._checks:
-                continue
+        for port, value in self.by_port(result):
             output = envelope(value, frame)
-            self._checks[port](output.value)
+            self.check(port, output.value)
             out.append((port, output))
         if out:
             self._count.given += 1
         return out
+
+    def by_port(self, result: Any) -> Iterator[tuple[str, Any]]:
+        """What a node gave, for the outputs that somebody reads."""
+        if not (isinstance(result, tuple) and hasattr(result, "_fields")):
+            result = (result,)
+        for port, value in zip(self._ports, result, strict=True):
+            if value is not None and port in self._checks:
+                yield port, value
+
+    def check(self, port: str, value: Any) -> None:
+        """Raises TypeError for what the edges of a port cannot carry."""
+        self._checks[port](value)
 
     def completed(self, out: Out, frame: Frame[Any]) -> Out:
         """The same, and that nothing comes from the other outputs."""

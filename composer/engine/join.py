@@ -63,10 +63,8 @@ class Join:
         if isinstance(head, Bound):
             first.pop()
             return head
-        limit = first.spec.max_age_ms
-        if limit is not None and (now - head.born) * 1000 > limit:
+        if first.too_old(head, now):
             first.pop()
-            first.count.dropped["age"] += 1
             return Bound(head.micros)
         reached = [_advance(slots[other.name], head.micros) for other in self._others]
         if not all(reached) and not give_way and not self._expired(now):

@@ -25,8 +25,12 @@ def arrived(lane: "Lane", frame: Frame[Any]) -> Frame[Any]:
     return frame.carry(reached(lane, frame.value))
 
 
-def all_marked(lane: "Lane", step: Step, out: list[tuple[str, Item]]) -> list[tuple[str, Item]]:
+def all_marked(
+    lane: "Lane | None", step: Step, out: list[tuple[str, Item]]
+) -> list[tuple[str, Item]]:
     """The same with marks on all that a step gave."""
+    if lane is None:
+        return out
     return [
         (port, marked(lane, step, port, item) if isinstance(item, Frame) else item)
         for port, item in out

@@ -5,61 +5,34 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from composer import lazy, logs
 from composer.compiler.plan import InboxSpec, Mode, Plan, Stage, Step
 from composer.engine.account import EdgeCount, NodeCount
 from composer.engine.handover import Handover
-from composer.engine.inbox import Aborted, Inbox, InOrder, Policy, Slot, Traffic, WorkItem
+from composer.engine.inbox import Aborted, Inbox, InOrder, Policy, Slot, WorkItem
 from composer.engine.instance import fresh
 from composer.engine.join import Join, Joined
 from composer.engine.layers.layer import Memory, Missed, Out
-from composer.engine.step import Environment, SourceRun, StepRun
-from composer.engine.turns import Gate, Rotation
+from composer.engine.step import SourceRun, StepRun
+from composer.engine.turns import Rotation
 from composer.errors import NodeFailed
 from composer.node.formats import Kind
 from composer.node.frames import Bound, Frame, Item, Snapshot
-from composer.node.node import Context, Node
+from composer.node.node import Node
 
 with lazy.deferred():  # a graph on the CPU needs none
     from composer.device import lanes
 
 if TYPE_CHECKING:
     from composer.device.lanes import Lane
+    from composer.engine.run import Run
 
 log: Final = logging.getLogger(__name__)
 
 LIVE_WITHIN_MS: Final = 40.0
 """How long a join waits in a session when the file does not say: one picture at 25 fps."""
-
-
-class Owner(Protocol):
-    """What a stage asks of the run that it belongs to."""
-
-    @property
-    def session(self) -> str: ...
-
-    @property
-    def traffic(self) -> Traffic: ...
-
-    @property
-    def environment(self) -> Environment: ...
-
-    @property
-    def gate(self) -> Gate: ...
-
-    def context(self, step: Step) -> Context: ...
-
-    def entering(self, frame: Frame[Any]) -> Snapshot | None:
-        """What holds for a frame that a source gave; None where the run has come to its end."""
-
-    def fail(self, failure: Exception) -> None: ...
-
-    def finished(self) -> None: ...
-
-    def downstream_seconds(self) -> float:
-        """How long the nodes behind the sources have worked so far, all together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +48,22 @@ class StageRun:
 
     def __init__(
         self,
-        owner: Owner,
+        run: "Run",
         plan: Plan,
         stage: Stage,
         first: Snapshot,
         edges: Mapping[str, EdgeCount],
     ) -> None:
         """first: the params that hold when its nodes are set up."""
-        self._owner, self.stage = owner, stage
+        self._run, self.stage = run, stage
         self.inbox = Inbox(
             [
                 Slot(link.end_port, link.inbox or InboxSpec(1, "wait"), edges[str(link)])
                 for link in plan.into(stage.steps[0])
             ],
             policy_of(plan, stage.steps[0]),
-            owner.traffic,
-            owner.environment.now,
+            run.traffic,
+            run.environment.now,
         )
         self.is_source: Final = not plan.steps[stage.steps[0]].inputs
         self.destinations: dict[str, list[Destination]] = {}
@@ -108,8 +81,8 @@ class StageRun:
         self._handover: Handover | None = None
         """Of the source whose thread works here now; None for a thread of this stage."""
         self._left, self._leaving = stage.workers, threading.Lock()
-        self._taking = Rotation(stage.workers, owner.traffic)
-        self._giving = Rotation(stage.workers, owner.traffic)
+        self._taking = Rotation(stage.workers, run.traffic)
+        self._giving = Rotation(stage.workers, run.traffic)
         self.threads = [
             threading.Thread(target=self._main, args=(place,), name=f"stage {stage.name}")
             for place in range(stage.workers)
@@ -120,10 +93,10 @@ class StageRun:
         memory = Memory()
         if step.settings is not None and (fields := first.fields.get(step.name)):
             step = replace(step, settings=fresh(step.settings, fields))
-        context = None if step.settings is None else self._owner.context(step)
+        context = None if step.settings is None else self._run.context(step)
         cls = StepRun if step.inputs else SourceRun
         return [
-            cls(step, context, memory, self._owner.environment, self._lane)
+            cls(step, context, memory, self._run.environment, self._lane)
             for _ in range(self.stage.workers)
         ]
 
@@ -181,7 +154,7 @@ class StageRun:
     def become(self, plan: Plan, other: "StageRun") -> None:
         """Go on as the stage of another plan, with the same source and its thread."""
         for mine, theirs in zip(self.steps(), other.steps(), strict=True):
-            mine.become(theirs.step, self._owner.context(theirs.step))
+            mine.become(theirs.step, self._run.context(theirs.step))
         self.stage, self.kept = other.stage, ()
 
     def take_over(
@@ -198,7 +171,7 @@ class StageRun:
                 step.count.include(counts[name])
 
     def _main(self, place: int) -> None:
-        where = logs.enter(self._owner.session)
+        where = logs.enter(self._run.session)
         self._attempt(lambda: self._work(place))
         with self._leaving:
             self._left -= 1
@@ -206,16 +179,16 @@ class StageRun:
         if last:
             self._end()
         where.leave()
-        self._owner.traffic.rest()
+        self._run.traffic.rest()
         if last:
-            self._owner.finished()
+            self._run.finished()
 
     def _end(self) -> None:
         if not self._broken and not self.left_behind:
             self._attempt(self._flush)
         self._close()
         # A source may be given other destinations until it has ended those that it has.
-        with self._owner.gate if self.is_source else nullcontext():
+        with self._run.gate if self.is_source else nullcontext():
             self.ended = True
             if not self.left_behind:
                 self.end_downstream()
@@ -230,7 +203,7 @@ class StageRun:
             log.debug("stage %s given up", self.stage.name)
         except Exception as exc:  # noqa: BLE001 - not even a bug of ours may look like the end
             self._broken = True
-            self._owner.fail(exc)
+            self._run.fail(exc)
         return False
 
     def _flush(self) -> None:
@@ -247,7 +220,7 @@ class StageRun:
             try:
                 step.instance.close()
             except NodeFailed as exc:
-                self._owner.fail(exc)
+                self._run.fail(exc)
 
     # its work
 
@@ -264,12 +237,12 @@ class StageRun:
     def _produce(self, source: SourceRun) -> None:
         made_as = source.step.outputs
         live = source.instance is not None and source.instance.context.live
-        handover = self._handover = Handover(self._owner.downstream_seconds) if live else None
+        handover = self._handover = Handover(self._run.downstream_seconds) if live else None
         for port, emitted in source.produce():
             if handover is not None:
                 handover.look()
-            with self._owner.gate:
-                settings = None if self.left_behind else self._owner.entering(emitted)
+            with self._run.gate:
+                settings = None if self.left_behind else self._run.entering(emitted)
                 if settings is None:
                     return
                 frame: Frame[Any] | None = emitted

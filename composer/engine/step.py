@@ -11,7 +11,6 @@ from composer.compiler.conversions import conversion, same
 from composer.compiler.plan import Step
 from composer.engine import marks
 from composer.engine.account import NodeCount
-from composer.engine.checks import check_of
 from composer.engine.envelopes import as_sound, derived, from_source
 from composer.engine.fallback import Fallback
 from composer.engine.inbox import Aborted, WorkItem
@@ -75,7 +74,6 @@ class StepRun:
         self._misses = tuple(layer.missed for layer in layers if layer.missed is not None)
         self._settles = tuple(layer.settle for layer in layers if layer.settle is not None)
         self._fallback = Fallback(site)
-        self._checks = {port: check_of(form) for port, form in self.step.outputs.items()}
         self._outputs = Outputs(site) if self.instance is not None else None
 
     # one frame
@@ -122,11 +120,7 @@ class StepRun:
         assert self._outputs is not None
         many = self.instance is not None and type(self.instance.node).many
         out = [item for result in held for item in self._outputs.of(result, frame, many=many)]
-        return [
-            (port, marks.marked(self._lane, self.step, port, item))
-            for port, item in out
-            if isinstance(item, Frame)
-        ]
+        return marks.all_marked(self._lane, self.step, out)
 
     # another plan
 
@@ -154,6 +148,7 @@ class SourceRun(StepRun):
     def produce(self) -> Iterator[tuple[str, Frame[Any]]]:
         """The frames of a source, until it ends or is stopped, each to be stamped()."""
         assert self.instance is not None
+        assert self._outputs is not None
         seconds: float | None = None
         values: Iterator[Any] = iter(())
         where, name, clock = logs.here(), self.step.name, time.perf_counter
@@ -168,7 +163,7 @@ class SourceRun(StepRun):
                 self.count.seconds += clock() - started
                 if result is _END:
                     return
-                for port, value in self._named(result):
+                for port, value in self._outputs.by_port(result):
                     frame = from_source(value)
                     seconds = frame.seconds
                     yield port, frame if frame.born else frame.held(self._environment.now(), START)
@@ -180,21 +175,14 @@ class SourceRun(StepRun):
             if close := getattr(values, "close", None):
                 close()
 
-    def _named(self, result: Any) -> Iterator[tuple[str, Any]]:
-        ports = type(self.step.settings).outputs  # type: ignore[union-attr]
-        if not (isinstance(result, tuple) and hasattr(result, "_fields")):
-            result = (result,)
-        for port, value in zip(ports, result, strict=True):
-            if value is not None and port.name in self.step.outputs:
-                yield port.name, value
-
     def stamped(self, port: str, frame: Frame[Any], settings: Snapshot) -> Frame[Any]:
         """The frame of a source, looked at, with what holds for it, and a mark where it is on a
         device.
         """
         assert self.instance is not None
+        assert self._outputs is not None
         try:
-            self._checks[port](frame.value)
+            self._outputs.check(port, frame.value)
         except TypeError as exc:
             raise NodeFailed(self.step.name, "process()", exc, frame.seconds) from exc
         if settings is not self.instance.seen:

@@ -6,48 +6,22 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from composer.compiler.change import Change
 from composer.compiler.plan import Plan
 from composer.engine.assembly import Assembly, edges_of
-from composer.engine.inbox import Traffic
 from composer.engine.params import Params
-from composer.engine.stage import StageRun, wire
-from composer.engine.turns import Gate
+from composer.engine.stage import wire
 from composer.errors import ParamRejected, Stalled
-from composer.node.frames import Snapshot
+
+if TYPE_CHECKING:  # which has all of its changes made here
+    from composer.engine.run import Run
 
 log: Final = logging.getLogger(__name__)
 
 DRAIN_SECONDS: Final = 5.0
 """How long the old nodes may take with what is in them when another plan takes over."""
-
-
-class LiveRun(Protocol):
-    """What a swap asks of the run that it changes."""
-
-    assembly: Assembly
-
-    @property
-    def gate(self) -> Gate: ...
-
-    @property
-    def traffic(self) -> Traffic: ...
-
-    @property
-    def at_work(self) -> bool:
-        """Whether its stages run."""
-
-    def params_of(self, plan: Plan) -> Params: ...
-
-    def stages_of(
-        self, plan: Plan, first: Snapshot, edges: Mapping[str, Any]
-    ) -> list[StageRun]: ...
-
-    def go_on(self, assembly: Assembly, begin: Collection[StageRun]) -> None: ...
-
-    def fail(self, failure: Exception) -> None: ...
 
 
 class Prepared:
@@ -77,38 +51,38 @@ class Prepared:
             self._discard()
 
 
-def prepare(host: LiveRun, plan: Plan, change: Change) -> Prepared:
+def prepare(run: "Run", plan: Plan, change: Change) -> Prepared:
     """Open what is built anew, beside what runs. Raises NodeFailed where a node cannot be set up,
     and Stalled where the run does not work; then nothing has changed.
     """
-    if not host.at_work:
+    if not run.at_work:
         raise Stalled("the run does not work")
     if change.only_live:
-        return Prepared(lambda: _edit(host, plan, change.values), lambda: None)
-    swap = _Swap(host, plan, change.built)
+        return Prepared(lambda: _edit(run, plan, change.values), lambda: None)
+    swap = _Swap(run, plan, change.built)
     swap.open()
     return Prepared(swap.apply, swap.discard)
 
 
-def _edit(host: LiveRun, plan: Plan, values: Mapping[str, Mapping[str, Any]]) -> None:
+def _edit(run: "Run", plan: Plan, values: Mapping[str, Mapping[str, Any]]) -> None:
     """Go on with a plan that differs in live fields alone, from the next frame on."""
-    with _paused(host):
-        now = host.assembly
+    with _paused(run):
+        now = run.assembly
         now.params.edit(values, plan.params.values())
-        host.go_on(Assembly(plan, now.params, now.edges, now.stages), ())
+        run.go_on(Assembly(plan, now.params, now.edges, now.stages), ())
 
 
 @contextmanager
-def _paused(host: LiveRun) -> Iterator[None]:
+def _paused(run: "Run") -> Iterator[None]:
     """No source gives anything meanwhile. Raises Stalled where one is held up by what is behind it,
     and where the run has ended.
     """
     with ExitStack() as pause:
         try:
-            pause.enter_context(host.gate.closed(DRAIN_SECONDS))
+            pause.enter_context(run.gate.closed(DRAIN_SECONDS))
         except TimeoutError:
             raise Stalled("a source is held up by a node that does not take its frame") from None
-        if not host.at_work:
+        if not run.at_work:
             raise Stalled("the run has ended")
         yield
 
@@ -119,10 +93,10 @@ class _Swap:
     Nodes that are not built anew keep what they have loaded and what they remember.
     """
 
-    def __init__(self, host: LiveRun, plan: Plan, built: Collection[str]) -> None:
-        self._host = host
-        before = host.assembly
-        params = host.params_of(plan)
+    def __init__(self, run: "Run", plan: Plan, built: Collection[str]) -> None:
+        self._run = run
+        before = run.assembly
+        params = run.params_of(plan)
         _carry(before.params, params)
         params.running = True
         self._kept = frozenset(plan.steps) - frozenset(built) - _restless(before, plan)
@@ -132,7 +106,7 @@ class _Swap:
         """Raises NodeFailed; then all is closed again."""
         coming = self._next
         try:
-            stages = self._host.stages_of(coming.plan, coming.params.at(0.0), coming.edges)
+            stages = self._run.stages_of(coming.plan, coming.params.at(0.0), coming.edges)
             self._next = replace(coming, stages=stages)
             for stage in stages:
                 stage.open(None, leave=self._kept)
@@ -143,12 +117,12 @@ class _Swap:
     def discard(self) -> None:
         for stage in reversed(self._next.stages):
             stage.close_quietly()
-        self._host.traffic.inboxes = [stage.inbox for stage in self._host.assembly.stages]
+        self._run.traffic.inboxes = [stage.inbox for stage in self._run.assembly.stages]
 
     def apply(self) -> None:
         try:
-            with _paused(self._host):
-                self._change(self._host.assembly)
+            with _paused(self._run):
+                self._change(self._run.assembly)
         except BaseException:
             self.discard()
             raise
@@ -163,11 +137,11 @@ class _Swap:
         try:
             self._go_over(before)
         except Exception as exc:  # the old stages are gone, so there is no way back
-            self._host.fail(exc)
+            self._run.fail(exc)
             raise
 
     def _go_over(self, before: Assembly) -> None:
-        host, coming, sources = self._host, self._next, dict(before.sources)
+        run, coming, sources = self._run, self._next, dict(before.sources)
         old, counts, stages = before.steps(), before.counts(), list(coming.stages)
         for place, stage in enumerate(stages):
             name = stage.stage.name
@@ -180,10 +154,10 @@ class _Swap:
         for source in sources.values():
             source.left_behind = True
         _carry(before.params, coming.params)
-        host.traffic.inboxes = [stage.inbox for stage in stages]
+        run.traffic.inboxes = [stage.inbox for stage in stages]
         wire(stages, coming.plan)
         begin = [stage for stage in stages if not stage.threads[0].ident]
-        host.go_on(Assembly(coming.plan, coming.params, coming.edges, stages), begin)
+        run.go_on(Assembly(coming.plan, coming.params, coming.edges, stages), begin)
 
     def _drain(self, before: Assembly) -> None:
         """Let all but the sources come to their end. Raises Stalled."""
@@ -196,9 +170,9 @@ class _Swap:
             thread.join(DRAIN_SECONDS)
             if thread.is_alive():
                 failure = Stalled(f"{thread.name} does not come to its end for another plan")
-                self._host.fail(failure)
+                self._run.fail(failure)
                 raise failure
-        if not self._host.at_work:
+        if not self._run.at_work:
             raise Stalled("the run has failed")
 
 
