@@ -442,21 +442,157 @@ class _WeightTensor:
         return (math.prod(self.dims) * bits + 7) // 8 if bits else self.held
 
 
+def _entry(wire: _Wire, at: int, end: int, longest: int) -> tuple[str, str]:
+    """Key and value of a StringStringEntryProto."""
+    texts = {_ENTRY_KEY: "", _ENTRY_VALUE: ""}
+    for key, start, stop in wire.fields(at, end):
+        if key in texts:
+            texts[key] = wire.text(start, stop, longest)
+    return texts[_ENTRY_KEY], texts[_ENTRY_VALUE]
+
+
+class _ValueScan:
+    """Reads what goes in and comes out."""
+
+    def __init__(self, wire: _Wire) -> None:
+        self._wire: Final = wire
+
+    def value(self, at: int, end: int) -> Value:
+        value = Value("", "", None)
+        for key, start, stop in self._wire.fields(at, end):
+            if key == _VALUE_NAME:
+                value = replace(value, name=self._wire.text(start, stop))
+            elif key == _VALUE_TYPE:
+                dtype, shape = self._type(start, stop)
+                value = replace(value, dtype=dtype, shape=shape)
+        return value
+
+    def _type(self, at: int, end: int) -> tuple[str, tuple[int | str, ...] | None]:
+        dtype, shape = "", None
+        for key, start, stop in self._wire.fields(at, end):
+            if key == _TYPE_TENSOR:
+                dtype, shape = self._tensor_type(start, stop)
+            elif key in _TYPE_OTHERS:
+                dtype, shape = "", None
+        return dtype, shape
+
+    def _tensor_type(self, at: int, end: int) -> tuple[str, tuple[int | str, ...] | None]:
+        dtype, shape = "", None
+        for key, start, stop in self._wire.fields(at, end):
+            if key == _TENSOR_TYPE_ELEMENT:
+                dtype, _ = _TYPES.get(_signed(start, 32), ("", 0))
+            elif key == _TENSOR_TYPE_SHAPE:
+                shape = self._shape(start, stop)
+        return dtype, shape
+
+    def _shape(self, at: int, end: int) -> tuple[int | str, ...]:
+        dims: list[int | str] = []
+        for key, start, stop in self._wire.fields(at, end):
+            if key == _SHAPE_DIMENSION:
+                dims.append(self._dimension(start, stop))
+                _limit("dimensions", len(dims), MOST_DIMENSIONS)
+        return tuple(dims)
+
+    def _dimension(self, at: int, end: int) -> int | str:
+        dimension: int | str = ""
+        for key, start, stop in self._wire.fields(at, end):
+            if key == _DIMENSION_VALUE:
+                # Exporters write -1 for what is open, and onnxruntime takes it so.
+                dimension = _signed(start) if _signed(start) >= 0 else ""
+            elif key == _DIMENSION_NAME:
+                dimension = self._wire.text(start, stop)
+        return dimension
+
+
+class _WeightScan:
+    """Reads weights, but for their numbers. bytes: once all of them are loaded. external: the files
+    that hold some of them.
+    """
+
+    def __init__(self, wire: _Wire) -> None:
+        self._wire: Final = wire
+        self.bytes = 0
+        self.external: dict[str, None] = {}
+
+    def add(self, at: int, end: int) -> _WeightTensor:
+        tensor = self._tensor(at, end)
+        self.bytes += tensor.size
+        return tensor
+
+    def add_sparse(self, at: int, end: int) -> _WeightTensor:
+        """The tensor that a runtime makes of them, which has all the zeros."""
+        tensor = _WeightTensor("", 0, (), 0)
+        dims: list[int] = []
+        for key, start, stop in self._wire.fields(at, end):
+            if key == _SPARSE_VALUES:
+                tensor = self._tensor(start, stop)
+            elif key == _SPARSE_INDICES:
+                self._tensor(start, stop)
+            elif key in _SPARSE_DIMS:
+                self._read_dims(dims, key, start, stop)
+        tensor = replace(tensor, dims=tuple(dims))
+        self.bytes += tensor.size
+        return tensor
+
+    def _tensor(self, at: int, end: int) -> _WeightTensor:
+        name, kind, held = "", 0, 0
+        dims: list[int] = []
+        located = external = False
+        for key, start, stop in self._wire.fields(at, end):
+            if key in _TENSOR_DIMS:
+                self._read_dims(dims, key, start, stop)
+            elif key == _TENSOR_TYPE:
+                kind = _signed(start, 32)
+            elif key == _TENSOR_NAME:
+                name = self._wire.text(start, stop)
+            elif key in (_TENSOR_RAW, _TENSOR_STRING):
+                held += stop - start
+            elif key == _TENSOR_EXTERNAL:
+                located |= self._read_location(start, stop)
+            elif key == _TENSOR_LOCATION:
+                external |= _signed(start, 32) == _EXTERNAL
+        if external and not located:
+            raise OnnxInvalid(f"the weights {_shown(name)} are in another file that is not named")
+        return _WeightTensor(name, kind, tuple(dims), held)
+
+    def _read_dims(self, dims: list[int], key: int, start: int, stop: int) -> None:
+        """Add the size of one dimension, or of several when they are packed."""
+        packed = key & 7 == _LEN
+        for size in self._wire.numbers(start, stop) if packed else (_signed(start),):
+            if size < 0:
+                raise OnnxInvalid(f"some weights have a dimension of {size}")
+            dims.append(size)
+            _limit("dimensions", len(dims), MOST_DIMENSIONS)
+
+    def _read_location(self, at: int, end: int) -> bool:
+        """Keep the path of external weights, if the entry holds it.
+
+        It counts though data_location may say otherwise: that could stand in another piece of the
+        same tensor, which a runtime would put together.
+        """
+        name, location = _entry(self._wire, at, end, LONGEST_NAME)
+        if name != "location":
+            return False
+        self.external[location] = None
+        _limit("files of weights", len(self.external), MOST_LOCATIONS)
+        return True
+
+
 class _ModelScan:
     """Collects what the messages of one model say."""
 
     def __init__(self, wire: _Wire) -> None:
         self._wire: Final = wire
+        self._values, self._weights = _ValueScan(wire), _WeightScan(wire)
         self._inputs: list[Value] = []
         self._outputs: list[Value] = []
         self._metadata: dict[str, str] = {}
-        self._metadata_bytes = self._opset = self._nodes = self._weights_bytes = 0
+        self._metadata_bytes = self._opset = self._nodes = 0
         self._domains: set[str] = set()
         self._foreign: set[tuple[str, str, str]] = set()
         """Ops called of other domains; functions may come later in the file."""
 
         self._functions: set[tuple[str, str, str]] = set()
-        self._external: dict[str, None] = {}
         self._last: deque[tuple[int, int]] = deque(maxlen=LAST_NODES)
         """Where the last nodes of the main graph begin and end."""
 
@@ -496,8 +632,8 @@ class _ModelScan:
             domains=frozenset(
                 self._domains | {domain for domain, *_ in self._foreign - self._functions}
             ),
-            weights_bytes=self._weights_bytes,
-            external=tuple(self._external),
+            weights_bytes=self._weights.bytes,
+            external=tuple(self._weights.external),
             makers=self._makers(),
         )
 
@@ -521,9 +657,9 @@ class _ModelScan:
     def _read_ends(self, at: int, end: int) -> None:
         for key, start, stop in self._wire.fields(at, end):
             if key == _GRAPH_INPUT:
-                self._inputs.append(self._value(start, stop))
+                self._inputs.append(self._values.value(start, stop))
             elif key == _GRAPH_OUTPUT:
-                self._outputs.append(self._value(start, stop))
+                self._outputs.append(self._values.value(start, stop))
             if max(len(self._inputs), len(self._outputs)) > MOST_VALUES:
                 raise OnnxInvalid(f"the model has more than {MOST_VALUES} inputs or outputs")
 
@@ -535,9 +671,9 @@ class _ModelScan:
                 if depth == 1:
                     self._last.append((start, stop))
             elif key == _GRAPH_INITIALIZER:
-                yield self._weights(start, stop).name
+                yield self._weights.add(start, stop).name
             elif key == _GRAPH_SPARSE:
-                yield self._sparse_weights(start, stop).name
+                yield self._weights.add_sparse(start, stop).name
 
     def _makers(self) -> dict[str, str]:
         """Output -> op, looked for from the last node on: nodes come after what they take."""
@@ -600,76 +736,13 @@ class _ModelScan:
             return  # numbers and text, as most are: this halves the time of a model
         for key, start, stop in self._wire.fields(at, end):
             if key in _ATTRIBUTE_TENSORS:
-                self._weights(start, stop)
+                self._weights.add(start, stop)
             elif key in _ATTRIBUTE_SPARSE:
-                self._sparse_weights(start, stop)
+                self._weights.add_sparse(start, stop)
             elif key in _ATTRIBUTE_GRAPHS:
                 if depth >= DEEPEST:
                     raise OnnxInvalid(f"its graphs are more than {DEEPEST} messages deep")
                 self._subgraphs.append((start, stop, depth + 1))
-
-    def _weights(self, at: int, end: int) -> _WeightTensor:
-        tensor = self._tensor(at, end)
-        self._weights_bytes += tensor.size
-        return tensor
-
-    def _sparse_weights(self, at: int, end: int) -> _WeightTensor:
-        """The tensor that a runtime makes of them, which has all the zeros."""
-        tensor = _WeightTensor("", 0, (), 0)
-        dims: list[int] = []
-        for key, start, stop in self._wire.fields(at, end):
-            if key == _SPARSE_VALUES:
-                tensor = self._tensor(start, stop)
-            elif key == _SPARSE_INDICES:
-                self._tensor(start, stop)
-            elif key in _SPARSE_DIMS:
-                self._read_dims(dims, key, start, stop)
-        tensor = replace(tensor, dims=tuple(dims))
-        self._weights_bytes += tensor.size
-        return tensor
-
-    def _tensor(self, at: int, end: int) -> _WeightTensor:
-        name, kind, held = "", 0, 0
-        dims: list[int] = []
-        located = external = False
-        for key, start, stop in self._wire.fields(at, end):
-            if key in _TENSOR_DIMS:
-                self._read_dims(dims, key, start, stop)
-            elif key == _TENSOR_TYPE:
-                kind = _signed(start, 32)
-            elif key == _TENSOR_NAME:
-                name = self._wire.text(start, stop)
-            elif key in (_TENSOR_RAW, _TENSOR_STRING):
-                held += stop - start
-            elif key == _TENSOR_EXTERNAL:
-                located |= self._read_location(start, stop)
-            elif key == _TENSOR_LOCATION:
-                external |= _signed(start, 32) == _EXTERNAL
-        if external and not located:
-            raise OnnxInvalid(f"the weights {_shown(name)} are in another file that is not named")
-        return _WeightTensor(name, kind, tuple(dims), held)
-
-    def _read_dims(self, dims: list[int], key: int, start: int, stop: int) -> None:
-        """Add the size of one dimension, or of several when they are packed."""
-        packed = key & 7 == _LEN
-        for size in self._wire.numbers(start, stop) if packed else (_signed(start),):
-            if size < 0:
-                raise OnnxInvalid(f"some weights have a dimension of {size}")
-            dims.append(size)
-            _limit("dimensions", len(dims), MOST_DIMENSIONS)
-
-    def _read_location(self, at: int, end: int) -> bool:
-        """Keep the path of external weights, if the entry holds it.
-
-        It counts though data_location may say otherwise: that could stand in another piece of the
-        same tensor, which a runtime would put together.
-        """
-        name, location = self._entry(at, end, LONGEST_NAME)
-        if name != "location":
-            return False
-        self._external[location] = None
-        _limit("files of weights", len(self._external), MOST_LOCATIONS)
-        return True
 
     def _read_opset(self, at: int, end: int) -> None:
         domain, version = "", 0
@@ -685,62 +758,9 @@ class _ModelScan:
         self._metadata_bytes += end - at
         if max(end - at - LONGEST_METADATA, self._metadata_bytes - METADATA_BYTES) > 0:
             raise OnnxInvalid(f"an entry of its metadata has {end - at} bytes, which is too much")
-        name, value = self._entry(at, end, LONGEST_METADATA)
+        name, value = _entry(self._wire, at, end, LONGEST_METADATA)
         self._metadata[name] = value
         _limit("entries of metadata", len(self._metadata), MOST_METADATA)
-
-    def _entry(self, at: int, end: int, longest: int) -> tuple[str, str]:
-        texts = {_ENTRY_KEY: "", _ENTRY_VALUE: ""}
-        for key, start, stop in self._wire.fields(at, end):
-            if key in texts:
-                texts[key] = self._wire.text(start, stop, longest)
-        return texts[_ENTRY_KEY], texts[_ENTRY_VALUE]
-
-    def _value(self, at: int, end: int) -> Value:
-        value = Value("", "", None)
-        for key, start, stop in self._wire.fields(at, end):
-            if key == _VALUE_NAME:
-                value = replace(value, name=self._wire.text(start, stop))
-            elif key == _VALUE_TYPE:
-                dtype, shape = self._type(start, stop)
-                value = replace(value, dtype=dtype, shape=shape)
-        return value
-
-    def _type(self, at: int, end: int) -> tuple[str, tuple[int | str, ...] | None]:
-        dtype, shape = "", None
-        for key, start, stop in self._wire.fields(at, end):
-            if key == _TYPE_TENSOR:
-                dtype, shape = self._tensor_type(start, stop)
-            elif key in _TYPE_OTHERS:
-                dtype, shape = "", None
-        return dtype, shape
-
-    def _tensor_type(self, at: int, end: int) -> tuple[str, tuple[int | str, ...] | None]:
-        dtype, shape = "", None
-        for key, start, stop in self._wire.fields(at, end):
-            if key == _TENSOR_TYPE_ELEMENT:
-                dtype, _ = _TYPES.get(_signed(start, 32), ("", 0))
-            elif key == _TENSOR_TYPE_SHAPE:
-                shape = self._shape(start, stop)
-        return dtype, shape
-
-    def _shape(self, at: int, end: int) -> tuple[int | str, ...]:
-        dims: list[int | str] = []
-        for key, start, stop in self._wire.fields(at, end):
-            if key == _SHAPE_DIMENSION:
-                dims.append(self._dimension(start, stop))
-                _limit("dimensions", len(dims), MOST_DIMENSIONS)
-        return tuple(dims)
-
-    def _dimension(self, at: int, end: int) -> int | str:
-        dimension: int | str = ""
-        for key, start, stop in self._wire.fields(at, end):
-            if key == _DIMENSION_VALUE:
-                # Exporters write -1 for what is open, and onnxruntime takes it so.
-                dimension = _signed(start) if _signed(start) >= 0 else ""
-            elif key == _DIMENSION_NAME:
-                dimension = self._wire.text(start, stop)
-        return dimension
 
 
 def _domain(name: str) -> str:
