@@ -340,7 +340,7 @@ def image(
     if ctx.args and "--" not in sys.argv:
         _cannot(f"{ctx.args[0]}: one file makes an image; what is for the builder follows --")
     try:
-        wishes = ship.BuildOptions(
+        options = ship.BuildOptions(
             tag or file.stem.lower(),
             variant,
             weights,
@@ -350,26 +350,33 @@ def image(
             tried,
             tuple(ctx.args),
         )
-        registry = _registry()
-        compiled = _compiled(file, registry)
-        if compiled.graph is not None and compiled.graph.absent:
-            if _fetch(each for each in compiled.graph.weights if each.scheme):
-                raise typer.Exit(PROBLEMS)
-            compiled = _compiled(file, registry)
-        found = contents.of(file, compiled, registry, include or [])
-        about = ship.describe(compiled, file)
-        ship.check_imports(found, wishes)
-        if dry_run:
-            print(context.dockerfile().read_text(encoding="utf-8"))
-            print(ship.planned(found, about, wishes))
-        else:
-            ship.ship(found, about, wishes, lambda said: print(said, flush=True))
+        _ship(file, options, include or [], dry_run=dry_run)
     except PipelineInvalid as exc:
         _show(exc, {})
     except (ship.BuildOptionsInvalid, ship.NoBuilder, LookupError, OSError) as exc:
         _cannot(str(exc))
     except ComposerError as exc:
         _failed(exc)
+
+
+def _ship(
+    file: Path, options: "ship.BuildOptions", include: Sequence[str], *, dry_run: bool
+) -> None:
+    """Fetch the weights that are missing, gather what goes in, and build it."""
+    registry = _registry()
+    compiled = _compiled(file, registry)
+    if compiled.graph is not None and compiled.graph.absent:
+        if _fetch(weights for weights in compiled.graph.weights if weights.scheme):
+            raise typer.Exit(PROBLEMS)
+        compiled = _compiled(file, registry)
+    inside = contents.of(file, compiled, registry, include)
+    about = ship.describe(compiled, file)
+    ship.check_imports(inside, options)
+    if dry_run:
+        print(context.dockerfile().read_text(encoding="utf-8"))
+        print(ship.planned(inside, about, options))
+    else:
+        ship.ship(inside, about, options, lambda line: print(line, flush=True))
 
 
 @app.command(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from composer.media.containers import MAX_PIXELS
-from composer.probe.probe import Probed, TrackInfo
+from composer.probe.probe import Keys, Probed, TrackInfo
 
 APART_SECONDS: Final = 0.5
 """From here on tracks begin far apart."""
@@ -261,7 +261,7 @@ def _decoder(track: TrackInfo) -> Iterator[Oddity]:
         )
 
 
-def _times_of(track: TrackInfo) -> Iterator[Oddity]:
+def _times_missing(track: TrackInfo) -> Iterator[Oddity]:
     times, what = track.times, "pictures" if track.image else "packets"
     if times.missing:
         yield Oddity(
@@ -270,7 +270,10 @@ def _times_of(track: TrackInfo) -> Iterator[Oddity]:
             "it follows from their order; a muxer that writes them all leaves nothing to guess",
             track.index,
         )
-    repeated = times.repeated
+
+
+def _times_order(track: TrackInfo) -> Iterator[Oddity]:
+    times, repeated = track.times, track.times.repeated
     if repeated:
         yield Oddity(
             "times-repeat",
@@ -286,6 +289,10 @@ def _times_of(track: TrackInfo) -> Iterator[Oddity]:
             "what goes back is left out and counted; mend the muxer that wrote it",
             track.index,
         )
+
+
+def _times_gaps(track: TrackInfo) -> Iterator[Oddity]:
+    times = track.times
     if times.jumps:
         first, more = times.jumps[0], len(times.jumps) - 1
         others = f", and {_many(more, 'time')} more" if more else ""
@@ -335,7 +342,7 @@ def _changes(track: TrackInfo) -> Iterator[Oddity]:
 
 
 _OF_TRACK: Final[tuple[Callable[[TrackInfo], Iterator[Oddity]], ...]] = (
-    *(_decoder, _damaged, _changes, _times_of),
+    *(_decoder, _damaged, _changes, _times_missing, _times_order, _times_gaps),
 )
 
 
@@ -354,6 +361,12 @@ def _keys(track: TrackInfo, probed: Probed) -> Iterator[Oddity]:
                 at,
             )
         return
+    yield from _first_key(track, keys)
+    yield from _more_keys(track, keys, probed)
+
+
+def _first_key(track: TrackInfo, keys: Keys) -> Iterator[Oddity]:
+    at = track.index
     if keys.before:
         yield Oddity(
             "before-key",
@@ -368,6 +381,10 @@ def _keys(track: TrackInfo, probed: Probed) -> Iterator[Oddity]:
             "decoding begins at a recovery point; not every player can do so",
             at,
         )
+
+
+def _more_keys(track: TrackInfo, keys: Keys, probed: Probed) -> Iterator[Oddity]:
+    at = track.index
     if keys.longest_seconds > KEY_SECONDS:
         yield Oddity(
             "far-keys",
