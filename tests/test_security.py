@@ -13,7 +13,7 @@ from composer.media import live_reader
 from composer.media.mpegts import pes, units
 from composer.models import weights
 from composer.pipeline import source
-from composer.server import routes, worker
+from composer.server import application, routes, worker
 from composer.session import control, data_lines, egress, events, ingress
 from composer.trickle import subscriber
 from tests.clips import ROOT
@@ -25,7 +25,7 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 JOB = JobLimits()
 
 LIMITS: dict[str, Sequence[float]] = {
-    "body of a start, of params, of a stop": [worker.MOST_BODY / MIB],
+    "body of a start, of params, of a stop": [application.MOST_BODY / MIB],
     "params in one change": [control.MOST_PARAMS],
     "nesting of a param": [strictjson.MOST_DEPTH],
     "changes that wait for their frame": [params.PENDING],

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import importlib.metadata
 import logging
 import threading
 import time
@@ -22,23 +21,11 @@ from composer.engine import loading
 from composer.engine.oneshot import JobLimits
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
-from composer.node.registry import Registry
-from composer.server import bodies, hardware, metrics, openapi, process
+from composer.server.application import application
 from composer.server.capability import Capability, Slots
 from composer.server.manifest import manifest
 from composer.server.registration import Offered, Registration
-from composer.server.reload import Reloader
-from composer.server.routes import (
-    Handler,
-    Streams,
-    answer,
-    as_json,
-    guarded,
-    kept,
-    lenient,
-    reloading,
-    said_as_json,
-)
+from composer.server.routes import Streams
 from composer.server.settings import Settings
 from composer.session.ending import Reason
 from composer.session.timing import Timing
@@ -46,12 +33,6 @@ from composer.threads import Places
 from composer.trickle.http import Http, open_http
 
 log: Final = logging.getLogger(__name__)
-
-VERSION: Final = importlib.metadata.version("byoc-composer")
-
-MOST_BODY: Final = 12 * 1024 * 1024
-"""Largest body of a start or a change: a gateway lets 10 MiB through, and adds its own keys."""
-
 
 HEAD_SECONDS: Final = 20.0
 """How long the head of a request may take to come, and a connection may be idle."""
@@ -105,7 +86,7 @@ class Worker:
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         limits: JobLimits = JobLimits(),  # noqa: B008 - it is frozen
     ) -> None:
-        self._reloads = reloads
+        self.reloads = reloads
         self.registrations: list[Registration] = []
         self._orchestrators, self._orch_secret = tuple(orchestrators), orch_secret
         self.offers = tuple(offers)
@@ -117,14 +98,14 @@ class Worker:
         """Whether something that it began goes on in a thread, and may do so for ever."""
 
         self.slots, self.places = Slots(capacity), Places(capacity)
-        self._limits = limits
+        self.limits = limits
         self.address = ""
         self._host, self._port = host, port
-        self._tokens, self._trickle_hosts = tuple(tokens), tuple(trickle_hosts)
+        self.tokens, self.trickle_hosts = tuple(tokens), tuple(trickle_hosts)
         self._tls = (verify_tls, ca_file)
-        self._drain_s, self._loading_s = drain_s, loading_s
-        self._pipeline, self._timing = pipeline, timing
-        self._streams: dict[str, Streams] = {}
+        self._drain_s, self.loading_s = drain_s, loading_s
+        self.pipeline, self.timing = pipeline, timing
+        self.streams: dict[str, Streams] = {}
 
     # its life
 
@@ -136,7 +117,7 @@ class Worker:
             )
             async with asyncio.TaskGroup() as group:
                 runner = web.AppRunner(
-                    self._application(http, group),
+                    application(self, http, group),
                     handle_signals=False,
                     handler_cancellation=True,
                     access_log=None,
@@ -163,7 +144,7 @@ class Worker:
         """Take no more sessions. Whoever let it run brings it to its end then."""
         self.closing.set()
 
-    def _failed(self, failure: BaseException) -> None:
+    def failed(self, failure: BaseException) -> None:
         """A session or a job failed; with a lost GPU all others will."""
         if not self.lost and cuda.lost(failure):
             self.lost = str(failure).splitlines()[0]
@@ -216,7 +197,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*(each.close() for each in self.registrations))
 
-    def _refused(self) -> None:
+    def renew(self) -> None:
         """A request was answered 401: the orchestrators have dropped us (contract 2.8)."""
         for each in self.registrations:
             each.renew()
@@ -238,169 +219,6 @@ class Worker:
             )
             for each in here:
                 each.abandon()
-
-    # its routes
-
-    def _application(self, http: Http, group: asyncio.TaskGroup) -> web.Application:
-        app = web.Application(middlewares=[said_as_json], client_max_size=MOST_BODY)
-        for offer in self.offers:
-            capability = Capability(
-                offer.name,
-                offer.plan,
-                self.slots,
-                http,
-                group,
-                self._timing,
-                self._failed,
-                self.places,
-            )
-            capability.manifest = offer.manifest
-            streams = Streams(
-                capability,
-                self.ready,
-                self.closing,
-                loading_seconds=self._loading_s,
-                hosts=self._trickle_hosts,
-            )
-            self.capabilities[offer.name], self._streams[offer.name] = capability, streams
-            self._add(app, offer, streams)
-        self._add_jobs(app)
-        self._add_common(app)
-        return app
-
-    def _add(self, app: web.Application, offer: Offer, streams: Streams) -> None:
-        guard = guarded(self._tokens, self._refused)
-        calls: tuple[tuple[str, str, Handler], ...] = (
-            ("POST", "/stream/start", streams.start),
-            ("POST", "/stream/params", streams.params),
-            ("POST", "/stream/stop", streams.stop),
-            ("GET", "/stream/status", streams.status),
-        )
-        for method, path, handler in calls:
-            for prefix in ("", "/api"):
-                app.router.add_route(method, lenient(offer.path + prefix + path), guard(handler))
-        app.router.add_post(lenient(offer.path + "/live-video-to-video"), guard(streams.start))
-        if self._reloads and offer.file is not None and offer.compiled is not None:
-            here = self.capabilities[offer.name]
-            reloader = Reloader(offer.file, offer.compiled, Registry.installed(), here)
-            # Who mistakes the token here is no orchestrator, so none has dropped us.
-            asked = guarded(self._tokens, lambda: None)(kept(reloading(reloader)))
-            app.router.add_post(lenient(offer.path + "/reload"), asked)
-
-        async def capability(request: web.Request) -> web.Response:
-            return as_json(self.capabilities[offer.name].manifest)
-
-        async def version(request: web.Request) -> web.Response:
-            return answer(
-                bodies.Version(pipeline=self._pipeline, model_id=offer.name, version=VERSION)
-            )
-
-        async def health(request: web.Request) -> web.Response:
-            status = "ERROR" if self.lost else streams.health
-            return answer(bodies.Health.model_validate({"status": status}))
-
-        if offer.path or len(self.offers) == 1:
-            app.router.add_get(offer.path + "/capability", capability)
-            app.router.add_get(offer.path + "/version", version)
-            app.router.add_get(offer.path + "/health", health)
-
-    def _add_jobs(self, app: web.Application) -> None:
-        """One-shot jobs: each pipeline by its name, the first one without."""
-        compiled = {each.name: each.compiled for each in self.offers if each.compiled is not None}
-        if compiled:
-            jobs = process.Jobs(
-                compiled,
-                self.slots,
-                self.places.jobs,
-                self._limits,
-                default=next(iter(compiled)),
-                closing=self.closing,
-                failed=self._failed,
-            )
-            app.add_routes(process.routes(jobs, guarded(self._tokens, self._refused)))
-
-    def _add_common(self, app: web.Application) -> None:
-        """What a process has once, however many pipelines it serves."""
-        several = len(self.offers) > 1
-        get = app.router.add_get
-        get("/ready", self._ready)
-        get("/live", self._live)
-        get("/app-version", self._app_version)
-        get("/hardware/info", self._hardware_info)
-        get("/hardware/stats", self._hardware_stats)
-        get("/metrics", self._metrics)
-        get("/openapi.json", self._openapi)
-        if several:
-            get("/health", self._health)
-            get("/version", self._version)
-            get("/capability", self._capabilities)
-
-    async def _health(self, request: web.Request) -> web.Response:
-        states = {streams.health for streams in self._streams.values()}
-        states |= {"ERROR"} if self.lost else set()
-        worst = next(each for each in ("ERROR", "LOADING", "OK", "IDLE") if each in states)
-        return answer(bodies.Health.model_validate({"status": worst}))
-
-    async def _version(self, request: web.Request) -> web.Response:
-        names = ",".join(self.capabilities)
-        return answer(bodies.Version(pipeline=self._pipeline, model_id=names, version=VERSION))
-
-    async def _capabilities(self, request: web.Request) -> web.Response:
-        manifests = [each.manifest for each in self.capabilities.values()]
-        return as_json({"capabilities": manifests})
-
-    async def _ready(self, request: web.Request) -> web.Response:
-        """Whether streams may start."""
-        why = ""
-        if self.lost:
-            why = f"a GPU is lost: {self.lost}"
-        elif self.closing.is_set():
-            why = "the worker comes to its end"
-        elif not self.ready.is_set():
-            why = "the worker loads"
-        return _probed(why)
-
-    async def _live(self, request: web.Request) -> web.Response:
-        """Whether the work is fresh. Whoever asks may end the process, and with it all streams, so
-        a session comes to its own end first where it can.
-        """
-        sessions = [each for here in self.capabilities.values() for each in here.sessions.values()]
-        stuck = [f"session {each.name}: {why}" for each in sessions if (why := each.stuck())]
-        stuck += [
-            f"{threads.left_behind} of {threads.kind!r} hang, so no more is begun"
-            for threads in self.places
-            if threads.crowded
-        ]
-        return _probed("; ".join(stuck))
-
-    async def _app_version(self, request: web.Request) -> web.Response:
-        return answer(bodies.AppVersion(version=VERSION))
-
-    async def _hardware_info(self, request: web.Request) -> web.Response:
-        return as_json(self._named() | {"gpu_info": hardware.info()})
-
-    async def _hardware_stats(self, request: web.Request) -> web.Response:
-        return as_json(self._named() | {"gpu_stats": hardware.stats()})
-
-    def _named(self) -> dict[str, Any]:
-        return {"pipeline": self._pipeline, "model_id": ",".join(self.capabilities)}
-
-    async def _openapi(self, request: web.Request) -> web.Response:
-        offers = [
-            (each.name, each.path, self.capabilities[each.name].manifest["params"])
-            for each in self.offers
-        ]
-        return as_json(
-            openapi.document(offers, VERSION, token=bool(self._tokens), reloads=self._reloads)
-        )
-
-    async def _metrics(self, request: web.Request) -> web.Response:
-        text = metrics.text(self.capabilities.values(), self.slots.most)
-        return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
-
-
-def _probed(why: str) -> web.Response:
-    return answer(bodies.Probe(ok=not why, why=why), 503 if why else 200)
 
 
 def offers(files: Sequence[tuple[Path, Compiled]], settings: Settings) -> list[Offer]:
@@ -443,8 +261,8 @@ def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None
         exits.at_signals()  # there is nothing to bring to an end any more
 
 
-async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> Exit:
-    worker = Worker(
+def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
+    return Worker(
         offers,
         host=settings.host,
         port=settings.port,
@@ -460,6 +278,10 @@ async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str
         orch_secret=settings.orch_secret.get_secret_value(),
         reloads=settings.reload,
     )
+
+
+async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> Exit:
+    worker = _worker(offers, settings)
     loop = asyncio.get_running_loop()
 
     exits.at_signals(lambda: loop.call_soon_threadsafe(worker.end))

@@ -24,6 +24,7 @@ from composer.models.pool import POOL
 from composer.node.registry import Registry
 from composer.server import routes
 from composer.server import worker as workers
+from composer.server.application import application
 from composer.server.manifest import manifest
 from composer.server.settings import Settings
 from composer.server.worker import Offer, Worker
@@ -158,7 +159,7 @@ def test_the_openapi_document_describes_every_route_and_no_other(
                 for path, calls in document["paths"].items()
                 for method in calls
             }
-            assert described == _routes(worker._application(http, group))
+            assert described == _routes(application(worker, http, group))
 
         async with open_http() as http, asyncio.TaskGroup() as group:
             await worker.run(compare)

@@ -1,0 +1,113 @@
+"""What a worker says about itself: to probes, of its versions, its devices and its figures."""
+
+import importlib.metadata
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from composer.server import bodies, hardware, metrics, openapi
+from composer.server.routes import answer, as_json
+
+if TYPE_CHECKING:  # which has these answers among its routes
+    from composer.server.worker import Offer, Worker
+
+VERSION: Final = importlib.metadata.version("byoc-composer")
+
+
+class About:
+    """The answers of one process, and those of each pipeline that it serves."""
+
+    def __init__(self, worker: "Worker") -> None:
+        self._worker = worker
+
+    # one pipeline
+
+    async def capability_of(self, offer: "Offer") -> web.Response:
+        return as_json(self._worker.capabilities[offer.name].manifest)
+
+    async def version_of(self, offer: "Offer") -> web.Response:
+        return self._versioned(offer.name)
+
+    async def health_of(self, offer: "Offer") -> web.Response:
+        return self._healthy({self._worker.streams[offer.name].health})
+
+    # all of them together
+
+    async def capabilities(self, request: web.Request) -> web.Response:
+        manifests = [each.manifest for each in self._worker.capabilities.values()]
+        return as_json({"capabilities": manifests})
+
+    async def version(self, request: web.Request) -> web.Response:
+        return self._versioned(",".join(self._worker.capabilities))
+
+    async def health(self, request: web.Request) -> web.Response:
+        return self._healthy({streams.health for streams in self._worker.streams.values()})
+
+    def _versioned(self, model_id: str) -> web.Response:
+        pipeline = self._worker.pipeline
+        return answer(bodies.Version(pipeline=pipeline, model_id=model_id, version=VERSION))
+
+    def _healthy(self, states: set[str]) -> web.Response:
+        """The worst of some states, where no GPU is lost."""
+        there = states | {"ERROR"} if self._worker.lost else states
+        worst = next(state for state in ("ERROR", "LOADING", "OK", "IDLE") if state in there)
+        return answer(bodies.Health.model_validate({"status": worst}))
+
+    # probes
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """Whether streams may start."""
+        why = ""
+        if self._worker.lost:
+            why = f"a GPU is lost: {self._worker.lost}"
+        elif self._worker.closing.is_set():
+            why = "the worker comes to its end"
+        elif not self._worker.ready.is_set():
+            why = "the worker loads"
+        return _probed(why)
+
+    async def live(self, request: web.Request) -> web.Response:
+        """Whether the work is fresh. Whoever asks may end the process, and with it all streams, so
+        a session comes to its own end first where it can.
+        """
+        here = self._worker.capabilities.values()
+        sessions = [session for capability in here for session in capability.sessions.values()]
+        stuck = [f"session {each.name}: {why}" for each in sessions if (why := each.stuck())]
+        stuck += [
+            f"{threads.left_behind} of {threads.kind!r} hang, so no more is begun"
+            for threads in self._worker.places
+            if threads.crowded
+        ]
+        return _probed("; ".join(stuck))
+
+    # the process
+
+    async def app_version(self, request: web.Request) -> web.Response:
+        return answer(bodies.AppVersion(version=VERSION))
+
+    async def hardware_info(self, request: web.Request) -> web.Response:
+        return as_json(self._named() | {"gpu_info": hardware.info()})
+
+    async def hardware_stats(self, request: web.Request) -> web.Response:
+        return as_json(self._named() | {"gpu_stats": hardware.stats()})
+
+    def _named(self) -> dict[str, Any]:
+        names = ",".join(self._worker.capabilities)
+        return {"pipeline": self._worker.pipeline, "model_id": names}
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        worker = self._worker
+        offers = [
+            (offer.name, offer.path, worker.capabilities[offer.name].manifest["params"])
+            for offer in worker.offers
+        ]
+        token = bool(worker.tokens)
+        return as_json(openapi.document(offers, VERSION, token=token, reloads=worker.reloads))
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        text = metrics.text(self._worker.capabilities.values(), self._worker.slots.most)
+        return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+def _probed(why: str) -> web.Response:
+    return answer(bodies.Probe(ok=not why, why=why), 503 if why else 200)

@@ -1,0 +1,136 @@
+"""The routes of a worker: which request its pipelines, and the process as a whole, answer how."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from composer.node.registry import Registry
+from composer.server import process
+from composer.server.about import About
+from composer.server.capability import Capability
+from composer.server.reload import Reloader
+from composer.server.routes import (
+    Handler,
+    Streams,
+    guarded,
+    kept,
+    lenient,
+    reloading,
+    said_as_json,
+)
+from composer.trickle.http import Http
+
+if TYPE_CHECKING:  # which is made of it
+    from composer.server.worker import Offer, Worker
+
+MOST_BODY: Final = 12 * 1024 * 1024
+"""Largest body of a start or a change: a gateway lets 10 MiB through, and adds its own keys."""
+
+
+def application(worker: "Worker", http: Http, group: asyncio.TaskGroup) -> web.Application:
+    """All routes of a worker, and with them a Capability for each offer."""
+    app = web.Application(middlewares=[said_as_json], client_max_size=MOST_BODY)
+    about = About(worker)
+    guard = guarded(worker.tokens, worker.renew)
+    for offer in worker.offers:
+        capability = Capability(
+            offer.name,
+            offer.plan,
+            worker.slots,
+            http,
+            group,
+            worker.timing,
+            worker.failed,
+            worker.places,
+        )
+        capability.manifest = offer.manifest
+        worker.capabilities[offer.name] = capability
+        worker.streams[offer.name] = Streams(
+            capability,
+            worker.ready,
+            worker.closing,
+            loading_seconds=worker.loading_s,
+            hosts=worker.trickle_hosts,
+        )
+        _add_streams(app, offer, worker.streams[offer.name], guard)
+        _add_reload(app, offer, worker)
+        if offer.path or len(worker.offers) == 1:
+            _add_about_one(app, offer, about)
+    _add_jobs(app, worker, guard)
+    _add_about(app, about, several=len(worker.offers) > 1)
+    return app
+
+
+def _add_streams(
+    app: web.Application, offer: "Offer", streams: Streams, guard: Callable[[Handler], Handler]
+) -> None:
+    calls: tuple[tuple[str, str, Handler], ...] = (
+        ("POST", "/stream/start", streams.start),
+        ("POST", "/stream/params", streams.params),
+        ("POST", "/stream/stop", streams.stop),
+        ("GET", "/stream/status", streams.status),
+    )
+    for method, path, handler in calls:
+        for prefix in ("", "/api"):
+            app.router.add_route(method, lenient(offer.path + prefix + path), guard(handler))
+    app.router.add_post(lenient(offer.path + "/live-video-to-video"), guard(streams.start))
+
+
+def _add_reload(app: web.Application, offer: "Offer", worker: "Worker") -> None:
+    if not worker.reloads or offer.file is None or offer.compiled is None:
+        return
+    here = worker.capabilities[offer.name]
+    reloader = Reloader(offer.file, offer.compiled, Registry.installed(), here)
+    # Who mistakes the token here is no orchestrator, so none has dropped us.
+    guard = guarded(worker.tokens, lambda: None)
+    app.router.add_post(lenient(offer.path + "/reload"), guard(kept(reloading(reloader))))
+
+
+def _add_about_one(app: web.Application, offer: "Offer", about: About) -> None:
+    async def capability(request: web.Request) -> web.Response:
+        return await about.capability_of(offer)
+
+    async def version(request: web.Request) -> web.Response:
+        return await about.version_of(offer)
+
+    async def health(request: web.Request) -> web.Response:
+        return await about.health_of(offer)
+
+    app.router.add_get(offer.path + "/capability", capability)
+    app.router.add_get(offer.path + "/version", version)
+    app.router.add_get(offer.path + "/health", health)
+
+
+def _add_jobs(app: web.Application, worker: "Worker", guard: Callable[[Handler], Handler]) -> None:
+    """One-shot jobs: each pipeline by its name, the first one without."""
+    compiled = {offer.name: offer.compiled for offer in worker.offers if offer.compiled is not None}
+    if not compiled:
+        return
+    jobs = process.Jobs(
+        compiled,
+        worker.slots,
+        worker.places.jobs,
+        worker.limits,
+        default=next(iter(compiled)),
+        closing=worker.closing,
+        failed=worker.failed,
+    )
+    app.add_routes(process.routes(jobs, guard))
+
+
+def _add_about(app: web.Application, about: About, *, several: bool) -> None:
+    """What a process has once, however many pipelines it serves."""
+    get = app.router.add_get
+    get("/ready", about.ready)
+    get("/live", about.live)
+    get("/app-version", about.app_version)
+    get("/hardware/info", about.hardware_info)
+    get("/hardware/stats", about.hardware_stats)
+    get("/metrics", about.metrics)
+    get("/openapi.json", about.openapi)
+    if several:
+        get("/health", about.health)
+        get("/version", about.version)
+        get("/capability", about.capabilities)
