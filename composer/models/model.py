@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-from collections import namedtuple
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, PrivateAttr, create_model
 
 from composer import lazy
-from composer.models import answer as answers
 from composer.models import bind as binds
-from composer.models import call as calling
 from composer.models.answer import Answer, Post, ReadContext
-from composer.models.batch import Batcher
 from composer.models.bind import (
-    ArrayIn,
     Binding,
     InputFeed,
-    Out,
-    PictureIn,
-    StateIn,
     ValueIn,
     Wanted,
 )
-from composer.models.call import Call
 from composer.models.engine import Engine, ModelFailed
-from composer.models.feed import Axes, Feed, Feeder, Fitting, PerChannel, Range, Size, planar
+from composer.models.feed import Axes, Feed, Fitting, PerChannel, Range, Size, planar
 from composer.models.labels import LabelsInvalid, labels_of
 from composer.models.labels import read_file as read_labels
 from composer.models.onnxfile import Signature
+from composer.models.outputs import OutputReader, Thresholds
 from composer.models.pool import POOL, Lease
+from composer.models.runner import Runner, picture_of
 from composer.node.formats import Carrier
 from composer.node.node import BadSetting, Batching, Context, Fixed, Live, Node, ReadFile
 from composer.node.values import Detection, Detections
@@ -40,17 +32,12 @@ from composer.node.values import Detection, Detections
 with lazy.deferred():
     import numpy as np
 
-    from composer.device import lanes
-    from composer.models import heads, tensorfeed
-    from composer.pictures import boxes, pixels
+    from composer.pictures import boxes
 
 if TYPE_CHECKING:
     import av
     from numpy.typing import NDArray
 
-    from composer.models.tensorfeed import TensorFeeder
-
-log: Final = logging.getLogger(__name__)
 
 HeadName: TypeAlias = Literal[
     "yolo5",
@@ -144,14 +131,9 @@ class Model(Node):
     values: ClassVar[tuple[ValueIn, ...]] = ()
 
     _engine: Lease[Engine] | None = PrivateAttr(default=None)
-    _batcher: Lease[Batcher[Call, dict[str, Any]]] | None = PrivateAttr(default=None)
+    _runner: Runner | None = PrivateAttr(default=None)
+    _reader: OutputReader = PrivateAttr()
     _binding: Binding = PrivateAttr()
-    _feeders: dict[str, Any] = PrivateAttr(default_factory=dict)
-    _outputs: tuple[str, ...] = PrivateAttr(default=())
-    _given: Any = PrivateAttr(default=None)
-    _there: bool = PrivateAttr(default=False)
-    _stay: set[str] = PrivateAttr(default_factory=set)
-    _states: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     # what a subclass says
 
@@ -223,19 +205,14 @@ class Model(Node):
         self._binding = self._bind(engine.signature, ctx.folder)
         check_batch(self._binding, engine.signature, ctx.batch)
         self._check_ports()
-        self._outputs = self._wanted_outputs(engine.signature)
-        self._states = {
-            each.name: np.zeros(each.shape, each.dtype) for each in self._binding.states
-        }
-        self._feeders = {each.name: self._feeder(each, ctx) for each in self._binding.pictures}
-        self._there = any(each.carrier is Carrier.TENSOR for each in ctx.inputs.values())
-        self._stay = {port for port, each in ctx.outputs.items() if each.carrier is Carrier.TENSOR}
-        if len(self._binding.outs) > 1:
-            self._given = _given([each.port for each in self._binding.outs])
-        self._batcher = self._gather(key, ctx.batch, engine)
-        self._batcher.value.join()
+        self._runner = Runner(
+            key, engine, self._binding, ctx, window=self.window, numbers=self._numbers
+        )
+        tensors = {port for port, form in ctx.outputs.items() if form.carrier is Carrier.TENSOR}
+        outputs = self._runner.outputs
+        self._reader = OutputReader(self._binding, outputs, engine.logits, tensors)
         if self.warms:
-            self._warm_up(ctx, engine)
+            self._reader.learn(self._runner.warm_up(sized=not self.regions))
 
     def _check_ports(self) -> None:
         """Raises ModelFailed where a model that was not there to be read has other ports."""
@@ -250,201 +227,50 @@ class Model(Node):
                 )
                 raise ModelFailed(f"{said}; say in `takes` and `gives` what it has")
 
-    def _feeder(self, each: PictureIn, ctx: Context) -> Feeder | TensorFeeder:
-        given = ctx.inputs.get(each.port)
-        if given is not None and given.carrier is Carrier.TENSOR:
-            return tensorfeed.TensorFeeder(each.feeding, self.window)
-        return Feeder(each.feeding, self.window)
-
-    def _gather(
-        self, key: Hashable, batch: Batching, engine: Engine
-    ) -> Lease[Batcher[Call, dict[str, Any]]]:
-        """Everybody who runs this model in the same way takes turns with us."""
-
-        def run(calls: Sequence[Call]) -> Sequence[dict[str, Any]]:
-            return calling.run(engine, calls, outputs)
-
-        outputs = self._outputs
-
-        def make() -> Batcher[Call, dict[str, Any]]:
-            return Batcher(run, batch.most, batch.delay_ms / 1000)
-
-        return POOL.lease(("batch", key, batch, outputs), make, lambda each: each.close())
-
-    def _wanted_outputs(self, signature: Signature) -> tuple[str, ...]:
-        known = tuple(each.name for each in signature.outputs)
-        wanted = [each.name or "".join(known[:1]) for each in self._binding.outs] or [*known]
-        back = [each.output for each in self._binding.states]
-        return tuple(dict.fromkeys([*wanted, *back]))
-
-    def _warm_up(self, ctx: Context, engine: Engine) -> None:
-        """Run on made-up numbers, so that the first picture does not wait for what comes once."""
-        feeds: dict[str, Any] = {}
-        sure = True
-        for each in self._binding.ins:
-            if isinstance(each, ArrayIn):
-                return  # nobody knows its shape before it comes
-            if isinstance(each, ValueIn):
-                feeds[each.name] = self._packed(each)
-                continue
-            if isinstance(each, StateIn):
-                feeds[each.name] = np.zeros(each.shape, each.dtype)
-                continue
-            given = ctx.inputs.get(each.port)
-            known = given is not None and given.width > 0 and given.height > 0 and not self.regions
-            fixed = each.feeding.width > 0 and each.feeding.height > 0
-            sure = sure and (known or fixed)
-            width, height = (given.width, given.height) if known and given else GUESSED_SIZE
-            shape = each.feeding.shape(*each.feeding.target(width, height), self.window)
-            feeds[each.name] = np.zeros(shape, each.feeding.dtype)
-        shapes = tuple((name, each.shape) for name, each in feeds.items())
-        if shapes in engine.warmed:
-            return
-        try:
-            made = engine.run(feeds, self._outputs)
-            engine.warmed.add(shapes)
-        except Exception as exc:
-            if sure:
-                raise ModelFailed(f"it does not run on an empty picture: {exc}") from exc
-            log.debug("no warm-up, since the size of the picture is not known: %s", exc)
-            return
-        for out, name in zip(self._binding.outs, self._outputs, strict=False):
-            self._settled(out, made[name])
-
-    def process(self, **given: Any) -> Any:
+    def process(self, **values: Any) -> Any:
         """The model's outputs for a picture, and whatever else it takes, by port."""
+        assert self._runner is not None
         if self._binding.regions:
-            return self._on_each_region(given)
-        outputs, seen = self._run(given)
-        return self._read(outputs, seen)
+            return self._on_each_region(self._runner, values)
+        outputs, context = self._runner.run(values)
+        return self._reader.read(outputs, context, self._thresholds())
 
-    def see(self, **given: Any) -> None:
+    def see(self, **values: Any) -> None:
         """A picture that only goes into the window."""
-        for each in self._binding.pictures:
-            self._feeders[each.name](_picture_of(given[each.port]))
+        assert self._runner is not None
+        self._runner.see(values)
 
     def close(self) -> None:
-        if self._batcher is not None:
-            self._batcher.value.leave()
-            self._batcher.close()
-            self._batcher = None
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
         if self._engine is not None:
             self._engine.close()
             self._engine = None
 
     def about(self) -> Mapping[str, Any]:
-        if self._engine is None or self._batcher is None:
-            return {}
-        tally = self._batcher.value.tally
-        return {
-            **self._engine.value.about,
-            "calls": tally.calls,
-            "items": tally.items,
-            "largest_batch": tally.largest,
-        }
+        return self._runner.about() if self._runner is not None else {}
 
-    def _run(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], ReadContext]:
-        stacked: dict[str, Any] = {}
-        shared: dict[str, Any] = {}
-        seen = ReadContext(labels=self._binding.labels)
-        for each in self._binding.ins:
-            if isinstance(each, PictureIn):
-                feed, fit = self._feeders[each.name](_picture_of(given[each.port]))
-                stacked[each.name] = feed
-                if seen.feeding is None:
-                    axes = dict(zip(each.feeding.layout, feed.shape, strict=True))
-                    size = axes["w"], axes["h"]
-                    seen = ReadContext(each.feeding, fit, size, self._binding.labels)
-            elif isinstance(each, ArrayIn):
-                stacked[each.name] = given[each.port]
-            elif isinstance(each, StateIn):
-                stacked[each.name] = self._states[each.name]
-            else:
-                shared[each.name] = self._packed(each)
-        assert self._engine is not None
-        assert self._batcher is not None
-        engine = self._engine.value
-        mark = lanes.mark(engine.lane.device) if self._there else None
-        call = Call(stacked, shared, mark)
-        outputs = self._batcher.value(call, call.alike())
-        if mark is not None:
-            outputs = {n: lanes.reach(each.tensor, each.mark) for n, each in outputs.items()}
-        for state in self._binding.states:
-            self._states[state.name] = outputs[state.output]
-        return outputs, seen
-
-    def _packed(self, value: ValueIn) -> NDArray[Any]:
+    def _numbers(self, value: ValueIn) -> NDArray[Any]:
+        """What its fields hold now for a value of the file."""
         numbers = [getattr(self, name) for name in value.fields]
         return np.array(numbers, value.dtype).reshape(value.shape)
 
-    def _read(self, outputs: Mapping[str, NDArray[Any]], seen: ReadContext) -> Any:
-        if not self._binding.outs:
-            return Detections(tuple(self._detections(outputs, seen)))
-        made = [
-            self._meant(out, outputs[name], seen)
-            for out, name in zip(self._binding.outs, self._outputs, strict=False)
-        ]
-        return made[0] if self._given is None else self._given(*made)
-
-    def _meant(self, out: Out, output: Any, seen: ReadContext) -> Any:
-        """The value of one output; an image of a device stays there where the plan wants it."""
-        if out.port in self._stay:
-            return tensorfeed.read_image(out.answer, output, seen)
-        output = _hosted(output)
-        return answers.read(self._settled(out, output), output, seen)
-
-    def _settled(self, out: Out, output: NDArray[Any]) -> Answer:
-        """What the output means. Scores that were no chances once are none in any other picture, in
-        no session of this model: whether they get a softmax should not depend on the picture.
-        """
-        answer = out.answer
-        if answer.activation != "auto" or answer.post not in ("classes", "text"):
-            return answer
-        assert self._engine is not None
-        logits = self._engine.value.logits
-        if out.name not in logits and answers.are_chances(output):
-            return answer
-        logits.add(out.name)
-        return answer.model_copy(update={"activation": "softmax"})
-
-    def _detections(
-        self, outputs: Mapping[str, NDArray[Any]], seen: ReadContext
-    ) -> list[Detection]:
-        found = heads.decode(
-            self._binding.head,
-            {name: _unbatched(_hosted(each)) for name, each in outputs.items()},
-            seen.size,
-            min_score=self.min_score,
-            iou=self.iou,
-            most=self.most,
-            export=self._binding.export,
-        )
-        fit = seen.fit
-        scale = np.array([fit.scale_x, fit.scale_y] * 2)
-        offset = np.array([fit.offset_x, fit.offset_y] * 2)
-        corners = np.clip(found.corners * scale + offset, 0, 1)
-        return [
-            Detection(
-                left, top, right - left, bottom - top, answers.label_of(label, seen.labels), score
-            )
-            for (left, top, right, bottom), score, label in zip(
-                corners.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True
-            )
-            if right > left and bottom > top
-        ]
+    def _thresholds(self) -> Thresholds:
+        return Thresholds(self.min_score, self.iou, self.most)
 
     # regions
 
-    def _on_each_region(self, given: Mapping[str, Any]) -> Detections:
+    def _on_each_region(self, runner: Runner, values: Mapping[str, Any]) -> Detections:
         port = self._binding.pictures[0].port
-        image, regions = planar(_picture_of(given[port])), given["regions"]
-        best = sorted(enumerate(regions), key=lambda each: -each[1].score)[:MOST_REGIONS]
-        made: list[Detection] = []
-        for _, region in sorted(best, key=lambda each: each[0]):
+        image, regions = planar(picture_of(values[port])), values["regions"]
+        best = sorted(enumerate(regions), key=lambda numbered: -numbered[1].score)[:MOST_REGIONS]
+        detections: list[Detection] = []
+        for _, region in sorted(best, key=lambda numbered: numbered[0]):
             for box in boxes.found(image, Detections((region,)), margin=self.region_margin):
-                outputs, seen = self._run({port: boxes.cut(image, box)})
-                made += self._of_region(region, box, image, outputs, seen)
-        return Detections(tuple(made))
+                outputs, context = runner.run({port: boxes.cut(image, box)})
+                detections += self._of_region(region, box, image, outputs, context)
+        return Detections(tuple(detections))
 
     def _of_region(
         self,
@@ -452,7 +278,7 @@ class Model(Node):
         box: boxes.PixelBox,
         image: av.VideoFrame,
         outputs: Mapping[str, NDArray[Any]],
-        seen: ReadContext,
+        context: ReadContext,
     ) -> list[Detection]:
         """What the model said of one region: its label and score, or what it found inside."""
         if not self._binding.outs:
@@ -467,9 +293,9 @@ class Model(Node):
                     each.label,
                     each.score,
                 )
-                for each in self._detections(outputs, seen)
+                for each in self._reader.detections(outputs, context, self._thresholds())
             ]
-        record = self._read(outputs, seen)
+        record = self._reader.read(outputs, context, self._thresholds())
         label, score = record.get("label", record.get("text", "")), record["score"]
         if not label or score < self.min_score:
             return []
@@ -478,40 +304,10 @@ class Model(Node):
         ]
 
 
-def _given(ports: Sequence[str]) -> Any:
-    """The class of what a node with several outputs gives: their order counts, not their names."""
-    return namedtuple("Given", ports, rename=True)  # a port may be called `class`
-
-
 def _derived(cls: type[Model], fields: Mapping[str, Any]) -> type[Model]:
     """A subclass with more fields, for one node of a file."""
     made: type[Model] = create_model(cls.__name__, __base__=cls, **fields)
     return made
-
-
-GUESSED_SIZE: Final = (256, 256)
-"""Size of the picture for a warm-up where nothing says how large pictures will be."""
-
-
-def _hosted(output: Any) -> NDArray[Any]:
-    """An output as an array of the host; for one of a device the host waits here."""
-    if isinstance(output, np.ndarray):
-        return output
-    array: NDArray[Any] = output.float().cpu().numpy()
-    return array
-
-
-def _picture_of(value: Any) -> av.VideoFrame:
-    """A mask is an array; to the feeder everything is a picture, or a tensor of a device."""
-    if not isinstance(value, np.ndarray):
-        picture: av.VideoFrame = value
-        return picture
-    return pixels.from_mask(value)
-
-
-def _unbatched(output: NDArray[Any]) -> NDArray[Any]:
-    """An output without its batch axis of 1."""
-    return output[0] if output.ndim > 1 and output.shape[0] == 1 else output
 
 
 def _add_fields(fields: dict[str, Any], value: ValueIn, cls: type[Model]) -> None:
