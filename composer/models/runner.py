@@ -107,15 +107,15 @@ class Runner:
         """
         feeds: dict[str, Any] = {}
         sure = True
-        for taken in self._binding.ins:
-            if isinstance(taken, ArrayIn):
+        for model_input in self._binding.ins:
+            if isinstance(model_input, ArrayIn):
                 return {}  # nobody knows its shape before it comes
-            if isinstance(taken, ValueIn):
-                feeds[taken.name] = self._numbers(taken)
-            elif isinstance(taken, StateIn):
-                feeds[taken.name] = np.zeros(taken.shape, taken.dtype)
+            if isinstance(model_input, ValueIn):
+                feeds[model_input.name] = self._numbers(model_input)
+            elif isinstance(model_input, StateIn):
+                feeds[model_input.name] = np.zeros(model_input.shape, model_input.dtype)
             else:
-                feeds[taken.name], known = self._empty(taken, sized=sized)
+                feeds[model_input.name], known = self._empty(model_input, sized=sized)
                 sure = sure and known
         shapes = tuple((name, array.shape) for name, array in feeds.items())
         if shapes in self._engine.warmed:
@@ -144,20 +144,20 @@ class Runner:
         stacked: dict[str, Any] = {}
         shared: dict[str, Any] = {}
         context = ReadContext(labels=self._binding.labels)
-        for taken in self._binding.ins:
-            if isinstance(taken, PictureIn):
-                feed, fit = self._feeders[taken.name](picture_of(values[taken.port]))
-                stacked[taken.name] = feed
+        for model_input in self._binding.ins:
+            if isinstance(model_input, PictureIn):
+                feed, fit = self._feeders[model_input.name](picture_of(values[model_input.port]))
+                stacked[model_input.name] = feed
                 if context.feeding is None:
-                    axes = dict(zip(taken.feeding.layout, feed.shape, strict=True))
+                    axes = dict(zip(model_input.feeding.layout, feed.shape, strict=True))
                     size = axes["w"], axes["h"]
-                    context = ReadContext(taken.feeding, fit, size, self._binding.labels)
-            elif isinstance(taken, ArrayIn):
-                stacked[taken.name] = values[taken.port]
-            elif isinstance(taken, StateIn):
-                stacked[taken.name] = self._states[taken.name]
+                    context = ReadContext(model_input.feeding, fit, size, self._binding.labels)
+            elif isinstance(model_input, ArrayIn):
+                stacked[model_input.name] = values[model_input.port]
+            elif isinstance(model_input, StateIn):
+                stacked[model_input.name] = self._states[model_input.name]
             else:
-                shared[taken.name] = self._numbers(taken)
+                shared[model_input.name] = self._numbers(model_input)
         mark = lanes.mark(self._engine.lane.device) if self._there else None
         call = Call(stacked, shared, mark)
         outputs = self._batcher.value(call, call.alike())
