@@ -79,31 +79,31 @@ class NotFit(ComposerError):
     """An image that does not do what it should, or would not."""
 
 
-def check_imports(found: Contents, wishes: BuildOptions) -> None:
+def check_imports(found: Contents, options: BuildOptions) -> None:
     """Raises NotFit where Python of the pipeline's folder would not load in the image.
 
     A requirements.txt, or a pack, brings what it brings: then only the image itself can tell.
     """
     if found.packs or Path(REQUIREMENTS) in found.files:
         return
-    locked = install.locked(context.LOCK, ["core", *install.locks(found.needs, wishes.variant)])
+    locked = install.locked(context.LOCK, ["core", *install.locks(found.needs, options.variant)])
     python = [path for path in found.files if path.suffix == ".py"]
     if missing := strangers(found.folder, python, locked):
         raise NotFit("\n".join(map(str, missing)))
 
 
-def planned(found: Contents, about: Mapping[str, Any], wishes: BuildOptions) -> str:
+def planned(found: Contents, about: Mapping[str, Any], options: BuildOptions) -> str:
     """What would be built: the command, CONTEXT standing for its folder, and the files in it."""
-    chosen = Builder(wishes.builder or builder.NAMES[0])
-    arguments = _arguments(found, about, wishes)
-    command = chosen.build_command(wishes.tag, Path("CONTEXT"), arguments, wishes.more)
+    chosen = Builder(options.builder or builder.NAMES[0])
+    arguments = _arguments(found, about, options)
+    command = chosen.build_command(options.tag, Path("CONTEXT"), arguments, options.more)
     weights_ = [f"{each.name}  {each.address}" for each in found.weights]
     lines = [f"# {shlex.join(command)}", ""]
     for title, names in (
         ("files", [str(path) for path in found.files]),
-        (f"weights, {wishes.weights}", weights_),
+        (f"weights, {options.weights}", weights_),
         ("packs", found.packs),
-        ("locked", ["core", *install.locks(found.needs, wishes.variant)]),
+        ("locked", ["core", *install.locks(found.needs, options.variant)]),
         ("variables that it reads where it runs", found.variables),
     ):
         lines.append(f"{title}: {'' if names else 'none'}")
@@ -117,49 +117,49 @@ def describe(compiled: Compiled, file: Path) -> Mapping[str, Any]:
     return manifest(plan.graph.capability or file.stem, plan)
 
 
-def ship(found: Contents, about: Mapping[str, Any], wishes: BuildOptions, say: Say) -> None:
+def ship(found: Contents, about: Mapping[str, Any], options: BuildOptions, say: Say) -> None:
     """Build it, try it, tell what is in it, push it.
 
     Raises NoBuilder, NoWheel, BuildFailed and NotFit.
     """
-    chosen = builder.find(wishes.builder)
+    chosen = builder.find(options.builder)
     with tempfile.TemporaryDirectory(prefix="byoc-image-") as name:
         folder = Path(name)
-        context.write(found, folder, baked=wishes.weights == "baked")
-        say(f"{chosen.name} builds {wishes.tag}")
-        chosen.build(wishes.tag, folder, _arguments(found, about, wishes), wishes.more)
-    _check(chosen, found, wishes, say)
-    say(account(wishes.tag, chosen.size(wishes.tag), _held(chosen, wishes), found.weights))
-    if wishes.push:
-        chosen.push(wishes.tag)
-        say(f"{wishes.tag} is pushed")
+        context.write(found, folder, baked=options.weights == "baked")
+        say(f"{chosen.name} builds {options.tag}")
+        chosen.build(options.tag, folder, _arguments(found, about, options), options.more)
+    _check(chosen, found, options, say)
+    say(account(options.tag, chosen.size(options.tag), _held(chosen, options), found.weights))
+    if options.push:
+        chosen.push(options.tag)
+        say(f"{options.tag} is pushed")
 
 
-def _arguments(found: Contents, about: Mapping[str, Any], wishes: BuildOptions) -> dict[str, str]:
-    base = {"BASE": wishes.base} if wishes.base else {}
-    return base | context.arguments(found, about, wishes.variant, wishes.weights)
+def _arguments(found: Contents, about: Mapping[str, Any], options: BuildOptions) -> dict[str, str]:
+    base = {"BASE": options.base} if options.base else {}
+    return base | context.arguments(found, about, options.variant, options.weights)
 
 
-def _check(chosen: Builder, found: Contents, wishes: BuildOptions, say: Say) -> None:
+def _check(chosen: Builder, found: Contents, options: BuildOptions, say: Say) -> None:
     """`byoc check` and the self-test, in the image as it will run."""
     file = f"{context.FOLDER}/{found.pipeline}"
     env = {name: os.environ[name] for name in found.variables if name in os.environ}
-    mounts = {weights.cache(): WEIGHTS} if wishes.weights == "mounted" and found.weights else {}
+    mounts = {weights.cache(): WEIGHTS} if options.weights == "mounted" and found.weights else {}
     commands = [["byoc", "check", file]]
-    if wishes.tried:
+    if options.tried:
         commands.append(["byoc", "selftest", file, "--frames", str(FRAMES)])
     for each in commands:
-        done = chosen.run(wishes.tag, each, env=env, mounts=mounts)
+        done = chosen.run(options.tag, each, env=env, mounts=mounts)
         say(done.output.rstrip())
         if done.code != 0:
             hint = "; --no-selftest leaves it out" if "selftest" in each else ""
-            raise NotFit(f"`{' '.join(each)}` in {wishes.tag} ended with {done.code}{hint}")
+            raise NotFit(f"`{' '.join(each)}` in {options.tag} ended with {done.code}{hint}")
 
 
-def _held(chosen: Builder, wishes: BuildOptions) -> Mapping[str, Any]:
-    done = chosen.run(wishes.tag, ["python", "-m", "composer.image.inside"], env={}, mounts={})
+def _held(chosen: Builder, options: BuildOptions) -> Mapping[str, Any]:
+    done = chosen.run(options.tag, ["python", "-m", "composer.image.inside"], env={}, mounts={})
     if done.code != 0:
-        raise NotFit(f"{wishes.tag} cannot tell what it holds")
+        raise NotFit(f"{options.tag} cannot tell what it holds")
     told: Mapping[str, Any] = json.loads(done.output.splitlines()[-1])
     return told
 

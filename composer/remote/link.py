@@ -84,47 +84,47 @@ class Reply:
 class Server:
     """One server. Any thread may ask; each call has a connection to itself while it runs."""
 
-    def __init__(self, place: Endpoint) -> None:
-        self.place: Final = place
-        self._tls: Final = _trusting() if place.tls else None
-        self._names: Final = _Names(place.host, place.port)
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint: Final = endpoint
+        self._tls: Final = _trusting() if endpoint.tls else None
+        self._names: Final = _Names(endpoint.host, endpoint.port)
         self._lock: Final = threading.Lock()
         self._idle: list[_Connection] = []
         self._closed = False
 
-    def ask(self, call: Request, deadline: Deadline) -> Reply:
+    def ask(self, request: Request, deadline: Deadline) -> Reply:
         """Send a request and read its whole answer.
 
         Raises TimeoutError at the deadline, another OSError where there is no connection or it
         breaks off (IncompleteRead where that is inside a body), BodyTooLong for a body beyond
         BODY_BYTES, UnicodeError for a host that is no name, HTTPException for what is no HTTP.
         """
-        while (link := self._kept()) is not None:
+        while (connection := self._kept()) is not None:
             try:
-                return self._over(link, call, deadline)
+                return self._over(connection, request, deadline)
             except _Stale:
                 continue  # the server had closed it meanwhile, which is its right
-        return self._over(_Connection(self._connected(deadline), self.place), call, deadline)
+        return self._over(_Connection(self._connected(deadline), self.endpoint), request, deadline)
 
     def close(self) -> None:
         """Close what is idle; a call that runs closes its own connection when it is over."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
-        for link in idle:
-            link.close()
+        for connection in idle:
+            connection.close()
 
-    def _over(self, link: "_Connection", call: Request, deadline: Deadline) -> Reply:
+    def _over(self, connection: "_Connection", request: Request, deadline: Deadline) -> Reply:
         try:
-            reply, again = link.ask(call, deadline)
+            reply, again = connection.ask(request, deadline)
         except BaseException:
-            link.close()
+            connection.close()
             raise
         with self._lock:
             if again and not self._closed:
-                self._idle.append(link)
+                self._idle.append(connection)
                 return reply
-        link.close()
+        connection.close()
         return reply
 
     def _kept(self) -> "_Connection | None":
@@ -133,10 +133,10 @@ class Server:
             with self._lock:
                 if not self._idle:
                     return None
-                link = self._idle.pop()
-            if link.is_quiet():
-                return link
-            link.close()
+                connection = self._idle.pop()
+            if connection.is_quiet():
+                return connection
+            connection.close()
 
     def _connected(self, deadline: Deadline) -> socket.socket:
         found = self._names.find(deadline)
@@ -158,7 +158,7 @@ class Server:
         if self._tls is None:
             return sock
         sock.settimeout(deadline.left())  # of the handshake as a whole
-        return self._tls.wrap_socket(sock, server_hostname=self.place.host)
+        return self._tls.wrap_socket(sock, server_hostname=self.endpoint.host)
 
 
 class _Stale(Exception):
@@ -168,20 +168,20 @@ class _Stale(Exception):
 class _Connection:
     """One connection, used by one call at a time."""
 
-    def __init__(self, sock: socket.socket, place: Endpoint) -> None:
+    def __init__(self, sock: socket.socket, endpoint: Endpoint) -> None:
         self._wire: Final = _TimedSocket(sock)
-        self._http: Final = HTTPConnection(place.host, place.port)
-        self._http.default_port = 443 if place.tls else 80  # for the header Host
+        self._http: Final = HTTPConnection(endpoint.host, endpoint.port)
+        self._http.default_port = 443 if endpoint.tls else 80  # for the header Host
         self._http.auto_open = 0
         self._http.sock = self._wire
         self._used = False
 
-    def ask(self, call: Request, deadline: Deadline) -> tuple[Reply, bool]:
+    def ask(self, request: Request, deadline: Deadline) -> tuple[Reply, bool]:
         """The answer, and whether the connection may be used again."""
         self._wire.deadline = deadline
         used, self._used = self._used, True
         try:
-            response = self._begun(call)
+            response = self._begun(request)
         except HUNG_UP as exc:
             if used:
                 raise _Stale from exc
@@ -201,11 +201,11 @@ class _Connection:
         self._http.close()
         self._wire.hang_up()
 
-    def _begun(self, call: Request) -> HTTPResponse:
+    def _begun(self, request: Request) -> HTTPResponse:
         # A server that does not like a body may answer and hang up before it has all of it. If it
         # hung up without a word, getresponse() says so.
         with contextlib.suppress(*HUNG_UP):
-            self._http.request(call.method, call.path, call.body, dict(call.headers))
+            self._http.request(request.method, request.path, request.body, dict(request.headers))
         return self._http.getresponse()
 
 
