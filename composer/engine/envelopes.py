@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from composer import lazy
+from composer.compiler.conversions import Conversion
+from composer.errors import NodeFailed
 from composer.node.formats import Carrier, Format
 from composer.node.frames import ColorTags, Frame
 
@@ -50,6 +52,15 @@ def from_source(value: Any) -> Frame[Any]:
 def derived(value: Any, frame: Frame[Any]) -> Frame[Any]:
     """The envelope of what was made from a frame: arrays and tensors remember their picture."""
     return frame.derived(value, picture_of(frame) if hasattr(value, "shape") else None)
+
+
+def converted(frame: Frame[Any], way: Conversion, wanted: Format, node: str) -> Frame[Any]:
+    """The frame in another Format. Raises NodeFailed, of `node`, where it cannot be."""
+    try:
+        value = way.run(frame, wanted)
+    except Exception as exc:  # swscale says what it cannot do
+        raise NodeFailed(node, "conversion", exc, frame.seconds) from exc
+    return derived(value, frame)
 
 
 def picture_of(frame: Frame[Any]) -> Any:

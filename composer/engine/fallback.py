@@ -5,10 +5,9 @@ from typing import Any
 from composer.compiler.plan import Step
 from composer.engine import marks
 from composer.engine.bypass import ways_of
-from composer.engine.envelopes import derived
+from composer.engine.envelopes import converted
 from composer.engine.layers.hold import Last
 from composer.engine.layers.layer import Missed, Out, Site
-from composer.errors import NodeFailed
 from composer.node.formats import Kind
 from composer.node.frames import Bound, Frame
 from composer.node.values import Detections
@@ -46,14 +45,11 @@ class Fallback:
     def _turned(self, frame: Frame[Any]) -> Out:
         out: Out = []
         for port, way in self._ways.items():
-            if way is None:
+            if way is not None:
+                wanted = self._step.outputs[port]
+                out.append((port, converted(frame, way, wanted, self._step.name)))
+            else:
                 out.append((port, frame))
-                continue
-            try:
-                value = way.run(frame, self._step.outputs[port])
-            except Exception as exc:  # swscale says what it cannot do
-                raise NodeFailed(self._step.name, "conversion", exc, frame.seconds) from exc
-            out.append((port, derived(value, frame)))
         return out
 
     def _held(self, frame: Frame[Any]) -> Out:

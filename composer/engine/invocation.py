@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from composer.engine.checks import Check, check_of
-from composer.engine.envelopes import at_its_time, derived, enveloped, enveloped_of_many
+from composer.engine.envelopes import at_its_time, converted, enveloped, enveloped_of_many
 from composer.engine.fallback import bounds, completed
 from composer.engine.inbox import WorkItem
 from composer.engine.instance import Instance
 from composer.engine.layers.layer import Call, Missed, Out, Site
-from composer.errors import NodeFailed
 from composer.node.frames import Frame, Moment
 
 
@@ -160,16 +159,13 @@ def _sinking(site: Site, instance: Instance, now: Callable[[], float]) -> Call:
 def _converting(site: Site) -> Call:
     step, count = site.step, site.count
     assert step.convert is not None
-    run, wanted = step.convert.run, step.outputs["out"]
+    way, wanted = step.convert, step.outputs["out"]
 
     def call(item: WorkItem) -> Out | Missed:
-        frame, started = item.frame, time.perf_counter()
-        try:
-            value = run(frame, wanted)
-        except Exception as exc:  # swscale says what it cannot do
-            raise NodeFailed(step.name, "conversion", exc, frame.seconds) from exc
+        started = time.perf_counter()
+        frame = converted(item.frame, way, wanted, step.name)
         count.seconds += time.perf_counter() - started
         count.given += 1
-        return [("out", derived(value, frame))]
+        return [("out", frame)]
 
     return call

@@ -11,7 +11,7 @@ from composer.compiler.conversions import conversion, same
 from composer.compiler.plan import Step
 from composer.engine import marks
 from composer.engine.account import NodeCount
-from composer.engine.envelopes import as_sound, derived, from_source
+from composer.engine.envelopes import as_sound, converted, from_source
 from composer.engine.fallback import Fallback
 from composer.engine.inbox import Aborted, WorkItem
 from composer.engine.instance import Instance
@@ -192,7 +192,7 @@ class SourceRun(StepRun):
 
     def refitted(self, port: str, frame: Frame[Any], made_as: Format) -> Frame[Any] | None:
         """A frame that a source made before the plan changed, as it is wanted now; None where there
-        is no way.
+        is no way. Raises NodeFailed.
         """
         wanted = self.step.outputs.get(port)
         if wanted is None or same(made_as, wanted):
@@ -203,7 +203,7 @@ class SourceRun(StepRun):
         if way is None:
             return None
         with self._lane or nullcontext():
-            return derived(way.run(frame, wanted), frame)
+            return converted(frame, way, wanted, self.step.name)
 
 
 _END: Final = object()
