@@ -32,7 +32,7 @@ class Ramp:
 
 
 @dataclass
-class _Waiting:
+class _PendingChange:
     """New values that wait for their frame: those of all callers who ask before it comes."""
 
     version: int
@@ -48,7 +48,7 @@ class Patch:
 
     version: int
     values: dict[str, Any]
-    _waiting: _Waiting
+    _waiting: _PendingChange
 
     @property
     def seconds(self) -> float | None:
@@ -89,7 +89,7 @@ class Params:
         self._settings = {name: dict(node.__dict__) for name, node in nodes.items()}
         self._classes = {name: type(node) for name, node in nodes.items()}
         self._fields: dict[str, dict[str, Any]] = {}
-        self._pending: list[_Waiting] = []
+        self._pending: list[_PendingChange] = []
         self._edits: dict[str, dict[str, Any]] = {}
         self._asked: set[str] = set()
         self._ramps: dict[str, Ramp] = {}
@@ -108,7 +108,7 @@ class Params:
             self._version += 1
             change = self._newest(at)
             if change is None:
-                change = _Waiting(self._version, accepted, at)
+                change = _PendingChange(self._version, accepted, at)
                 self._pending.append(change)
                 self._pending.sort(key=lambda each: (each.at, each.version))
             else:
@@ -116,7 +116,7 @@ class Params:
                 change.version = self._version
             return Patch(self._version, dict(change.values), change)
 
-    def _newest(self, at: float) -> _Waiting | None:
+    def _newest(self, at: float) -> _PendingChange | None:
         """The change that waits for the same time, if none comes between: the next one joins it."""
         newest = self._pending[-1] if self._pending else None
         return newest if newest is not None and newest.at == at else None
@@ -225,7 +225,7 @@ class Params:
                 self._settings[node] |= fields
         return problems
 
-    def _apply(self, change: _Waiting, seconds: float) -> None:
+    def _apply(self, change: _PendingChange, seconds: float) -> None:
         self._asked |= change.values.keys()
         for name, value in change.values.items():
             self._ramps.pop(name, None)

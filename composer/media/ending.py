@@ -10,7 +10,7 @@ CUT_SECONDS: Final = 0.3
 """So much may be missing at the end of a file that says only how long it is."""
 
 
-class Ending:
+class FileEnding:
     """What a file says it holds. It is asked before anything is read: reading adds to its index."""
 
     def __init__(self, selection: Selection) -> None:

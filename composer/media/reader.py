@@ -17,7 +17,7 @@ from composer import lazy
 from composer.errors import MediaError
 from composer.media import rows
 from composer.media.containers import MAX_PIXELS, opened
-from composer.media.ending import Ending
+from composer.media.ending import FileEnding
 from composer.media.presentation import Presentation
 from composer.media.reading import Damage, Packets
 from composer.media.selection import (
@@ -91,7 +91,7 @@ class Reader:
         self._timeline = Timeline(self._selection.start, wraps=jumps, back=back)
         self._tracks: dict[int, Track] = {}
         self._sounding, self._silent = Samples(), 0
-        self._ending, self._cut = Ending(self._selection), 0
+        self._ending, self._cut = FileEnding(self._selection), 0
 
     def read(self) -> Iterator[Given]:
         """Pictures, and sound samples or packets. Raises MediaError when there is not one."""

@@ -7,7 +7,7 @@ from composer.plot.cards import Card
 from composer.plot.geometry import CAPTION, FENCE_PAD, Flow, Rect, around
 from composer.plot.labels import trail_of
 from composer.plot.lettering import SMALL_SIZE, fit, label_size, text_width
-from composer.plot.lines import Line
+from composer.plot.lines import EdgeLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Fence:
 
 
 def fenced(
-    cards: Sequence[tuple[Card, Rect]], lines: Sequence[Line], flow: Flow
+    cards: Sequence[tuple[Card, Rect]], lines: Sequence[EdgeLine], flow: Flow
 ) -> tuple[Fence, ...]:
     """One fence per group, or several where one rectangle would catch a box of somebody else."""
     fences: list[Fence] = []
@@ -46,7 +46,7 @@ def fenced_in(rect: Rect) -> Rect:
     return rect.grown(FENCE_PAD, FENCE_PAD + CAPTION, FENCE_PAD, FENCE_PAD)
 
 
-def reach(line: Line, flow: Flow) -> Rect:
+def reach(line: EdgeLine, flow: Flow) -> Rect:
     """What a line will need with its label where that is wished."""
     at = min(line.curve.points(24), key=lambda point: abs(point[0] - line.label_at))
     label = flow.centred(*at, *label_size(line.arrow.label))

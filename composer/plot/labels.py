@@ -6,10 +6,10 @@ from typing import Final
 
 from composer.plot.geometry import HEAD, Flow, Point, Rect, around
 from composer.plot.lettering import LABEL_SIZE, SMALL_SIZE, fit, label_size, text_width
-from composer.plot.lines import Label, Line
+from composer.plot.lines import EdgeLine, Label
 
 
-def with_port(line: Line, flow: Flow) -> Line:
+def with_port(line: EdgeLine, flow: Flow) -> EdgeLine:
     text = fit(line.arrow.port, SMALL_SIZE)
     if not text:
         return line
@@ -22,12 +22,14 @@ def with_port(line: Line, flow: Flow) -> Line:
     return replace(line, port=Label(text, rect))
 
 
-def labelled(lines: Sequence[Line], flow: Flow, solid: Sequence[Rect]) -> tuple[list[Line], int]:
+def labelled(
+    lines: Sequence[EdgeLine], flow: Flow, solid: Sequence[Rect]
+) -> tuple[list[EdgeLine], int]:
     """Lines with their labels, and how many of these had to lie on something."""
     taken = [*solid, *(line.port.rect for line in lines if line.port)]
     taken += [head_rect(line, flow) for line in lines]
     tracks = [trail_of(line, flow) for line in lines]
-    found: list[Line] = []
+    found: list[EdgeLine] = []
     clashes = 0
     for index, line in enumerate(lines):
         text = fit(line.arrow.label, LABEL_SIZE)
@@ -52,7 +54,7 @@ class Trail:
         return rect.hits(self.bounds) and any(rect.holds(x, y) for x, y in self.points)
 
 
-def trail_of(line: Line, flow: Flow) -> Trail:
+def trail_of(line: EdgeLine, flow: Flow) -> Trail:
     points = tuple(flow.turn(*point) for point in line.curve.points(48))
     # A level line has no height; grown, it can still be hit.
     return Trail(points, around(Rect(x, y, 0, 0) for x, y in points).grown(1, 1, 1, 1))
@@ -63,7 +65,7 @@ SOLID: Final = 1000
 
 
 def label_rect(
-    line: Line, flow: Flow, taken: Sequence[Rect], tracks: Sequence[Trail]
+    line: EdgeLine, flow: Flow, taken: Sequence[Rect], tracks: Sequence[Trail]
 ) -> tuple[Rect, int]:
     """The cheapest place on the line; of equals the one nearest to where a reader looks for it."""
     width, height = label_size(line.arrow.label)
@@ -80,6 +82,6 @@ def label_rect(
     return best, least
 
 
-def head_rect(line: Line, flow: Flow) -> Rect:
+def head_rect(line: EdgeLine, flow: Flow) -> Rect:
     along, across = line.curve.knots[-1]
     return flow.centred(along + HEAD / 2, across, *flow.turn(HEAD, HEAD))

@@ -16,7 +16,7 @@ from composer.plot.fences import Fence, caption, fenced
 from composer.plot.geometry import CAPTION, FENCE_PAD, Flow, Rect, around
 from composer.plot.labels import labelled, with_port
 from composer.plot.lettering import label_size
-from composer.plot.lines import Line, curve, label_at, slots
+from composer.plot.lines import EdgeLine, curve, label_at, slots
 from composer.plot.mesh import mesh
 from composer.plot.placement import Component, bands, laid_out
 
@@ -25,7 +25,7 @@ from composer.plot.placement import Component, bands, laid_out
 class Page:
     flow: Flow
     cards: tuple[tuple[Card, Rect], ...]
-    lines: tuple[Line, ...]
+    lines: tuple[EdgeLine, ...]
     fences: tuple[Fence, ...]
     clashes: int
 
@@ -88,7 +88,7 @@ def components(
 def arrange(parts: Sequence[Component], flow: Flow, spread: float) -> Page:
     """Stack the parts, then put what must not lie on anything else: fences, ports, labels."""
     cards: list[tuple[Card, Rect]] = []
-    lines: list[Line] = []
+    lines: list[EdgeLine] = []
     edge = 0.0
     for part in parts:
         first, last = part.extent()
@@ -106,7 +106,7 @@ def arrange(parts: Sequence[Component], flow: Flow, spread: float) -> Page:
     return Page(flow, tuple(cards), tuple(lines), fences, clashes)
 
 
-def drawing(part: Component, spread: float) -> tuple[list[tuple[Card, Rect]], list[Line]]:
+def drawing(part: Component, spread: float) -> tuple[list[tuple[Card, Rect]], list[EdgeLine]]:
     mesh, place = part.mesh, part.place
     band = bands(mesh, part.layers, place, spread)
     cards = []
@@ -118,5 +118,5 @@ def drawing(part: Component, spread: float) -> tuple[list[tuple[Card, Rect]], li
     lines = []
     for index, route in enumerate(mesh.routes):
         line = curve(part, band, route, starts[index], ends[index])
-        lines.append(Line(route.arrow, line, label_at(mesh, band, route, line)))
+        lines.append(EdgeLine(route.arrow, line, label_at(mesh, band, route, line)))
     return cards, lines

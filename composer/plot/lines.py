@@ -19,7 +19,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class EdgeLine:
     arrow: Arrow
     curve: Curve
     label_at: float

@@ -18,7 +18,7 @@ from composer.plot.lettering import (
     fit,
     text_width,
 )
-from composer.plot.lines import Line
+from composer.plot.lines import EdgeLine
 from composer.plot.palette import DARK, KEY, LIGHT
 
 
@@ -117,7 +117,7 @@ def card_tags(drawn: Card, rect: Rect) -> str:
     return "".join(parts) + "</g>"
 
 
-def line_tags(line: Line, flow: Flow) -> str:
+def line_tags(line: EdgeLine, flow: Flow) -> str:
     arrow = line.arrow
     along, across = line.curve.knots[-1]
     corners = ((along + HEAD, across), (along, across - HEAD / 2), (along, across + HEAD / 2))
@@ -129,7 +129,7 @@ def line_tags(line: Line, flow: Flow) -> str:
     )
 
 
-def word_tags(line: Line, flow: Flow) -> Iterator[str]:
+def word_tags(line: EdgeLine, flow: Flow) -> Iterator[str]:
     if line.label:
         rect = line.label.rect
         yield text_tag("label", line.label.text, rect.x + rect.width / 2, rect.bottom - 4.5)

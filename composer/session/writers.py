@@ -67,7 +67,7 @@ class Writers:
         )
         gone = asyncio.ensure_future(self._until_gone(channel))
         try:
-            await _Segments(channel, sent).write(egress)
+            await _OutputSegments(channel, sent).write(egress)
         except (ChannelEnded, SegmentLost) as exc:
             self._end(Reason.OUTPUT_CLOSED, str(exc))
         finally:
@@ -122,7 +122,7 @@ class Writers:
             await channel.close(self._timing.close)
 
 
-class _Segments:
+class _OutputSegments:
     """The segments of an output; a lost one costs what it held, and the next cut begins anew."""
 
     def __init__(self, channel: Publisher, sent: Callable[[], None]) -> None:

@@ -81,7 +81,7 @@ class Subscriber:
                 take, response = found
                 coming = asyncio.ensure_future(self._next(self._mind.after(take.seq)))
                 yield Opened(take.seq, take.gap)
-                body = _Body(response, coming, self._name)
+                body = _ReadBody(response, coming, self._name)
                 try:
                     while data := await body.read():
                         yield data
@@ -141,7 +141,7 @@ class Subscriber:
         return self._mind.failed(self._now())
 
 
-class _Body:
+class _ReadBody:
     """What is there of a segment, as it comes.
 
     A publisher that died leaves its segment open for ever: it is left when the next has begun and

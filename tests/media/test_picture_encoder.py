@@ -14,7 +14,7 @@ from composer.media.picture_encoder import PictureEncoder
 from composer.media.reader import Reader
 from composer.media.sound_encoder import SoundSettings
 from composer.media.writer import Writer
-from composer.node.frames import Color, Moment
+from composer.node.frames import ColorTags, Moment
 from composer.pictures import pixels
 from composer.pictures.chain import Chain
 from composer.testing import bars, gradient, picture
@@ -226,7 +226,7 @@ def test_a_clear_picture_of_another_size_is_fitted_on_black(
 @pytest.mark.parametrize("layout", ["yuv420p", "rgb24"])
 def test_colour_tags_are_written(tmp_path: Path, layout: str) -> None:
     image = picture(bars(256, 64), "rgb24")
-    tags = Color(1, 1, 1)
+    tags = ColorTags(1, 1, 1)
     writer = Writer(str(tmp_path / "a.mp4"), FAST, SoundSettings(), audio=False)
     for index in range(2):
         shown = pixels.convert(image, layout, color=tags)

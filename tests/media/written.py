@@ -12,7 +12,7 @@ from composer.media.reader import Reader
 from composer.media.sound_encoder import SoundSettings
 from composer.media.writer import Writer
 from composer.node.formats import Carrier
-from composer.node.frames import Color, Moment
+from composer.node.frames import ColorTags, Moment
 from composer.testing import sound
 from tests.media.films import (
     Film,
@@ -25,7 +25,7 @@ TS = Fraction(1, 90_000)
 FAST = PictureSettings(crf=4)
 
 
-def moment(item: Any, color: Color = Color()) -> Moment:  # noqa: B008 - a frozen value
+def moment(item: Any, color: ColorTags = ColorTags()) -> Moment:  # noqa: B008 - a frozen value
     return Moment(item.pts, item.time_base, color)
 
 
