@@ -12,8 +12,8 @@ from typing import Final
 WINDOW_SECONDS: Final = 0.5
 """For so long the work is measured before it is decided anew."""
 
-SPARE_BELOW: Final = 0.5
-BUSY_ABOVE: Final = 0.7
+SPARE_BELOW: Final = 0.6
+BUSY_ABOVE: Final = 0.8
 """Parts of the time that all the work would take on one thread: between the two nothing changes."""
 
 
