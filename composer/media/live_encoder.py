@@ -14,7 +14,7 @@ from composer.media import cores
 from composer.media.coders import PictureSettings
 from composer.media.cores import ENCODING
 from composer.media.live_sound import LiveSound
-from composer.media.outlet import Outlet
+from composer.media.outlet import Outlet, send
 from composer.media.picture_encoder import PictureEncoder
 from composer.media.sound_encoder import SoundSettings
 from composer.node.frames import Moment
@@ -118,13 +118,7 @@ class LiveWriter:
         return fitted
 
     def _give(self, encoder: PictureEncoder, packets: list[Any]) -> None:
-        base = encoder.context.time_base
-        for packet in packets:
-            if packet.pts is None:
-                continue
-            dts = packet.pts if packet.dts is None else packet.dts
-            key = packet.is_keyframe
-            self._egress.packet("video", bytes(packet), packet.pts, dts, base, key=key)
+        send(self._egress, "video", encoder.context.time_base, packets)
 
 
 def live_settings(settings: PictureSettings, width: int, height: int) -> PictureSettings:

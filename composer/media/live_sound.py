@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 import av
 
 from composer.errors import MediaError
-from composer.media.outlet import Outlet
+from composer.media.outlet import Outlet, send
 from composer.media.packets import SoundPacket
 from composer.media.sound_decoder import SoundDecoder
 from composer.media.sound_encoder import SoundEncoder, SoundSettings
@@ -150,12 +150,7 @@ class LiveSound:
         )
 
     def _give(self, encoder: SoundEncoder, packets: list[Any]) -> None:
-        base = encoder.context.time_base
-        for packet in packets:
-            if packet.pts is None:
-                continue
-            dts = packet.pts if packet.dts is None else packet.dts
-            self._outlet.packet("audio", bytes(packet), packet.pts, dts, base, key=True)
+        send(self._outlet, "audio", encoder.context.time_base, packets)
 
 
 def _channels_of(piece: Piece) -> int:

@@ -1,7 +1,8 @@
 """Outlet: where the packets of a session go."""
 
+from collections.abc import Iterable
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Outlet(Protocol):
@@ -17,3 +18,15 @@ class Outlet(Protocol):
     ) -> None: ...
 
     def dropped(self, reason: str) -> None: ...
+
+
+def send(outlet: Outlet, kind: str, base: Fraction, packets: Iterable[Any]) -> None:
+    """What an encoder of "video" or "audio" gave, av.Packets whose times count in `base`. One
+    without a time is left out.
+    """
+    for packet in packets:
+        if packet.pts is None:
+            continue
+        dts = packet.pts if packet.dts is None else packet.dts
+        key = kind == "audio" or packet.is_keyframe
+        outlet.packet(kind, bytes(packet), packet.pts, dts, base, key=key)
