@@ -30,6 +30,7 @@ from composer import (
     Node,
     OwnYUV,
     Picture,
+    Record,
     Role,
     Sound,
 )
@@ -465,6 +466,28 @@ STUBS: Final[Mapping[str, type[Node]]] = {
 }
 
 
+class Held:
+    """A place in a node where the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.reached, self.allowed = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        self.reached.set()
+        reach(self.allowed)
+
+
 def reach(event: threading.Event) -> None:
     """Wait for an event; a deadlock fails instead."""
     assert event.wait(WAIT), "the event did not come"
+
+
+def looking(held: Held) -> type[Node]:
+    """A node that looks at each picture when the test lets it."""
+
+    class Look(Node):
+        def process(self, image: YUV) -> Record:
+            held()
+            return {}
+
+    return Look

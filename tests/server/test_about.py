@@ -1,17 +1,17 @@
 """/ready and /live: whether streams may start, and whether the work of those that run is fresh."""
 
 import asyncio
-import threading
 from dataclasses import replace
 
 import pytest
 
-from composer import YUV, Context, Node, Record
+from composer import YUV, Context, Node
 from composer.server.manifest import manifest
 from composer.server.worker import Offer, Worker
 from composer.trickle.http import open_http
 from tests import stubs
 from tests.server.streams import QUICK, Stage, live_plan, numbers, pieces, ran, serving
+from tests.stubs import Held, looking
 
 SOON = replace(QUICK, stuck=0.2)
 
@@ -31,34 +31,12 @@ async def until_stuck(stage: Stage) -> str:
     return str(answer[1]["why"])
 
 
-class Waits:
-    """Two events, and a wait between them that the test ends."""
-
-    def __init__(self) -> None:
-        self.reached, self.allowed = threading.Event(), threading.Event()
-
-    def __call__(self) -> None:
-        self.reached.set()
-        stubs.reach(self.allowed)
-
-
 @pytest.fixture
-def waits() -> Waits:
-    return Waits()
+def waits() -> Held:
+    return Held()
 
 
-def looking(waits: Waits) -> type[Node]:
-    class Look(Node):
-        """Looks at pictures, if it is allowed to."""
-
-        def process(self, image: YUV) -> Record:
-            waits()
-            return {}
-
-    return Look
-
-
-def test_ready_is_between_loading_and_the_end(waits: Waits) -> None:
+def test_ready_is_between_loading_and_the_end(waits: Held) -> None:
     class Slow(Node):
         """Takes its time."""
 
@@ -101,7 +79,7 @@ def test_ready_is_between_loading_and_the_end(waits: Waits) -> None:
     ran(test)
 
 
-def test_a_node_that_hangs_is_named(waits: Waits) -> None:
+def test_a_node_that_hangs_is_named(waits: Held) -> None:
     """Where nothing is published nobody else would notice."""
 
     async def test() -> None:
@@ -118,7 +96,7 @@ def test_a_node_that_hangs_is_named(waits: Waits) -> None:
     ran(test)
 
 
-def test_a_start_that_hangs_is_stuck(waits: Waits) -> None:
+def test_a_start_that_hangs_is_stuck(waits: Held) -> None:
     class Count(stubs.Count):
         """Begins late."""
 

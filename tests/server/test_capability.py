@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from composer import YUV, Context, Node, Record
+from composer import Context, Node
 from composer.server import capability, routes
 from composer.server.capability import Capability
 from composer.session.session import Session
@@ -17,6 +16,7 @@ from composer.testing.orchestrator import event_of
 from composer.trickle.subscriber import Subscriber
 from tests import stubs
 from tests.server.streams import QUICK, Stage, pieces, ran, serving
+from tests.stubs import Held, looking
 
 LOOKED_AT = (
     "nodes: {source: {type: decode}, look: {type: look, queue: 2, on_full: wait},"
@@ -26,33 +26,11 @@ MADE = "nodes: {source: {type: slow}, out: {type: encode}}"
 SLOW_END = replace(QUICK, drain=15.0)
 
 
-class Held:
-    """A place in a node where the test lets it go on."""
-
-    def __init__(self) -> None:
-        self.reached, self.allowed = threading.Event(), threading.Event()
-
-    def __call__(self) -> None:
-        self.reached.set()
-        stubs.reach(self.allowed)
-
-
 @pytest.fixture
 def held() -> Iterator[Held]:
     place = Held()
     yield place
     place.allowed.set()
-
-
-def looking(held: Held) -> type[Node]:
-    class Look(Node):
-        """Looks at pictures, if it is allowed to."""
-
-        def process(self, image: YUV) -> Record:
-            held()
-            return {}
-
-    return Look
 
 
 def beginning(held: Held, done: list[str]) -> type[Node]:
