@@ -19,6 +19,20 @@ from tests.engine.sessions import Session, open_slow, slow
 from tests.stubs import finished, plan_of, reach
 
 
+def resized(sized: type[Node]) -> Run:
+    """A run whose node is built anew at its third frame of four."""
+    run = Run(
+        plan_of(
+            "params: {size: step.size_px}\n"
+            "nodes: {source: {type: count, count: 4}, step: {type: sized}, out: {type: collect}}",
+            sized=sized,
+        )
+    )
+    run.params.patch({"size": 9}, at=0.02)
+    run.start()
+    return run
+
+
 def test_a_rebuild_builds_the_node_anew_between_two_frames() -> None:
     steps: list[str] = []
 
@@ -35,15 +49,7 @@ def test_a_rebuild_builds_the_node_anew_between_two_frames() -> None:
         def close(self) -> None:
             steps.append(f"close {self.size_px}")
 
-    run = Run(
-        plan_of(
-            "params: {size: step.size_px}\n"
-            "nodes: {source: {type: count, count: 4}, step: {type: sized}, out: {type: collect}}",
-            sized=Sized,
-        )
-    )
-    run.params.patch({"size": 9}, at=0.02)
-    run.start()
+    run = resized(Sized)
     finished(run)
     assert steps == ["setup 1", "1", "1", "close 1", "setup 9", "9", "9", "close 9"]
 
@@ -66,15 +72,7 @@ def test_a_rebuild_that_fails_closes_each_node_once() -> None:
             if self.size_px == 1:
                 raise OSError("not this either")
 
-    run = Run(
-        plan_of(
-            "params: {size: step.size_px}\n"
-            "nodes: {source: {type: count, count: 4}, step: {type: sized}, out: {type: collect}}",
-            sized=Sized,
-        )
-    )
-    run.params.patch({"size": 9}, at=0.02)
-    run.start()
+    run = resized(Sized)
     with pytest.raises(NodeFailed, match=r"'step' failed in close\(\)"):
         finished(run)
     assert steps == ["close 1"]
