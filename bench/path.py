@@ -39,8 +39,10 @@ def measured(size: str, text: str, seconds: float) -> Numbers:
     # What an encoder's thread writes itself is neither the muxer's nor the graph's.
     parts["write"] += spent.get("sent", 0.0)
     parts["mux"] -= spent.get("sent", 0.0)
-    inside = ("demux", "decode", "encode", "mux")
+    inside = ("demux", "decode", "encode", "mux", "received")
     parts["graph"] = spent["threads"] - sum(spent[part] for part in inside)
+    # What a decoder's thread reads itself is no part of the graph.
+    parts["read"] += spent["received"]
     parts["loop"] = spent["loop"] - spent["read"] - spent["write"]
     found = {part: parts[part] / pictures * 1e6 for part in PARTS}
     together = sum(found.values())

@@ -20,7 +20,7 @@ from composer.command import cli
 from composer.engine.stage import StageRun
 from composer.media import live_reader, picture_encoder
 from composer.session import egress, ingress
-from composer.trickle import line
+from composer.trickle import connection, line
 
 SPENT: Final[defaultdict[str, float]] = defaultdict(float)
 """Seconds of CPU by part; "pictures" is a count."""
@@ -44,14 +44,14 @@ def timed(owner: Any, name: str, part: str) -> None:
 
 
 def framed() -> None:
-    """Count what the loop's thread spends from the first byte of the input to its end, and all that
-    the threads of stages spend.
+    """Count what the loop's thread spends from the first segment of the input to its end, and all
+    that the threads of stages spend.
     """
-    put, end, main = ingress.Ingress.put, ingress.Ingress.end, StageRun._main
+    attach, end, main = ingress.Ingress.attach, ingress.Ingress.end, StageRun._main
 
-    def first_put(self: Any, data: bytes) -> None:
+    def first_attach(self: Any, source: Any) -> None:
         BEGAN.setdefault("loop", time.thread_time())
-        put(self, data)
+        attach(self, source)
 
     def last_end(self: Any) -> None:
         end(self)
@@ -62,7 +62,7 @@ def framed() -> None:
         main(self, place)
         SPENT["threads"] += time.thread_time()
 
-    ingress.Ingress.put = first_put  # type: ignore[method-assign]
+    ingress.Ingress.attach = first_attach  # type: ignore[method-assign]
     ingress.Ingress.end = last_end  # type: ignore[method-assign]
     StageRun._main = whole_main  # type: ignore[method-assign]
 
@@ -74,6 +74,7 @@ def main() -> None:
     timed(transport, "write", "write")
     timed(transport, "writelines", "write")
     timed(line.Line, "send", "sent")
+    timed(connection.ServerConnection, "read_now", "received")
     timed(ingress._Units, "take_in", "demux")
     timed(live_reader._Decoder, "decode", "decode")
     timed(picture_encoder.PictureEncoder, "encode", "encode")

@@ -5,18 +5,24 @@ its own session, and when too much waits for the decoder, what is older than the
 is dropped and counted.
 """
 
+import contextlib
+import os
+import select
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from composer.media.mpegts.demuxer import Demuxer, Unit
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 MOST_UNITS: Final = 600
 """What may wait for the decoder: six seconds of 720p and its sound. As many bytes may be unread."""
+
+MOST_READS: Final = 8
+"""Reads at once of what is attached, for a reader that is away."""
 
 LONGEST_SECONDS: Final = 2.0
 """How long a unit waits at the most where decoding can go on at a newer key picture."""
@@ -43,8 +49,20 @@ class IngressCount:
     unread: int = 0
 
 
+class Source(Protocol):
+    """Bytes that a thread may read: see composer.trickle.subscriber.OpenSegment."""
+
+    @property
+    def fileno(self) -> int: ...
+
+    @property
+    def over(self) -> bool: ...
+
+    def pour(self, take: Callable[[bytes], None]) -> bool: ...
+
+
 class Ingress:
-    """The input of one session. put, gap, end and abandon are for the loop; one thread iterates."""
+    """The input of one session. One thread iterates; all but that and put() is for the loop."""
 
     def __init__(
         self,
@@ -65,6 +83,8 @@ class Ingress:
         self._changed = threading.Condition(self._lock)
         self._pending: deque[tuple[bytes | Gap, float]] = deque()
         self._pending_size = self._reader = 0
+        self._attached: _Attached | None = None
+        self._bell: _Bell | None = None
         self._ended = False
         self._reading = threading.Lock()
         self._units = _Units(self.counts, most_bytes, most_units)
@@ -115,20 +135,44 @@ class Ingress:
             if self._pending_size > self._most_unread:
                 self._forget()
                 self._pending.append((GAP, self.last_at))
-            self._changed.notify_all()
+            self._wake()
+
+    def attach(self, source: Source) -> None:
+        """Whoever iterates reads it, while it has nothing else to do."""
+        with self._lock:
+            self._bell = self._bell or _Bell()
+            self._attached = _Attached(source, self._bell)
+            self._wake()
+
+    def detach(self) -> None:
+        """Nobody reads it any more."""
+        with self._lock:
+            self._wake()
+            self._attached = None
+
+    def tend(self) -> None:
+        """Read some of what is attached where its reader has been away: what waits is known and
+        bounded here, where nobody sees what waits in a socket.
+        """
+        attached = self._attached
+        if attached is None or attached.polling:
+            return
+        for _ in range(MOST_READS):
+            if not attached.source.pour(self.put):
+                return
 
     def gap(self) -> None:
         """Bytes are missing here."""
         self.counts.gaps += 1
         with self._lock:
             self._pending.append((GAP, self.last_at))
-            self._changed.notify_all()
+            self._wake()
 
     def end(self) -> None:
         """Nothing more comes: iterating ends behind what is there."""
         with self._lock:
             self._ended = True
-            self._changed.notify_all()
+            self._wake()
 
     def abandon(self) -> None:
         """Iterating ends at once."""
@@ -136,7 +180,12 @@ class Ingress:
             self._forget()
             self._ended = True
             self._units.abandoned = True
-            self._changed.notify_all()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.notify_all()
+        if self._attached is not None:
+            self._attached.wake()
 
     def _forget(self) -> None:
         self.counts.unread += self._pending_size
@@ -150,7 +199,7 @@ class Ingress:
         with self._lock:
             self._reader += 1
             reader = self._reader
-            self._changed.notify_all()
+            self._wake()
         while self._comes(reader):
             self.look()
             with self._reading:
@@ -172,10 +221,19 @@ class Ingress:
 
     def _comes(self, reader: int) -> bool:
         """Wait while there is nothing at all; False where another iteration has begun."""
-        with self._lock:
-            while not self.waiting and not self._ended and reader == self._reader:
-                self._changed.wait()
-            return reader == self._reader
+        while True:
+            with self._lock:
+                attached = self._attached
+                while self._waits(reader) and (attached is None or attached.source.over):
+                    self._changed.wait()
+                    attached = self._attached
+                if attached is None or not self._waits(reader):
+                    return reader == self._reader
+                attached.polling = True
+            attached.read(self.put)
+
+    def _waits(self, reader: int) -> bool:
+        return not self.waiting and not self._ended and reader == self._reader
 
     def _is_over(self, reader: int) -> bool:
         with self._lock:
@@ -185,6 +243,55 @@ class Ingress:
                 return False
         with self._reading:
             return not self._units.finish()
+
+
+class _Attached:
+    """A source, and the thread that waits for it."""
+
+    def __init__(self, source: Source, bell: "_Bell") -> None:
+        self.source: Final = source
+        self.polling = False
+        """Whether a thread waits for it, or is about to; set under the lock of the ingress."""
+
+        self._bell, self._poll = bell, select.poll()
+        self._poll.register(source.fileno, select.POLLIN)
+        self._poll.register(bell.fileno, select.POLLIN)
+
+    def read(self, take: Callable[[bytes], None]) -> None:
+        """Wait until something comes, and take it; or until wake()."""
+        ready = self._poll.poll()
+        self.polling = False
+        if any(fileno == self._bell.fileno for fileno, _ in ready):
+            self._bell.hush()
+        else:
+            self.source.pour(take)
+
+    def wake(self) -> None:
+        """Let the thread look what else there is."""
+        if self.polling:
+            self._bell.ring()
+
+
+class _Bell:
+    """Wakes a thread out of poll()."""
+
+    def __init__(self) -> None:
+        self.fileno, self._rope = os.pipe()
+        os.set_blocking(self.fileno, False)
+        os.set_blocking(self._rope, False)
+
+    def __del__(self) -> None:
+        # Whoever polls holds it: closed any sooner, its number could be another file's.
+        os.close(self.fileno)
+        os.close(self._rope)
+
+    def ring(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # it has rung often enough
+            os.write(self._rope, b"!")
+
+    def hush(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fileno, 4096)
 
 
 class _Units:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from composer.errors import ChannelLost
@@ -11,7 +12,7 @@ from composer.session.ending import Reason
 from composer.session.ingress import Ingress
 from composer.session.timing import Timing
 from composer.trickle.http import Http
-from composer.trickle.subscriber import Ended, Opened, Subscriber
+from composer.trickle.subscriber import Subscriber
 
 
 class Readers:
@@ -54,17 +55,28 @@ class Readers:
         else:
             self._end(Reason.CONTROL_CLOSED, "")
 
-    async def read_input(self, ingress: Ingress, take: Callable[[bytes], None]) -> None:
-        """take: called with the bytes, in any pieces. The ingress hears where some are missing."""
+    async def read_input(self, ingress: Ingress, look: Callable[[], None]) -> None:
+        """Whoever iterates the ingress reads the bytes, which hears where some are missing. look:
+        called now and then while some may come.
+        """
         channel = self._subscriber(self._channels.subscribe, -2)
+
+        def tend() -> None:
+            ingress.tend()
+            look()
+
         try:
-            async for item in channel:
-                if isinstance(item, bytes):
-                    take(item)
-                elif isinstance(item, Opened) and item.gap:
-                    ingress.gap()
-                elif isinstance(item, Ended) and not item.whole:
-                    ingress.gap()
+            async with aclosing(channel.segments()) as segments:
+                async for segment in segments:
+                    if segment.opened.gap:
+                        ingress.gap()
+                    ingress.attach(segment)
+                    try:
+                        await segment.poured(tend)
+                    finally:
+                        ingress.detach()
+                    if not segment.whole:
+                        ingress.gap()
         except ChannelLost as exc:
             self._end(Reason.LOST, str(exc))
         else:

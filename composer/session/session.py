@@ -79,6 +79,7 @@ class Session:
         self._deployment = Deployment(plan, around, self._noticed)
         self.changes = Changes(self._deployment, self.events, now)
         self._tasks: dict[Activity, asyncio.Task[None]] = {}
+        self._fed = False
         self._hash: tuple[Plan | None, str] = (None, "")
         if params:
             self.changes.patch(params)
@@ -199,7 +200,7 @@ class Session:
             case Activity.READ_CONTROL if channels.control:
                 return self.readers.read_control(self.changes.heard)
             case Activity.READ_INPUT if channels.subscribe and here.ingress is not None:
-                return self.readers.read_input(here.ingress, self.take_in)
+                return self.readers.read_input(here.ingress, self.look_in)
             case Activity.WATCH:
                 return self._watch()
             case Activity.WRITE_OUTPUT if channels.publish:
@@ -238,13 +239,13 @@ class Session:
 
     # what happened
 
-    def take_in(self, data: bytes) -> None:
-        """Bytes of the input, in any pieces."""
+    def look_in(self) -> None:
+        """Note what has come of the input."""
         ingress = self.execution.ingress
         assert ingress is not None
-        if not ingress.last_at:
+        if ingress.last_at and not self._fed:
+            self._fed = True
             self.events.put("receive_first_ingest_segment")
-        ingress.put(data)
         self.watch.look(self.execution)
 
     def _noticed(self, notice: Notice) -> None:

@@ -6,11 +6,11 @@ from typing import Final
 import aiohttp
 
 from composer import strictjson
+from composer.trickle.client import Client
+from composer.trickle.connection import CONNECT_SECONDS
 from composer.trickle.resolver import Resolver
 
 Http = aiohttp.ClientSession
-
-CONNECT_SECONDS: Final = 10.0
 
 
 def open_http(*, verify_tls: bool = True, ca_file: str = "") -> Http:
@@ -23,15 +23,35 @@ def open_http(*, verify_tls: bool = True, ca_file: str = "") -> Http:
         total=None, connect=None, sock_read=None, sock_connect=CONNECT_SECONDS
     )
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            ssl=_trust(verify_tls, ca_file), limit=0, resolver=Resolver()
-        ),
+        connector=Connector(_trust(verify_tls, ca_file)),
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
         json_serialize=strictjson.text,
     )
+
+
+class Connector(aiohttp.TCPConnector):
+    """How servers of channels are reached: by aiohttp, and by `client` where a body is read in
+    threads. Both find names and trust certificates in the same way.
+    """
+
+    def __init__(self, trust: ssl.SSLContext | bool) -> None:  # noqa: FBT001
+        self._names = Resolver()
+        super().__init__(ssl=trust, limit=0, resolver=self._names)
+        self.client: Final = Client(self._names, lambda: _context(trust))
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        self.client.close()
+        await super().close(abort_ssl=abort_ssl)
+        await self._names.close()
+
+
+def client_of(http: Http) -> Client:
+    """Those of a session that open_http() made."""
+    assert isinstance(http.connector, Connector)
+    return http.connector.client
 
 
 def _trust(verify_tls: bool, ca_file: str) -> ssl.SSLContext | bool:  # noqa: FBT001
@@ -41,4 +61,14 @@ def _trust(verify_tls: bool, ca_file: str) -> ssl.SSLContext | bool:  # noqa: FB
         return True
     context = ssl.create_default_context()
     context.load_verify_locations(ca_file)
+    return context
+
+
+def _context(trust: ssl.SSLContext | bool) -> ssl.SSLContext:  # noqa: FBT001
+    if isinstance(trust, ssl.SSLContext):
+        return trust
+    context = ssl.create_default_context()
+    if not trust:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     return context

@@ -1,7 +1,7 @@
 """Subscriber: the segments of a channel as they are written. The wire around a Subscription.
 
-A segment of media may be endless, and is never gathered: 128 KiB wait in the socket's buffer, and
-whoever reads bounds the rest. Messages are gathered, up to LONGEST_MESSAGE.
+A segment of media may be endless, and is never gathered: what waits is the socket's, and whoever
+reads bounds the rest. Messages are gathered, up to LONGEST_MESSAGE.
 """
 
 import asyncio
@@ -12,10 +12,10 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import aiohttp
-
 from composer.errors import ChannelLost
 from composer.trickle import wire
+from composer.trickle.client import Response
+from composer.trickle.http import Http, client_of
 from composer.trickle.subscription import Ask, GiveUp, Over, Step, Subscription, Take
 
 log: Final = logging.getLogger(__name__)
@@ -25,6 +25,9 @@ REFRESH_SECONDS: Final = 30.0
 
 GRACE_SECONDS: Final = 1.0
 """Silence after which a segment is left for the next one, once that has begun."""
+
+LOOK_SECONDS: Final = 0.5
+"""How often the loop looks after a segment that a thread reads."""
 
 LONGEST_MESSAGE: Final = 12 * 1024 * 1024
 """Largest segment that is gathered as one message."""
@@ -59,7 +62,7 @@ class Subscriber:
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
+        http: Http,
         url: str,
         *,
         start: int = wire.CURRENT,
@@ -70,24 +73,31 @@ class Subscriber:
         self.too_long = 0
         """Messages left out because they were larger than LONGEST_MESSAGE, or broken off."""
 
-        self._http, self._url, self._now = http, url.rstrip("/"), now
+        self._client, self._url, self._now = client_of(http), url.rstrip("/"), now
         self._name = self._url.rsplit("/", 1)[-1]
         self._mind = Subscription(start, late=late, lost=lost)
 
     async def __aiter__(self) -> AsyncGenerator[Given, None]:
+        async with contextlib.aclosing(self.segments()) as segments:
+            async for segment in segments:
+                yield segment.opened
+                while data := await segment.read():
+                    yield data
+                yield Ended(segment.opened.seq, segment.whole)
+
+    async def segments(self) -> AsyncGenerator["OpenSegment", None]:
+        """Each to be read to its end before the next one is asked for."""
         coming = asyncio.ensure_future(self._next(self._mind.first()))
         try:
             while (found := await coming) is not None:
                 take, response = found
                 coming = asyncio.ensure_future(self._next(self._mind.after(take.seq)))
-                yield Opened(take.seq, take.gap)
-                body = _ReadBody(response, coming, self._name)
+                opened = Opened(take.seq, take.gap)
+                segment = OpenSegment(opened, response, coming, self._name)
                 try:
-                    while data := await body.read():
-                        yield data
+                    yield segment
                 finally:
-                    body.close()
-                yield Ended(take.seq, body.whole)
+                    segment.close()
         finally:
             await _dropped(coming)
 
@@ -108,17 +118,15 @@ class Subscriber:
                 elif gathered:
                     yield bytes(gathered)
 
-    async def _next(self, ask: Ask) -> tuple[Take, aiohttp.ClientResponse] | None:
+    async def _next(self, ask: Ask) -> tuple[Take, Response] | None:
         """The next segment that has bytes to give, None at the end. Raises ChannelLost."""
         while True:
             if ask.after:
                 await asyncio.sleep(ask.after)
-            response: aiohttp.ClientResponse | None = None
+            response: Response | None = None
             try:
                 async with asyncio.timeout(REFRESH_SECONDS):
-                    response = await self._http.get(f"{self._url}/{ask.seq}", allow_redirects=False)
-            except aiohttp.ClientError as exc:  # first: to connect in vain is a TimeoutError, too
-                step = self._failed(exc)
+                    response = await self._client.get(f"{self._url}/{ask.seq}")
             except TimeoutError:
                 continue
             except OSError as exc:
@@ -141,74 +149,102 @@ class Subscriber:
         return self._mind.failed(self._now())
 
 
-class _ReadBody:
-    """What is there of a segment, as it comes.
+class OpenSegment:
+    """A segment that is being read, by read() on the loop, or by pour() in any thread.
 
     A publisher that died leaves its segment open for ever: it is left when the next has begun and
-    a read has waited for so long. One timer watches all reads, and is set only then.
+    nothing more has come for GRACE_SECONDS.
     """
 
     def __init__(
-        self, response: aiohttp.ClientResponse, coming: "asyncio.Future[Any]", name: str
+        self, opened: Opened, response: Response, coming: "asyncio.Future[Any]", name: str
     ) -> None:
-        self.whole = False
-        """Whether its publisher finished it; known when a read has given nothing."""
+        self.opened: Final = opened
+        self.fileno: Final = response.fileno
+        """Of the socket that poll() may wait for."""
 
         self._response, self._coming, self._name = response, coming, name
         self._loop = asyncio.get_running_loop()
-        self._waits_since: float | None = None
-        self._watch: asyncio.TimerHandle | None = None
-        self._left = False
+        self._limit: asyncio.Timeout | None = None
+        self._came_at = self._loop.time()
+        self._over = asyncio.Event()
         coming.add_done_callback(self._next_began)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes, however it ended."""
+        return self._response.over
+
+    @property
+    def whole(self) -> bool:
+        """Whether its publisher finished it, as far as one can see; known when it is over."""
+        return self._response.whole
 
     async def read(self) -> bytes:
         """What came, b"" at the end, however it ended."""
-        self._waits_since = self._loop.time()
+        limit = self._loop.time() + GRACE_SECONDS if self._coming.done() else None
         try:
-            if data := await self._response.content.readany():
-                return data
-            self.whole = _tells_its_end(self._response)
-        except (aiohttp.ClientError, OSError) as exc:
-            why = "was left open by its publisher" if self._left else f"broke off ({_kind(exc)})"
-            log.info("channel %s: a segment %s", self._name, why)
+            async with asyncio.timeout_at(limit) as self._limit:
+                return await self._response.read()
+        except TimeoutError:
+            self._leave()
+        except OSError as exc:
+            self._broke_off(exc)
         finally:
-            self._waits_since = None
+            self._limit = None
         return b""
+
+    def pour(self, take: Callable[[bytes], None]) -> bool:
+        """Give what is there, in any thread, waiting for nothing; whether anything was."""
+        try:
+            came = self._response.pour(take)
+        except OSError as exc:
+            self._broke_off(exc)
+            came = False
+        if came:
+            self._came_at = self._loop.time()
+        if self._response.over:
+            self._tell_the_loop()
+        return came
+
+    async def poured(self, look: Callable[[], object]) -> None:
+        """Return when it is over, while others pour it out. look: called now and then."""
+        look()
+        while not self.over:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._over.wait()
+            look()
+            if self._coming.done() and self._loop.time() - self._came_at > GRACE_SECONDS:
+                self._leave()
 
     def close(self) -> None:
         """Read no more of it."""
         self._coming.remove_done_callback(self._next_began)
-        if self._watch is not None:
-            self._watch.cancel()
         self._response.close()
 
     def _next_began(self, _: "asyncio.Future[Any]") -> None:
-        self._watch = self._loop.call_later(GRACE_SECONDS, self._look)
+        if self._limit is not None:
+            self._limit.reschedule(self._loop.time() + GRACE_SECONDS)
 
-    def _look(self) -> None:
-        now = self._loop.time()
-        since = now if self._waits_since is None else self._waits_since
-        if now - since < GRACE_SECONDS:
-            self._watch = self._loop.call_at(since + GRACE_SECONDS, self._look)
-            return
-        self._left = True
-        self._response.close()  # the read that waits ends with an error
+    def _leave(self) -> None:
+        if not self.over:
+            log.info("channel %s: a segment was left open by its publisher", self._name)
+            self._response.close()
 
+    def _broke_off(self, exc: OSError) -> None:
+        log.info("channel %s: a segment broke off (%s)", self._name, type(exc).__name__)
 
-def _tells_its_end(response: aiohttp.ClientResponse) -> bool:
-    """Whether the end of a body is not just the end of its connection."""
-    headers = response.headers
-    return "Content-Length" in headers or headers.get("Transfer-Encoding", "").endswith("chunked")
-
-
-def _kind(exc: Exception) -> str:
-    return type(exc).__name__
+    def _tell_the_loop(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._over.set)
+        except RuntimeError:
+            log.debug("the loop of a segment is closed")
 
 
 async def _dropped(task: "asyncio.Future[Any]") -> None:
-    """Let go of a request or a read that nobody waits for any more."""
+    """Let go of a request that nobody waits for any more."""
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, ChannelLost, aiohttp.ClientError, OSError):
-        found = await task
-        if isinstance(found, tuple):
+    with contextlib.suppress(asyncio.CancelledError, ChannelLost, OSError):
+        if (found := await task) is not None:
             found[1].close()

@@ -1,12 +1,14 @@
 """The input of a session: bounded, in order, and every unit accounted for."""
 
+import contextlib
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from composer.media.mpegts.demuxer import PACKET, Unit
-from composer.session.ingress import Gap, Ingress
+from composer.session.ingress import MOST_READS, Gap, Ingress
 from tests import stubs
 from tests.media.transport import pieces_of, stream, times, units_of
 
@@ -180,3 +182,138 @@ def test_a_group_of_pictures_that_is_too_long_is_dropped_as_a_whole(first: str) 
     assert len(items) <= 10
     given = sum(ingress.counts.units.values())
     assert ingress.counts.dropped["full"] + len(units) == given
+
+
+class Wire:
+    """A source whose bytes come over a socket."""
+
+    def __init__(self) -> None:
+        self.far, self._near = socket.socketpair()
+        self._near.settimeout(0)
+        self.fileno = self._near.fileno()
+        self.over = False
+        self.poured, self.ended = threading.Event(), threading.Event()
+        self.readers: set[int] = set()
+
+    def pour(self, take: Callable[[bytes], None]) -> bool:
+        self.readers.add(threading.get_ident())
+        try:
+            data = self._near.recv(1 << 20)
+        except BlockingIOError:
+            return False
+        self.over = not data
+        if data:
+            take(data)
+        else:
+            self.ended.set()
+        self.poured.set()
+        return bool(data)
+
+    def close(self) -> None:
+        self.far.close()
+        self._near.close()
+
+
+@contextlib.contextmanager
+def iterated(ingress: Ingress) -> Iterator[list[object]]:
+    """What a thread is given."""
+    items: list[object] = []
+    thread = threading.Thread(target=lambda: items.extend(ingress))
+    thread.start()
+    try:
+        yield items
+    finally:
+        ingress.end()
+        thread.join(stubs.WAIT)
+        assert not thread.is_alive()
+
+
+def test_who_iterates_reads_what_is_attached() -> None:
+    data = stream(preset="ultrafast")
+    ingress, wire = Ingress(), Wire()
+    with contextlib.closing(wire), iterated(ingress) as items:
+        ingress.attach(wire)
+        wire.far.sendall(data)
+        wire.far.close()
+        stubs.reach(wire.ended)
+        ingress.detach()
+    assert times([unit for unit in items if isinstance(unit, Unit)]) == times(units_of(data))
+    assert threading.get_ident() not in wire.readers
+    assert ingress.counts.bytes == len(data)
+
+
+def test_one_source_follows_another_in_order() -> None:
+    data = stream(preset="ultrafast")
+    ingress = Ingress()
+    with iterated(ingress) as items:
+        for part in (data[: 50 * PACKET], data[50 * PACKET :]):
+            with contextlib.closing(Wire()) as wire:
+                ingress.attach(wire)
+                wire.far.sendall(part)
+                wire.far.close()
+                stubs.reach(wire.ended)
+                ingress.detach()
+    assert times([unit for unit in items if isinstance(unit, Unit)]) == times(units_of(data))
+
+
+def test_while_its_reader_is_away_what_is_attached_is_read_on_the_loop() -> None:
+    pieces, clock = pieces_of(stream(preset="ultrafast")), [1.0]
+    ingress = Ingress(now=lambda: clock[0])
+    with contextlib.closing(Wire()) as wire:
+        ingress.attach(wire)
+        for piece in pieces[:3]:
+            clock[0] += 1.0
+            wire.far.sendall(piece)
+            ingress.tend()
+        assert wire.readers == {threading.get_ident()}
+        assert ingress.last_at == 4.0
+        assert ingress.waiting == 3
+        ingress.detach()
+        ingress.tend()
+
+
+def test_of_a_source_that_never_rests_no_more_than_so_much_is_read_at_once() -> None:
+    class Endless(Wire):
+        count = 0
+
+        def pour(self, take: Callable[[bytes], None]) -> bool:
+            self.count += 1
+            take(b"x")
+            return True
+
+    ingress = Ingress()
+    with contextlib.closing(Endless()) as wire:
+        ingress.attach(wire)
+        ingress.tend()
+        assert wire.count == MOST_READS
+
+
+@pytest.mark.parametrize("end", [Ingress.end, Ingress.abandon])
+def test_its_end_wakes_whoever_waits_for_a_source(end: Callable[[Ingress], None]) -> None:
+    ingress, wire = Ingress(), Wire()
+    with contextlib.closing(wire), iterated(ingress) as items:
+        ingress.attach(wire)
+        wire.far.sendall(b"x")
+        stubs.reach(wire.poured)
+        end(ingress)
+    assert items == []
+
+
+def test_a_gap_is_told_while_a_source_is_silent() -> None:
+    ingress, wire = Ingress(), Wire()
+    told = threading.Event()
+
+    def read() -> None:
+        for _ in ingress:
+            told.set()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    with contextlib.closing(wire):
+        ingress.attach(wire)
+        wire.far.sendall(b"x")
+        stubs.reach(wire.poured)
+        ingress.gap()
+        stubs.reach(told)
+        ingress.end()
+        thread.join(stubs.WAIT)

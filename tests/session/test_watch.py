@@ -51,10 +51,11 @@ class Playing:
 
     def comes(self, given: Sequence[Piece] | bytes) -> None:
         data = given if isinstance(given, bytes) else b"".join(each.data for each in given)
-        self.session.take_in(data)
-        assert self.session.execution.ingress is not None
-        self.session.execution.ingress.look()  # else a thread does, some time
-        self.session.watch.look(self.session.execution)
+        ingress = self.session.execution.ingress
+        assert ingress is not None
+        ingress.put(data)
+        ingress.look()  # else a thread does, some time
+        self.session.look_in()
 
     def torn(self) -> None:
         assert self.session.execution.ingress is not None

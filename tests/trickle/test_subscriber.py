@@ -1,7 +1,9 @@
 """A subscriber on a socket, where the other side is not as it should be."""
 
 import asyncio
+import select
 import socket
+from functools import partial
 
 import pytest
 
@@ -9,7 +11,7 @@ from composer.errors import ChannelLost
 from composer.trickle import subscriber as subscribers
 from composer.trickle.http import Http, open_http
 from composer.trickle.server import TrickleServer
-from composer.trickle.subscriber import Ended, Opened, Subscriber
+from composer.trickle.subscriber import Ended, Opened, OpenSegment, Subscriber
 from tests.server.streams import ran
 from tests.trickle import wire_stub
 from tests.trickle.wire_stub import Stub
@@ -200,5 +202,53 @@ def test_leaving_early_leaves_nothing_behind() -> None:
             await given.aclose()
             left = [task for task in asyncio.all_tasks() - before if "Subscriber" in repr(task)]
             assert left == []
+
+    ran(test)
+
+
+def test_a_thread_reads_a_segment_while_the_loop_waits_for_its_end() -> None:
+    async def test() -> None:
+        answers = [
+            wire_stub.pieces(b"one", b"two", seq=0),
+            wire_stub.broken(b"three", 1),
+            wire_stub.status(404),
+        ]
+        async with Stub(GET=answers).serving() as url, open_http() as http:
+            came = bytearray()
+
+            def read(segment: OpenSegment) -> None:
+                while not segment.over:
+                    select.select([segment.fileno], [], [])
+                    segment.pour(came.extend)
+
+            whole = []
+            async for segment in Subscriber(http, url, start=-1).segments():
+                reading = asyncio.ensure_future(asyncio.to_thread(read, segment))
+                await segment.poured(lambda: None)
+                await reading
+                whole.append(segment.whole)
+        assert came == b"onetwothree"
+        assert whole == [True, False]
+
+    ran(test)
+
+
+def test_a_segment_that_nobody_finishes_is_left_by_those_who_pour_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subscribers, "GRACE_SECONDS", 0.01)
+    monkeypatch.setattr(subscribers, "LOOK_SECONDS", 0.02)
+
+    async def test() -> None:
+        answers = [
+            wire_stub.open_for_ever(b"half", 0),
+            wire_stub.status(200, body=b"next", seq="1"),
+            wire_stub.status(404),
+        ]
+        async with Stub(GET=answers).serving() as url, open_http() as http:
+            came = bytearray()
+            async for segment in Subscriber(http, url, start=-1).segments():
+                await segment.poured(partial(segment.pour, came.extend))
+        assert came == b"halfnext"
 
     ran(test)
