@@ -118,7 +118,7 @@ class LiveWriter:
         return fitted
 
     def _give(self, encoder: PictureEncoder, packets: list[Any]) -> None:
-        send(self._egress, "video", encoder.context.time_base, packets)
+        send(self._egress, "video", encoder.time_base, packets)
 
 
 def live_settings(settings: PictureSettings, width: int, height: int) -> PictureSettings:

@@ -5,7 +5,7 @@ One unit goes into the decoder, and what it completes comes out: nothing waits f
 
 import logging
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final, TypeAlias
@@ -119,15 +119,7 @@ class LiveReader:
     def read(self) -> Iterator[av.VideoFrame | Sounding]:
         """Pictures in the layout that was asked for and pieces of sound, as they are complete."""
         for unit in self._units:
-            if not isinstance(unit, Unit):
-                yield from self._drained()
-            elif unit.track.kind == "video":
-                if self.layout:
-                    yield from self._decoded(unit)
-            elif self.sound is Carrier.PACKET and self._copies(unit.track):
-                yield from self._copied(unit)
-            elif self.sound is not None:
-                yield from self._decoded(unit)
+            yield from self._of(unit)
         yield from self._drained()
 
     def close(self) -> None:
@@ -135,6 +127,19 @@ class LiveReader:
         for decoder in self._decoders.values():
             self._lost += decoder.lost
         self._decoders.clear()
+
+    def _of(self, unit: object) -> Sequence[av.VideoFrame | Sounding]:
+        """What a unit brings; anything else is a gap. A list, as all below: a generator for each
+        step costs more than the step.
+        """
+        if not isinstance(unit, Unit):
+            return self._drained()
+        if unit.track.kind == "video":
+            return self._decoded(unit) if self.layout else ()
+        if self.sound is None:
+            return ()
+        copied = self.sound is Carrier.PACKET and self._copies(unit.track)
+        return self._copied(unit) if copied else self._decoded(unit)
 
     def _copies(self, track: Track) -> bool:
         """Whether packets of a track are given as they are; what is not is told once."""
@@ -152,62 +157,67 @@ class LiveReader:
             )
         return False
 
-    def _copied(self, unit: Unit) -> Iterator[av.VideoFrame | Sounding]:
+    def _copied(self, unit: Unit) -> list[av.VideoFrame | Sounding]:
         """A packet of Opus at its time. One that is damaged is left out: who hears the stream fills
         a gap better than noise.
         """
-        yield from self._let_go("audio")
+        held = self._let_go("audio")
         samples = 0 if unit.damaged else opus_samples(unit.data)
         pts = self._unwrapped("audio", unit.pts)
         if not 0 < samples <= LONGEST_OPUS_SAMPLES or len(unit.data) > LONGEST_OPUS:
             self._lost["damaged"] += 1
             self._count_damaged()
-            return
+            return held
         codec, channels = unit.track.codec, unit.track.channels
         length = samples * CLOCK // 48_000
         packet = SoundPacket(unit.data, codec, channels, pts, TIME_BASE, length)
-        for timed in self._timed("audio", packet):
-            yield from _sounding(timed, self._clocks["audio"])
+        return held + self._stamped("audio", [packet])
 
-    def _decoded(self, unit: Unit) -> Iterator[av.VideoFrame | Sounding]:
+    def _decoded(self, unit: Unit) -> list[av.VideoFrame | Sounding]:
         kind = unit.track.kind
-        decoder = self._decoders.get(kind)
+        decoder, held = self._decoders.get(kind), []
         if decoder is None or decoder.track != unit.track:
-            yield from self._let_go(kind)
+            held = self._let_go(kind)
             decoder = _Decoder(unit.track, self._threads, self._max_pixels, self._device)
             self._decoders[kind] = decoder
         frames = decoder.decode(unit, self._unwrapped)
         if decoder.failed:
             self._count_damaged()
-        yield from self._stamped(kind, frames)
+        stamped = self._stamped(kind, frames)
+        return held + stamped if held else stamped
 
-    def _let_go(self, kind: str) -> Iterator[av.VideoFrame | Sounding]:
+    def _let_go(self, kind: str) -> list[av.VideoFrame | Sounding]:
         """What the decoder of a track that is no longer decoded still holds."""
         decoder = self._decoders.get(kind)
         if decoder is None:
-            return
-        yield from self._stamped(kind, decoder.finish())
+            return []
+        held = self._stamped(kind, decoder.finish())
         del self._decoders[kind]
         self._lost += decoder.lost
+        return held
 
-    def _drained(self) -> Iterator[av.VideoFrame | Sounding]:
+    def _drained(self) -> list[av.VideoFrame | Sounding]:
         """What the decoders hold; each goes on with the next key picture."""
-        for kind, decoder in self._decoders.items():
-            yield from self._stamped(kind, decoder.finish())
+        return [
+            frame
+            for kind, decoder in self._decoders.items()
+            for frame in self._stamped(kind, decoder.finish())
+        ]
 
-    def _stamped(self, kind: str, frames: list[Any]) -> Iterator[av.VideoFrame | Sounding]:
+    def _stamped(self, kind: str, frames: list[Any]) -> list[av.VideoFrame | Sounding]:
+        clock, stamped = self._clocks[kind], []
         for frame in frames:
-            for timed in self._timed(kind, frame):
-                if kind == "audio":
-                    yield from _sounding(timed, self._clocks[kind])
-                else:
-                    yield from self._pictured(timed, self._clocks[kind])
+            for timed in (frame,) if clock.begun else self._timed(kind, frame):
+                at_its_time = (
+                    _sounding(timed, clock) if kind == "audio" else self._pictured(timed, clock)
+                )
+                if at_its_time is not None:
+                    stamped.append(at_its_time)
+        return stamped
 
     def _timed(self, kind: str, frame: Any) -> list[Any]:
-        """The frame; those before the first one with a time wait for it, and count back from it."""
+        """Frames before the first one with a time wait for it, and count back from it."""
         early = self._untimed[kind]
-        if self._clocks[kind].begun:
-            return [frame]
         early.append(frame)
         if frame.pts is None:
             return []
@@ -218,16 +228,16 @@ class LiveReader:
         early.clear()
         return list(frames)
 
-    def _pictured(self, image: av.VideoFrame, clock: Clock) -> Iterator[av.VideoFrame]:
+    def _pictured(self, image: av.VideoFrame, clock: Clock) -> av.VideoFrame | None:
         if image.is_corrupt:
             self._count_damaged()
         pts = clock.place(image.pts, None, image.duration)
         if pts is None or (self._pace is not None and not self._pace.takes(pts * clock.seconds)):
-            return
+            return None
         image.duration = 0
         image.pts, image.time_base, image.pict_type = pts, TIME_BASE, 0
         there = image.format.name == "cuda"
-        yield image if there else self._orientation.upright(image, self.layout)
+        return image if there else self._orientation.upright(image, self.layout)
 
     def _count_damaged(self) -> None:
         self.damaged += 1
@@ -242,10 +252,9 @@ def goes_out_as_it_is(track: Track) -> bool:
     return track.codec == "opus" and track.channels <= 2
 
 
-def _sounding(piece: Sounding, clock: Clock) -> Iterator[Sounding]:
+def _sounding(piece: Sounding, clock: Clock) -> Sounding | None:
     pts = clock.place(piece.pts, None, _length(piece))
-    if pts is not None:
-        yield _at(piece, pts)
+    return None if pts is None else _at(piece, pts)
 
 
 def _at(piece: Any, pts: int) -> Any:

@@ -68,6 +68,11 @@ class PictureEncoder:
         self._first, self._step = picture, picture.duration
         return []
 
+    @property
+    def time_base(self) -> Fraction:
+        """Of the packets; known with the first picture. PyAV makes a new one when it is asked."""
+        return self._time_base
+
     def ask_keyframe(self) -> None:
         """Make the next picture a keyframe."""
         self._due = -(1 << 62)

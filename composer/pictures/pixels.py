@@ -13,7 +13,7 @@ import av
 from av.video.reformatter import VideoReformatter
 
 from composer import lazy
-from composer.node.formats import ALPHA_YUV, is_yuv
+from composer.node.formats import ALPHA_YUV, YUV_LAYOUTS, is_yuv
 from composer.node.frames import UNTAGGED, ColorTags
 from composer.pictures.chain import Chain, Filter
 
@@ -170,12 +170,23 @@ def with_time(image: av.VideoFrame, like: av.VideoFrame) -> av.VideoFrame:
     return image
 
 
+MOST_TAGS: Final = 64
+"""ColorTags that are kept, since each picture asks for its own, and all of a stream are alike."""
+
+_TAGS: Final[dict[tuple[int, int, int], ColorTags]] = {}
+
+
 def tags(image: av.VideoFrame) -> ColorTags:
     """How this picture says its colours are coded. RGB counts as "not said"."""
     matrix = int(image.colorspace)
     if matrix == 0:  # AVCOL_SPC_RGB
         return UNTAGGED
-    return ColorTags(matrix, int(image.color_primaries), int(image.color_trc))
+    said = matrix, int(image.color_primaries), int(image.color_trc)
+    if (known := _TAGS.get(said)) is None:
+        known = ColorTags(*said)
+        if len(_TAGS) < MOST_TAGS:
+            _TAGS[said] = known
+    return known
 
 
 def with_tags(image: av.VideoFrame, color: ColorTags, color_range: int = 0) -> av.VideoFrame:
@@ -215,6 +226,17 @@ def is_full_range(image: av.VideoFrame) -> bool:
     return image.color_range == FULL or name.startswith(_FULL)
 
 
+def is_as_wanted(image: av.VideoFrame, layout: str, width: int = 0, height: int = 0) -> bool:
+    """Whether a picture is what convert() would make of it. Asked some times at each picture."""
+    if image.format.name != layout or (width and width != image.width):
+        return False
+    if height and height != image.height:
+        return False
+    if layout in YUV_LAYOUTS:
+        return image.color_range != FULL
+    return is_yuv(layout) is not is_full_range(image)
+
+
 def convert(
     image: av.VideoFrame,
     layout: str,
@@ -228,12 +250,10 @@ def convert(
 
     Returns the same object when there is nothing to do.
     """
-    width, height = width or image.width, height or image.height
-    full = is_full_range(image)
-    to_yuv = is_yuv(layout)
-    same_range = to_yuv is not full
-    if image.format.name == layout and same_range and (width, height) == _size(image):
+    if is_as_wanted(image, layout, width, height):
         return image
+    width, height = width or image.width, height or image.height
+    full, to_yuv = is_full_range(image), is_yuv(layout)
     color = color if color is not None and tags(image) == UNTAGGED else tags(image)
     matrix = sws_matrix(color.matrix)
     key = (image.format.name, *_size(image), layout, width, height, matrix, full, interpolation)
