@@ -219,6 +219,8 @@ async def _head(connection: ServerConnection) -> tuple[int, CIMultiDict[str], by
         data = data[end + 4 :]
         if status >= 200:
             return status, headers, data
+        if status == 101:
+            raise Malformed("an answer changes to a protocol that nobody asked for")
     raise Malformed("an answer never gets further than its interim ones")
 
 
@@ -234,4 +236,6 @@ def _parsed(head: bytes) -> tuple[int, CIMultiDict[str]]:
         if not colon or not name or name != name.strip():
             raise Malformed("an answer has a header without a name")
         headers.add(name, value.strip(" \t"))
+    if len(set(headers.getall("Content-Length", ()))) > 1:
+        raise Malformed("an answer says two lengths")
     return int(code), headers

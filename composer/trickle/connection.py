@@ -14,8 +14,8 @@ from yarl import URL
 CONNECT_SECONDS: Final = 10.0
 """For all of a connection: its name, the address that answers, TLS."""
 
-READ_BYTES: Final = 256 * 1024
-"""Most that one read takes: a keyframe of 1080p."""
+READ_BYTES: Final = 64 * 1024
+"""Most that one read takes, and that is worked through before anybody else is looked at."""
 
 EYEBALL_SECONDS: Final = 0.25
 """Before the next address of a name is tried beside the first (RFC 8305, 5)."""

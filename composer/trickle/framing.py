@@ -8,6 +8,9 @@ LONGEST_LINE: Final = 4096
 
 MOST_TRAILERS: Final = 64
 
+MOST_CHUNKS: Final = 4096
+"""Of one read: they have 10 bytes each then, and a line of data has more."""
+
 _SIZE_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
@@ -52,11 +55,14 @@ class Chunked(Framing):
     def feed(self, data: bytes) -> bytes:
         """What of these bytes is content. Raises Malformed."""
         data, self._line = self._line + data if self._line else data, b""
-        pieces, at = [], 0
+        pieces: list[bytes] = []
+        at = 0
         while at < len(data) and not self.over:
             if self._left:
                 piece = data[at : at + self._left]
                 pieces.append(piece)
+                if len(pieces) > MOST_CHUNKS:
+                    raise Malformed("the chunks of a body are too small")
                 at += len(piece)
                 self._left -= len(piece)
                 self._closes = not self._left

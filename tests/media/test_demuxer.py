@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from composer.media.mpegts import demuxer as demuxers
 from composer.media.mpegts import pes
-from composer.media.mpegts.demuxer import EARLY_PACKETS, PACKET, Demuxer, Unit
+from composer.media.mpegts.demuxer import (
+    CHANGE_BYTES,
+    EARLY_PACKETS,
+    MOST_CHANGES,
+    PACKET,
+    Demuxer,
+    Unit,
+)
+from composer.media.mpegts.pes import LONGEST_SOUND_PES
 from composer.media.mpegts.psi import crc
 from tests.media.transport import expected, packets, pid, stream, times, units_of
 
@@ -321,3 +330,50 @@ def test_what_only_the_end_ends_is_counted_too() -> None:
     demuxer.feed(b"".join(found[: starts[0] + 6]))
     (unit,) = demuxer.flush()
     assert (unit.damaged, demuxer.damaged) == (True, 1)
+
+
+def test_tables_that_always_differ_are_not_all_read() -> None:
+    """Each costs as much as a thousand packets of media."""
+    tables = [packet for packet in packets(stream(preset="ultrafast")) if pid(packet) == 0]
+    maps = [map_of((0x1B, 256 + number % 2), (0x0F, 300 + number % 7)) for number in range(5000)]
+    looked: list[bytes] = []
+    demuxer = Demuxer()
+    demuxer.feed(tables[0])
+    for packet in maps:
+        before = demuxer.tracks
+        demuxer.feed(packet)
+        if demuxer.tracks != before:
+            looked.append(packet)
+    most = MOST_CHANGES + len(maps) * PACKET / CHANGE_BYTES
+    assert MOST_CHANGES / 2 < len(looked) <= most
+
+
+def test_a_table_counts_once_more_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demuxers, "MOST_CHANGES", 2.0)
+    tables = [packet for packet in packets(stream(preset="ultrafast")) if pid(packet) == 0]
+    demuxer = Demuxer()
+    demuxer.feed(tables[0])
+    demuxer.feed(map_of((0x1B, 256)))
+    demuxer.feed(map_of((0x1B, 257)))
+    assert [track.pid for track in demuxer.tracks] == [256]
+    demuxer.feed(b"\x47\x1f\xff\x10".ljust(PACKET, b"\xff") * (CHANGE_BYTES // PACKET + 1))
+    demuxer.feed(map_of((0x1B, 257)))
+    assert [track.pid for track in demuxer.tracks] == [257]
+
+
+def test_sound_may_not_be_one_packet_without_end() -> None:
+    """Eight megabytes of it could be millions of frames at once."""
+    found = packets(stream(audio="aac", preset="ultrafast"))
+    at = next(at for at, packet in enumerate(found) if pid(packet) == 257 and packet[1] & 0x40)
+    head, lost = bytearray(found[at]), 0
+    start = 5 + head[4] if head[3] & 0x20 else 4
+    head[start + 4 : start + 6] = b"\0\0"
+    demuxer = Demuxer()
+    demuxer.feed(b"".join(found[:at]) + bytes(head))
+    for number in range(2000):
+        more = bytes([0x47, 0x01, 0x01, 0x10 | (head[3] + 1 + number) & 15]) + b"\xff\xf1" * 92
+        lost += len(demuxer.feed(more))
+        held = demuxer._readers[257].pes._size
+        assert held <= LONGEST_SOUND_PES + PACKET
+    assert lost == 0
+    assert demuxer.damaged

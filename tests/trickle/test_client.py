@@ -152,9 +152,20 @@ def test_interim_answers_are_gone_by_and_counted() -> None:
         b"HTTP/1.1 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nno name\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * (LONGEST_HEAD + 1),
     ],
-    ids=["nothing", "another protocol", "no status", "no header", "no length", "no end"],
+    ids=[
+        "nothing",
+        "another protocol",
+        "no status",
+        "no header",
+        "no length",
+        "two lengths",
+        "101",
+        "no end",
+    ],
 )
 def test_what_is_no_answer_is_an_error(answer: bytes | None) -> None:
     async def test() -> None:

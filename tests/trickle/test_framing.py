@@ -9,7 +9,14 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpResponseParser
 
-from composer.trickle.framing import LONGEST_LINE, MOST_TRAILERS, Chunked, Framing, Malformed
+from composer.trickle.framing import (
+    LONGEST_LINE,
+    MOST_CHUNKS,
+    MOST_TRAILERS,
+    Chunked,
+    Framing,
+    Malformed,
+)
 from composer.trickle.framing import framing_of as of
 
 CHUNKED = [
@@ -81,6 +88,12 @@ def test_lines_are_bounded() -> None:
         ours(b"1" * (LONGEST_LINE + 1), 1)
     with pytest.raises(Malformed, match="trailers"):
         Chunked().feed(b"0\r\n" + b"X: y\r\n" * (MOST_TRAILERS + 1))
+
+
+def test_a_read_that_is_all_chunks_is_no_body() -> None:
+    assert len(Chunked().feed(b"1\r\na\r\n" * MOST_CHUNKS)) == MOST_CHUNKS
+    with pytest.raises(Malformed, match="too small"):
+        Chunked().feed(b"1\r\na\r\n" * (MOST_CHUNKS + 1))
 
 
 def test_the_head_says_where_a_body_ends() -> None:

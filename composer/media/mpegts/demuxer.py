@@ -7,7 +7,7 @@ import logging
 from collections import Counter, deque
 from typing import Final
 
-from composer.media.mpegts.pes import NULL_PID, PACKET, SYNC, Pes, PesReader
+from composer.media.mpegts.pes import LONGEST_SOUND_PES, NULL_PID, PACKET, SYNC, Pes, PesReader
 from composer.media.mpegts.psi import (
     MOST_PROGRAMS,
     ProgramMap,
@@ -30,6 +30,13 @@ EARLY_PACKETS: Final = 4096
 
 SILENT_STARTS: Final = 8
 """PES packets of a track that begin before one named before it that sent nothing is given up."""
+
+
+MOST_CHANGES: Final = 256.0
+CHANGE_BYTES: Final = 64 * 1024
+"""How many tables that differ from those before may come at once, and one more for so much of a
+stream: each is read byte by byte, and one that repeats is not.
+"""
 
 
 class Demuxer:
@@ -56,6 +63,7 @@ class Demuxer:
         self._early: deque[tuple[int, bytes]] | None = deque(maxlen=EARLY_PACKETS)
         self._begun: Counter[int] = Counter()  # PES packets among them, by PID
         self._silent: set[int] = set()
+        self._changes = MOST_CHANGES
         self.unknown: frozenset[int] = frozenset()
         """Types of tracks of the programme that nothing here can read (ISO/IEC 13818-1, 2-34)."""
 
@@ -67,6 +75,7 @@ class Demuxer:
 
     def feed(self, data: bytes) -> list[Unit]:
         """The units that these bytes end."""
+        self._changes = min(MOST_CHANGES, self._changes + len(data) / CHANGE_BYTES)
         if self._rest:
             data = self._rest + data
         units: list[Unit] = []
@@ -133,7 +142,9 @@ class Demuxer:
         return units
 
     def _table(self, pid: int, packet: bytes, units: list[Unit]) -> None:
-        for section in self._tables[pid].packet(packet):
+        sections = self._tables[pid]
+        # Tables are sent again and again: what is passed over now is read some other time.
+        for section in sections.packet(packet) if self._changes >= 1 else ():
             if pid == 0 and section[:1] == b"\x00":
                 self._associate(section, units)
             elif pid != 0 and section[:1] == b"\x02":
@@ -141,6 +152,8 @@ class Demuxer:
                 if self._programs.get(found.program) == pid:
                     self._maps[found.program] = found
                     self._choose(units)
+        self._changes -= sections.looked
+        sections.looked = 0
         if pid == 0:
             # A muxer that begins anew counts its packets from 0 again (contract 5.1).
             for reader in self._readers.values():
@@ -236,7 +249,8 @@ class _Reader:
 
     def __init__(self, track: Track) -> None:
         self.track: Final = track
-        self.pes: Final = PesReader(track.pid)
+        longest = LONGEST_SOUND_PES if track.kind == "audio" else None
+        self.pes: Final = PesReader(track.pid, longest)
         self.units: Final[Units] = units_of(track)
         self.heard = False
         """Whether it has sent anything."""

@@ -17,6 +17,9 @@ NULL_PID: Final = 0x1FFF
 LONGEST_PES: Final = 8 * 1024 * 1024
 """Bytes after which a PES packet is given up: a 720p picture has about 15 000."""
 
+LONGEST_SOUND_PES: Final = 0xFFFF + 6
+"""Only pictures may leave the length of their packets open (2.4.3.7)."""
+
 FULL_PES: Final = 0xFFFF - 512
 """From this length on a packet with a length has hardly room for more: a picture may go on in the
 next one."""
@@ -39,14 +42,17 @@ class Pes:
 
 
 class PesReader:
-    """Takes the TS packets of one PID. pid: which, for going_on()."""
+    """Takes the TS packets of one PID. pid: which, for going_on(). longest: bytes after which a
+    packet is given up, LONGEST_PES by itself.
+    """
 
-    def __init__(self, pid: int = NULL_PID) -> None:
+    def __init__(self, pid: int = NULL_PID, longest: int | None = None) -> None:
         self.counter: int | None = None
         """The continuity counter that came last; None where the next one may be any."""
         self.lost = 0
         """PES packets of which not even the beginning came, or that never ended."""
 
+        self._longest = longest or LONGEST_PES
         self._plain = [bytes((SYNC, pid >> 8, pid & 0xFF, 0x10 | count)) for count in range(16)]
         self._previous = b""
         self._parts: list[bytes] = []
@@ -88,7 +94,7 @@ class PesReader:
         """
         if not self._open or self._given or self.counter is None:
             return at
-        whole = self._length + 6 if self._length and self._trusts_length else LONGEST_PES
+        whole = self._length + 6 if self._length and self._trusts_length else self._longest
         room, counter, begin = whole - self._size, (self.counter + 1) & 0x0F, at
         plain, parts = self._plain, self._parts
         while at <= last and room > PAYLOAD and data.startswith(plain[counter], at):
@@ -141,7 +147,7 @@ class PesReader:
 
     def _end(self, found: list[Pes], *, stuffed: bool) -> None:
         """Give it where this part looks like its last one."""
-        if self._size > LONGEST_PES:
+        if self._size > self._longest:
             self.lost += 1
             self._clear()
             return

@@ -75,6 +75,9 @@ class Sections:
     """
 
     def __init__(self) -> None:
+        self.looked = 0
+        """Sections whose check sum was reckoned; whoever counts them sets it back."""
+
         self._data = b""
         self._given: dict[bytes, bytes] = {}
 
@@ -115,7 +118,10 @@ class Sections:
         if len(section) < 12 or not section[5] & 1:
             return False
         place = section[:1] + section[3:5] + section[6:7]  # table, its number, section number
-        if self._given.get(place) == section or crc(section) != 0:
+        if self._given.get(place) == section:
+            return False
+        self.looked += 1
+        if crc(section) != 0:
             return False
         if len(self._given) >= MOST_PROGRAMS:
             self._given.clear()
