@@ -13,7 +13,7 @@ PACKAGES = [path.parent for path in (ROOT / "composer").glob("*/__init__.py")]
 
 LAYERS = (
     ("errors", "strictjson"),
-    ("exits", "health", "lazy", "logs", "threads"),
+    ("bucket", "exits", "health", "lazy", "logs", "threads"),
     ("pipeline", "remote", "trickle"),
     ("node",),
     ("pictures",),

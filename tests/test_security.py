@@ -10,12 +10,12 @@ from composer.compiler import includes, scope
 from composer.engine import params
 from composer.engine.oneshot import JobLimits
 from composer.media import live_reader
-from composer.media.mpegts import pes, units
+from composer.media.mpegts import demuxer, pes, units
 from composer.models import weights
 from composer.pipeline import source
 from composer.server import application, routes, worker
-from composer.session import control, data_lines, egress, events, ingress
-from composer.trickle import subscriber
+from composer.session import budget, control, data_lines, egress, events, ingress, readers
+from composer.trickle import client, framing, subscriber
 from tests.clips import ROOT
 from tests.server.streams import ran, serving
 
@@ -31,6 +31,23 @@ LIMITS: dict[str, Sequence[float]] = {
     "changes that wait for their frame": [params.PENDING],
     "one message of control": [subscriber.LONGEST_MESSAGE / MIB],
     "input that waits for the decoder": [ingress.MOST_BYTES / MIB, ingress.MOST_UNITS],
+    "CPU to read an input and take it apart": [
+        budget.CPU_SHARE * 100,
+        budget.CPU_RESERVE * 1000,
+    ],
+    "media that comes in while there are other sessions": [budget.PACE, budget.RESERVE_SECONDS],
+    "segments, messages of control that are asked for": [
+        subscriber.MOST_SEGMENTS,
+        readers.MOST_MESSAGES,
+        subscriber.RESERVE_SECONDS,
+    ],
+    "chunks in one read, interim answers": [framing.MOST_CHUNKS, client.MOST_INTERIM],
+    "tables of a stream that differ from those before": [
+        demuxer.MOST_CHANGES,
+        1,
+        demuxer.CHANGE_BYTES / KIB,
+    ],
+    "one PES packet of sound": [(pes.LONGEST_SOUND_PES - 5) / KIB],
     "one picture or block of sound, coded": [max(pes.LONGEST_PES, units.LONGEST_UNIT) / MIB],
     "picture of a stream": [4096, live_reader.MOST_PIXELS / 4096],
     "output that waits for the network": [egress.LIMIT_BYTES / MIB],

@@ -166,6 +166,7 @@ class Capability:
                 params,
                 self._timing,
                 beside=beside,
+                alone=lambda: self.slots.used <= 1,
                 places=self.places,
             )
         except BaseException:

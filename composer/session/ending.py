@@ -16,6 +16,7 @@ class Reason(StrEnum):
     LOST = "lost"  # the server of the channels is gone
     IDLE = "idle"  # no word from the gateway and no input
     FINISHED = "finished"  # the pipeline's own source ended
+    OVERLOAD = "overload"  # its input costs more than one session may take
     FAILED = "failed"
     SHUTDOWN = "shutdown"
 

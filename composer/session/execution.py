@@ -16,6 +16,7 @@ from composer.engine.run import Media, Run
 from composer.engine.swap import Prepared
 from composer.errors import Overdue
 from composer.session import demand
+from composer.session.budget import InputBudget
 from composer.session.channels import Channels
 from composer.session.data_lines import DataLines
 from composer.session.demand import Demand
@@ -28,12 +29,14 @@ from composer.threads import Places
 @dataclass(frozen=True)
 class Surroundings:
     """What a session gives to each run of its plan. beside: how many other sessions there are.
+    alone: whether there is none now.
     wake: called in any thread when data waits. places, timing: where it blocks, and for how long.
     """
 
     session: str
     channels: Channels
     beside: int
+    alone: Callable[[], bool]
     wake: Callable[[], None]
     places: Places
     timing: Timing
@@ -54,7 +57,8 @@ class Execution:
         channels = around.channels
         # What waits for an input that has no channel waits, and ends with the session.
         fed = bool(channels.subscribe) or self.demand.takes_input
-        self.ingress = Ingress(now=around.now) if fed else None
+        budget = InputBudget(around.now, around.alone)
+        self.ingress = Ingress(now=around.now, budget=budget) if fed else None
         self.egress = Egress(wanted=bool(channels.publish), now=around.now)
         self.data = DataLines(around.wake) if channels.data else None
         media = Media(

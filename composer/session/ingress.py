@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from composer.media.mpegts.demuxer import Demuxer, Unit
+from composer.session.budget import InputBudget
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 MOST_UNITS: Final = 600
@@ -71,8 +72,11 @@ class Ingress:
         most_units: int = MOST_UNITS,
         most_unread: int = MOST_BYTES,
         now: Callable[[], float] = time.monotonic,
+        budget: InputBudget | None = None,
     ) -> None:
+        """budget: what reading and taking apart may cost; by default what one alone may take."""
         self.counts = IngressCount()
+        self.budget: Final = budget or InputBudget(now)
         self.last_at = 0.0
         """When bytes came last, in monotonic seconds; 0 for never."""
         self.given_at = 0.0
@@ -85,7 +89,7 @@ class Ingress:
         self._pending_size = self._reader = 0
         self._attached: _Attached | None = None
         self._bell: _Bell | None = None
-        self._ended = False
+        self._ended = self._resting = False
         self._reading = threading.Lock()
         self._units = _Units(self.counts, most_bytes, most_units)
 
@@ -155,7 +159,7 @@ class Ingress:
         bounded here, where nobody sees what waits in a socket.
         """
         attached = self._attached
-        if attached is None or attached.polling:
+        if attached is None or attached.held or self._resting:
             return
         for _ in range(MOST_READS):
             if not attached.source.pour(self.put):
@@ -200,15 +204,22 @@ class Ingress:
             self._reader += 1
             reader = self._reader
             self._wake()
+        budget = self.budget
+        budget.begin()
         while self._comes(reader):
             self.look()
             with self._reading:
                 found = self._units.pop() if reader == self._reader else None
             if found is not None:
                 item, self.given_at = found
+                budget.end(item.dts if isinstance(item, Unit) else None)
                 yield item
             elif self._is_over(reader):
                 return
+            else:
+                budget.end()
+            self._rest(reader)
+            budget.begin()
 
     def look(self) -> None:
         """Take apart what came since the last time. Waits for nothing."""
@@ -224,13 +235,25 @@ class Ingress:
         while True:
             with self._lock:
                 attached = self._attached
+                if self._waits(reader):
+                    self.budget.idle()
                 while self._waits(reader) and (attached is None or attached.source.over):
                     self._changed.wait()
                     attached = self._attached
                 if attached is None or not self._waits(reader):
                     return reader == self._reader
-                attached.polling = True
+                attached.held = True
             attached.read(self.put)
+
+    def _rest(self, reader: int) -> None:
+        """Leave the machine to others, where this input has cost more than its share."""
+        while (seconds := self.budget.rest()) > 0:
+            with self._lock:
+                if self._ended or reader != self._reader:
+                    return
+                self._resting = True
+                self._changed.wait(seconds)
+                self._resting = False
 
     def _waits(self, reader: int) -> bool:
         return not self.waiting and not self._ended and reader == self._reader
@@ -250,8 +273,8 @@ class _Attached:
 
     def __init__(self, source: Source, bell: "_Bell") -> None:
         self.source: Final = source
-        self.polling = False
-        """Whether a thread waits for it, or is about to; set under the lock of the ingress."""
+        self.held = False
+        """Whether a thread waits for it or reads it; set under the lock of the ingress."""
 
         self._bell, self._poll = bell, select.poll()
         self._poll.register(source.fileno, select.POLLIN)
@@ -259,16 +282,18 @@ class _Attached:
 
     def read(self, take: Callable[[bytes], None]) -> None:
         """Wait until something comes, and take it; or until wake()."""
-        ready = self._poll.poll()
-        self.polling = False
-        if any(fileno == self._bell.fileno for fileno, _ in ready):
-            self._bell.hush()
-        else:
-            self.source.pour(take)
+        try:
+            ready = self._poll.poll()
+            if any(fileno == self._bell.fileno for fileno, _ in ready):
+                self._bell.hush()
+            else:
+                self.source.pour(take)
+        finally:
+            self.held = False
 
     def wake(self) -> None:
         """Let the thread look what else there is."""
-        if self.polling:
+        if self.held:
             self._bell.ring()
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 from composer.errors import ChannelLost
 from composer.session import control
@@ -12,7 +12,10 @@ from composer.session.ending import Reason
 from composer.session.ingress import Ingress
 from composer.session.timing import Timing
 from composer.trickle.http import Http
-from composer.trickle.subscriber import Subscriber
+from composer.trickle.subscriber import MOST_SEGMENTS, Subscriber
+
+MOST_MESSAGES: Final = 120.0
+"""Of control, in a second: a slider that moves sends one for each picture."""
 
 
 class Readers:
@@ -43,7 +46,7 @@ class Readers:
 
     async def read_control(self, change: Callable[[Mapping[str, Any]], None]) -> None:
         """change: called with each object that is no keepalive."""
-        self._control = channel = self._subscriber(self._channels.control, -1)
+        self._control = channel = self._subscriber(self._channels.control, -1, MOST_MESSAGES)
         try:
             async for body in channel.messages():
                 self.heard_at = self._now()
@@ -82,5 +85,5 @@ class Readers:
         else:
             self._end(Reason.INPUT_CLOSED, "")
 
-    def _subscriber(self, url: str, start: int) -> Subscriber:
-        return Subscriber(self._http, url, start=start, lost=self._timing.lost)
+    def _subscriber(self, url: str, start: int, most: float = MOST_SEGMENTS) -> Subscriber:
+        return Subscriber(self._http, url, start=start, lost=self._timing.lost, most=most)

@@ -38,12 +38,15 @@ from composer.trickle.http import Http
 
 log: Final = logging.getLogger(__name__)
 
+TOO_COSTLY: Final = "the input costs more to take apart than a stream may"
+
 
 class Session:
     """One stream. Let run() go on as a task, wait until it is `ready`, end() it.
 
     http: owned by the server. params: what the caller set at the start. beside: how many other
-    sessions the process has. places: where it blocks. Raises ParamRejected.
+    sessions the process has. alone: whether it has none now. places: where it blocks. Raises
+    ParamRejected.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Session:
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         now: Callable[[], float] = time.monotonic,
         beside: int = 0,
+        alone: Callable[[], bool] = lambda: True,
         places: Places | None = None,
     ) -> None:
         self.name, self.channels, self.timing, self.now = name, channels, timing, now
@@ -75,7 +79,9 @@ class Session:
         self.trouble = Trouble(self.events, now)
         self.watch = Watch(channels, timing, now)
         data_waits = to_loop(self._writers.data_waits)
-        around = Surroundings(name, channels, beside, data_waits, places or Places(), timing, now)
+        around = Surroundings(
+            name, channels, beside, alone, data_waits, places or Places(), timing, now
+        )
         self._deployment = Deployment(plan, around, self._noticed)
         self.changes = Changes(self._deployment, self.events, now)
         self._tasks: dict[Activity, asyncio.Task[None]] = {}
@@ -247,6 +253,9 @@ class Session:
             self._fed = True
             self.events.put("receive_first_ingest_segment")
         self.watch.look(self.execution)
+        if ingress.budget.overdrawn and not self.life.ending:
+            self.events.put("error", error=TOO_COSTLY)
+            self.end(Reason.OVERLOAD, TOO_COSTLY)
 
     def _noticed(self, notice: Notice) -> None:
         match notice.kind:

@@ -29,7 +29,8 @@ def state_of(session: "Session") -> State:
     """As of now."""
     now, trouble = session.now(), session.trouble
     if session.life.ending:
-        return State.ERROR if session.reason is Reason.FAILED else State.OFFLINE
+        failed = session.reason in (Reason.FAILED, Reason.OVERLOAD)
+        return State.ERROR if failed else State.OFFLINE
     if trouble.loading:
         return State.LOADING
     if trouble.last_at and now - trouble.last_at < session.timing.status * 2:

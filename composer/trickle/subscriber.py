@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from composer.bucket import Bucket
 from composer.errors import ChannelLost
 from composer.trickle import wire
 from composer.trickle.client import Response
@@ -25,6 +26,10 @@ REFRESH_SECONDS: Final = 30.0
 
 GRACE_SECONDS: Final = 1.0
 """Silence after which a segment is left for the next one, once that has begun."""
+
+MOST_SEGMENTS: Final = 50.0
+RESERVE_SECONDS: Final = 4.0
+"""Segments a second that are asked for, and how many seconds' worth of them at once."""
 
 LOOK_SECONDS: Final = 0.5
 """How often the loop looks after a segment that a thread reads."""
@@ -56,8 +61,9 @@ class Subscriber:
     """Reads one channel. Iterating gives Opened, bytes ... Ended for each segment, until the end.
 
     start: wire.CURRENT for the segment that is being written, wire.NEXT for the one after it.
-    late: seconds for which a channel that is not there yet is waited for. Iterating raises
-    ChannelLost when its server cannot be reached or understood any more.
+    late: seconds for which a channel that is not there yet is waited for. most: segments a second
+    that are asked for; a server that has more of them waits. Iterating raises ChannelLost when its
+    server cannot be reached or understood any more.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Subscriber:
         start: int = wire.CURRENT,
         late: float = 0.0,
         lost: float = 30.0,
+        most: float = MOST_SEGMENTS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.too_long = 0
@@ -76,6 +83,7 @@ class Subscriber:
         self._client, self._url, self._now = client_of(http), url.rstrip("/"), now
         self._name = self._url.rsplit("/", 1)[-1]
         self._mind = Subscription(start, late=late, lost=lost)
+        self._asks = Bucket(most, most * RESERVE_SECONDS)
 
     async def __aiter__(self) -> AsyncGenerator[Given, None]:
         async with contextlib.aclosing(self.segments()) as segments:
@@ -121,8 +129,9 @@ class Subscriber:
     async def _next(self, ask: Ask) -> tuple[Take, Response] | None:
         """The next segment that has bytes to give, None at the end. Raises ChannelLost."""
         while True:
-            if ask.after:
-                await asyncio.sleep(ask.after)
+            rest = self._asks.take(1.0, asyncio.get_running_loop().time())
+            if wait := max(ask.after, rest):
+                await asyncio.sleep(wait)
             response: Response | None = None
             try:
                 async with asyncio.timeout(REFRESH_SECONDS):

@@ -11,7 +11,12 @@ from composer.errors import ChannelLost
 from composer.trickle import subscriber as subscribers
 from composer.trickle.http import Http, open_http
 from composer.trickle.server import TrickleServer
-from composer.trickle.subscriber import Ended, Opened, OpenSegment, Subscriber
+from composer.trickle.subscriber import (
+    Ended,
+    Opened,
+    OpenSegment,
+    Subscriber,
+)
 from tests.server.streams import ran
 from tests.trickle import wire_stub
 from tests.trickle.wire_stub import Stub
@@ -250,5 +255,22 @@ def test_a_segment_that_nobody_finishes_is_left_by_those_who_pour_it(
             async for segment in Subscriber(http, url, start=-1).segments():
                 await segment.poured(partial(segment.pour, came.extend))
         assert came == b"halfnext"
+
+    ran(test)
+
+
+def test_segments_without_end_are_asked_for_at_their_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscribers, "RESERVE_SECONDS", 0.4)
+
+    async def test() -> None:
+        empty = [wire_stub.status(200, seq=str(seq)) for seq in range(6)]
+        stub = Stub(GET=[*empty, wire_stub.status(404)])
+        async with stub.serving() as url, open_http() as http:
+            began = asyncio.get_running_loop().time()
+            async for _ in Subscriber(http, url, start=0, most=10.0):
+                pass
+            # Four at once, and three that wait for a tenth of a second each.
+            assert asyncio.get_running_loop().time() - began >= 0.29
+            assert len(stub.requests("GET")) == 7
 
     ran(test)
