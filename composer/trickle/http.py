@@ -1,12 +1,13 @@
 """The HTTP session that all channels of a process share."""
 
 import ssl
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
+from aiohttp.connector import Connection
 
 from composer import strictjson
-from composer.trickle.client import Client
+from composer.trickle.client import MOST_INTERIM, Client
 from composer.trickle.connection import CONNECT_SECONDS
 from composer.trickle.resolver import Resolver
 
@@ -24,12 +25,35 @@ def open_http(*, verify_tls: bool = True, ca_file: str = "") -> Http:
     )
     return aiohttp.ClientSession(
         connector=Connector(_trust(verify_tls, ca_file)),
+        response_class=_InterimBounded,
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
         auto_decompress=False,
         json_serialize=strictjson.text,
     )
+
+
+class _InterimBounded(aiohttp.ClientResponse):
+    """aiohttp goes through interim answers for as long as they come."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        protocol, left = connection.protocol, MOST_INTERIM + 1
+        assert protocol is not None
+        read = protocol.read
+
+        async def bounded() -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise aiohttp.ClientConnectionError("interim answers without end")
+            return await read()
+
+        protocol.read = bounded  # type: ignore[method-assign]
+        try:
+            return await super().start(connection)
+        finally:
+            protocol.read = read  # type: ignore[method-assign]
 
 
 class Connector(aiohttp.TCPConnector):

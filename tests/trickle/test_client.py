@@ -1,6 +1,7 @@
 """GETs of our own on sockets, where the other side does what it may, and what it may not."""
 
 import asyncio
+import contextlib
 import ssl
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -12,6 +13,7 @@ import trustme
 
 from composer.trickle import connection
 from composer.trickle.client import LONGEST_HEAD, MOST_INTERIM, Client, Response
+from composer.trickle.http import open_http
 from composer.trickle.resolver import Resolver
 from tests.server.streams import ran
 
@@ -278,5 +280,36 @@ def test_a_body_that_breaks_off_is_told() -> None:
             assert response.over
             assert not response.whole
             response.close()
+
+    ran(test)
+
+
+def test_interim_answers_without_end_break_a_request_off() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+                await writer.drain()
+        writer.transport.abort()
+
+    async def test() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with open_http() as http:
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await http.post(f"http://127.0.0.1:{port}/ch/0", data=b"x")
+        server.close()
+        await server.wait_closed()
+
+    ran(test)
+
+
+@pytest.mark.parametrize("count", [0, MOST_INTERIM])
+def test_some_of_them_are_gone_by(count: int) -> None:
+    async def test() -> None:
+        async with serving(b"HTTP/1.1 103 Early Hints\r\n\r\n" * count + OK) as (_, client, base):
+            del client
+            async with open_http() as http, http.get(base) as response:
+                assert await response.read() == b"hello"
 
     ran(test)
