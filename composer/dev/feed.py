@@ -19,7 +19,7 @@ from composer.media.sound_encoder import SoundSettings
 from composer.node.frames import Moment
 from composer.node.registry import Registry
 from composer.session.egress import Cut, Egress
-from composer.trickle.publisher import Publisher, Segment
+from composer.trickle.publisher import Publisher, SegmentWriter
 
 log: Final = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class LiveFeed:
 
     async def publish(self, channel: Publisher) -> None:
         """Write what was coded into a channel, a segment for each keyframe, until the end."""
-        segment: Segment | None = None
+        segment: SegmentWriter | None = None
         try:
             while (item := await self.egress.read()) is not None:
                 try:

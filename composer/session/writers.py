@@ -15,7 +15,7 @@ from composer.session.events import Events
 from composer.session.patience import came_within
 from composer.session.timing import Timing
 from composer.trickle.http import Http
-from composer.trickle.publisher import Publisher, Segment
+from composer.trickle.publisher import Publisher, SegmentWriter
 
 log: Final = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class _OutputSegments:
 
     def __init__(self, channel: Publisher, sent: Callable[[], None]) -> None:
         self._channel, self._first_sent = channel, sent
-        self._open: Segment | None = channel.begin()
+        self._open: SegmentWriter | None = channel.begin()
         self._begun = self._sent = False
 
     async def write(self, egress: Egress) -> None:

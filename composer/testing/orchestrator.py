@@ -26,7 +26,7 @@ from aiohttp import web
 from composer import strictjson
 from composer.media.clip import Piece
 from composer.trickle.http import Http, open_http
-from composer.trickle.publisher import Publisher, Segment, remove
+from composer.trickle.publisher import Publisher, SegmentWriter, remove
 from composer.trickle.server import TrickleServer
 from composer.trickle.subscriber import Ended, Opened, Subscriber
 
@@ -229,7 +229,7 @@ class Stream:
         self._changed = asyncio.Event()
         self._input: Publisher | None = None
         self._control: Publisher | None = None
-        self._segment: Segment | None = None
+        self._segment: SegmentWriter | None = None
 
     def channel(self, suffix: str) -> str:
         """The address of a channel: "" for the input, "-out", "-control", "-events", "-data"."""

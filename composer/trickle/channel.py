@@ -10,11 +10,11 @@ from typing import Final
 from composer.trickle import wire
 
 
-class Full(Exception):
+class LimitReached(Exception):
     """A limit is reached: the answer to one request. The text says which."""
 
 
-class TooLong(Full):
+class TooLong(LimitReached):
     """One segment is longer than any may be."""
 
 
@@ -25,9 +25,9 @@ class Budget:
         self.left = size
 
     def take(self, count: int) -> None:
-        """Count bytes as held, or raise Full and count nothing."""
+        """Count bytes as held, or raise LimitReached and count nothing."""
         if count > self.left:
-            raise Full("the server holds as many bytes as it may")
+            raise LimitReached("the server holds as many bytes as it may")
         self.left -= count
 
     def give(self, count: int) -> None:
@@ -59,7 +59,7 @@ class Segment:
             raise TooLong(f"segment {self.seq} is longer than {self._max_bytes} bytes")
         try:
             self._budget.take(len(data))
-        except Full:
+        except LimitReached:
             self.close()
             raise
         self._data += data

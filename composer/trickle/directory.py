@@ -7,7 +7,7 @@ from typing import Final
 
 from composer import strictjson
 from composer.trickle import wire
-from composer.trickle.channel import Budget, Channel, Full
+from composer.trickle.channel import Budget, Channel, LimitReached
 
 NAME: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~:@=+,!$-]{1,128}")
 """Names with nothing in them that a log, a URL or a shell would take for something else."""
@@ -41,11 +41,11 @@ class Directory:
         return self._channels.get(name)
 
     def create(self, name: str, mime: str) -> Channel:
-        """The channel of this name, a new one if there is none. Raises Full."""
+        """The channel of this name, a new one if there is none. Raises LimitReached."""
         if (found := self._channels.get(name)) is not None:
             return found
         if len(self._channels) >= self._limits.channels:
-            raise Full(f"there are {self._limits.channels} channels already")
+            raise LimitReached(f"there are {self._limits.channels} channels already")
         self._channels[name] = made = self._made(mime[:MAX_MIME])
         self._tell("added", name)
         return made
@@ -84,6 +84,6 @@ class Directory:
         feed.began(segment.seq, self._clock())
         try:
             segment.append(strictjson.text({change: [name]}, separators=(",", ":")).encode())
-        except Full:
+        except LimitReached:
             return  # the reader sees a segment without a change and asks for the next
         segment.close()

@@ -21,7 +21,7 @@ MOST_FAILURES: Final = 10
 """Segments lost in a row after which a channel that does not last is given up."""
 
 
-class Outcome(Enum):
+class Delivery(Enum):
     """What became of one request."""
 
     DONE = "done"
@@ -54,33 +54,33 @@ class Publication:
 
     def replied(
         self, status: int, headers: Mapping[str, str], now: float, *, sent: bool, ended: bool
-    ) -> Outcome | Retry:
+    ) -> Delivery | Retry:
         """What the answer to a POST means. sent: bytes of it went out; ended: all of them did."""
         if status == 404 or wire.CLOSED in headers:
-            return Outcome.OVER
+            return Delivery.OVER
         if status < 300:
             if ended:
                 self._failures, self._lost, self._failing_since = 0, 0, None
-                return Outcome.DONE
+                return Delivery.DONE
             return self._broken()  # closed by somebody else while we were writing
         if 300 <= status < 400:
-            return Outcome.GIVE_UP
+            return Delivery.GIVE_UP
         return self.failed(now, sent=sent)
 
-    def failed(self, now: float, *, sent: bool) -> Outcome | Retry:
+    def failed(self, now: float, *, sent: bool) -> Delivery | Retry:
         """What a broken connection, or a fault of the server, means."""
         if self._failing_since is None:
             self._failing_since = now
         if now - self._failing_since >= LOST_SECONDS and not self._lasting:
-            return Outcome.GIVE_UP
+            return Delivery.GIVE_UP
         if sent:
             return self._broken()
         wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** min(self._failures, 10))
         self._failures += 1
         return Retry(wait * (0.5 + self._chance() / 2))
 
-    def _broken(self) -> Outcome:
+    def _broken(self) -> Delivery:
         self._lost += 1
         if self._lost >= MOST_FAILURES and not self._lasting:
-            return Outcome.GIVE_UP
-        return Outcome.LOST
+            return Delivery.GIVE_UP
+        return Delivery.LOST

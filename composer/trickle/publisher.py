@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractStreamWriter
 from composer.errors import ChannelEnded, ChannelLost, SegmentLost, TrickleError
 from composer.trickle import wire
 from composer.trickle.line import Line
-from composer.trickle.publication import Outcome, Publication, Retry
+from composer.trickle.publication import Delivery, Publication, Retry
 
 log: Final = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ MOST_OPEN: Final = 6
 DELETE_SECONDS: Final = 5.0
 
 
-class Segment:
+class SegmentWriter:
     """One segment that is being written."""
 
     def __init__(self, seq: int, stall: float) -> None:
@@ -152,7 +152,7 @@ class Segment:
 class _Body(aiohttp.Payload):
     """A segment as the body of one request, in chunks, since its length is not known."""
 
-    def __init__(self, segment: Segment) -> None:
+    def __init__(self, segment: SegmentWriter) -> None:
         super().__init__(segment)
         self._segment = segment
 
@@ -193,10 +193,10 @@ class Publisher:
         self._mind = Publication(lasting=lasting)
         self._over = asyncio.Event()
         self._reset = False
-        self._idle: Segment | None = None
+        self._idle: SegmentWriter | None = None
         self._begun = -1
         self._requests: set[asyncio.Future[None]] = set()
-        self._open: list[Segment] = []
+        self._open: list[SegmentWriter] = []
 
     @property
     def ended(self) -> bool:
@@ -222,7 +222,7 @@ class Publisher:
         self._mind = Publication(int(latest) if latest.isdigit() else 0, lasting=self._lasting)
         self._reset = True
 
-    def begin(self) -> Segment:
+    def begin(self) -> SegmentWriter:
         """The next segment; its request is on its way. Nothing is waited for."""
         segment, self._idle = self._idle or self._opened(), None
         self._begun = segment.seq
@@ -254,8 +254,8 @@ class Publisher:
             if late:
                 await asyncio.wait(late, timeout=1.0)
 
-    def _opened(self) -> Segment:
-        segment = Segment(self._mind.take(), self._stall)
+    def _opened(self) -> SegmentWriter:
+        segment = SegmentWriter(self._mind.take(), self._stall)
         if self.ended:
             segment.fail(ChannelEnded(f"channel {self._name} has ended"))
             return segment
@@ -267,39 +267,39 @@ class Publisher:
         request.add_done_callback(partial(self._posted, segment))
         return segment
 
-    def _posted(self, segment: Segment, request: "asyncio.Future[None]") -> None:
+    def _posted(self, segment: SegmentWriter, request: "asyncio.Future[None]") -> None:
         self._requests.discard(request)
         if request.cancelled():  # also one that never began
             self._lose(segment)
 
-    def _lose(self, segment: Segment) -> None:
+    def _lose(self, segment: SegmentWriter) -> None:
         if segment.written and not segment.lost:
             self.lost += 1
         segment.lost = True
 
-    async def _post(self, segment: Segment, *, reset: bool) -> None:
+    async def _post(self, segment: SegmentWriter, *, reset: bool) -> None:
         headers = {"Content-Type": self._type, **({wire.RESET: "1"} if reset else {})}
         try:
             await self._settle(segment, await self._tried(segment, headers))
         except asyncio.CancelledError:  # it was given up
             if not segment.lost:
                 self._lose(segment)
-                if self._mind.failed(self._now(), sent=True) is Outcome.GIVE_UP:
+                if self._mind.failed(self._now(), sent=True) is Delivery.GIVE_UP:
                     self._give_up()
                 await self._delete(segment)
             raise
 
-    async def _tried(self, segment: Segment, headers: dict[str, str]) -> Outcome:
+    async def _tried(self, segment: SegmentWriter, headers: dict[str, str]) -> Delivery:
         """Send it, again and again while nothing of it got out and no newer one is written."""
         while isinstance(step := await self._once(segment, headers), Retry):
             if self.ended:
-                return Outcome.OVER
+                return Delivery.OVER
             await asyncio.sleep(step.after)
             if segment.seq < self._begun:
-                return Outcome.LOST
+                return Delivery.LOST
         return step
 
-    async def _once(self, segment: Segment, headers: dict[str, str]) -> Outcome | Retry:
+    async def _once(self, segment: SegmentWriter, headers: dict[str, str]) -> Delivery | Retry:
         try:
             async with self._http.post(
                 f"{self._url}/{segment.seq}",
@@ -319,16 +319,16 @@ class Publisher:
             log.debug("channel %s: %s", self._name, type(exc).__name__)
             return self._mind.failed(self._now(), sent=segment.sent)
 
-    async def _settle(self, segment: Segment, step: Outcome) -> None:
-        if step is Outcome.DONE:
+    async def _settle(self, segment: SegmentWriter, delivery: Delivery) -> None:
+        if delivery is Delivery.DONE:
             return
-        if step is Outcome.LOST:
+        if delivery is Delivery.LOST:
             self._lose(segment)
             segment.fail(SegmentLost(f"segment {segment.seq} of {self._name} broke off"))
             await self._delete(segment)
             return
         segment.fail(ChannelEnded(f"channel {self._name} has ended"))
-        if step is Outcome.GIVE_UP:
+        if delivery is Delivery.GIVE_UP:
             self._give_up()
         if self.gave_up:
             self._lose(segment)
@@ -338,7 +338,7 @@ class Publisher:
         self.gave_up = True
         self._over.set()
 
-    async def _delete(self, segment: Segment) -> None:
+    async def _delete(self, segment: SegmentWriter) -> None:
         """Close a segment that was left open, so that its readers go on."""
         if self._http.closed:
             return

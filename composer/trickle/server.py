@@ -19,7 +19,7 @@ from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDict
 
 from composer.trickle import wire
-from composer.trickle.channel import Channel, Full, Segment, TooLong
+from composer.trickle.channel import Channel, LimitReached, Segment, TooLong
 from composer.trickle.directory import NAME, Directory, Limits
 
 PIECE: Final = 64 << 10
@@ -99,7 +99,7 @@ class TrickleServer:
             if not slash:
                 return self._channel(request, name)
             return await self._segment(request, name, seq)
-        except Full as exc:
+        except LimitReached as exc:
             return _plain(503, str(exc), close=True)
 
     def _feeds(self, name: str) -> bool:
@@ -180,7 +180,7 @@ class TrickleServer:
             segment.append(first)
             while data := await request.content.readany():
                 segment.append(data)
-        except Full as exc:
+        except LimitReached as exc:
             return _plain(413 if isinstance(exc, TooLong) else 503, str(exc), close=True)
         except (OSError, ClientError, web.RequestPayloadError):
             # The segment stays open: another connection may go on with it.

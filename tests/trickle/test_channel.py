@@ -2,7 +2,7 @@
 
 import pytest
 
-from composer.trickle.channel import Budget, Channel, Full
+from composer.trickle.channel import Budget, Channel, LimitReached
 
 
 def channel(budget: Budget) -> Channel:
@@ -50,6 +50,6 @@ def test_a_reader_may_ask_for_the_first_two_before_they_are_there() -> None:
 def test_what_does_not_fit_ends_the_segment() -> None:
     segment = channel(Budget(5)).to_write(0)
     assert segment is not None
-    with pytest.raises(Full):
+    with pytest.raises(LimitReached):
         segment.append(b"x" * 6)
     assert segment.closed

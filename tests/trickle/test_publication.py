@@ -3,7 +3,7 @@
 import pytest
 
 from composer.trickle import wire
-from composer.trickle.publication import LOST_SECONDS, MOST_FAILURES, Outcome, Publication, Retry
+from composer.trickle.publication import LOST_SECONDS, MOST_FAILURES, Delivery, Publication, Retry
 
 
 def mind(*, lasting: bool = False) -> Publication:
@@ -17,21 +17,21 @@ def test_numbers_are_given_out_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "closed", "ended", "outcome"),
+    ("status", "closed", "ended", "delivery"),
     [
-        (200, False, True, Outcome.DONE),
-        (200, False, False, Outcome.LOST),
-        (200, True, True, Outcome.OVER),
-        (404, False, False, Outcome.OVER),
-        (302, False, True, Outcome.GIVE_UP),
-        (500, False, True, Outcome.LOST),
+        (200, False, True, Delivery.DONE),
+        (200, False, False, Delivery.LOST),
+        (200, True, True, Delivery.OVER),
+        (404, False, False, Delivery.OVER),
+        (302, False, True, Delivery.GIVE_UP),
+        (500, False, True, Delivery.LOST),
     ],
 )
 def test_what_an_answer_to_something_sent_means(
-    *, status: int, closed: bool, ended: bool, outcome: Outcome
+    *, status: int, closed: bool, ended: bool, delivery: Delivery
 ) -> None:
     headers = {wire.CLOSED: "terminated"} if closed else {}
-    assert mind().replied(status, headers, 0.0, sent=True, ended=ended) is outcome
+    assert mind().replied(status, headers, 0.0, sent=True, ended=ended) is delivery
 
 
 def test_what_was_not_sent_is_tried_again_slower_and_slower() -> None:
@@ -45,20 +45,20 @@ def test_a_channel_that_takes_nothing_is_given_up_unless_it_lasts() -> None:
     here, lasting = mind(), mind(lasting=True)
     for each in (here, lasting):
         each.failed(0.0, sent=False)
-    assert here.failed(LOST_SECONDS, sent=False) is Outcome.GIVE_UP
+    assert here.failed(LOST_SECONDS, sent=False) is Delivery.GIVE_UP
     assert isinstance(lasting.failed(LOST_SECONDS, sent=False), Retry)
 
 
 def test_segments_that_break_one_after_another_are_given_up_unless_it_lasts() -> None:
     here, lasting = mind(), mind(lasting=True)
-    outcomes = [here.failed(0.0, sent=True) for _ in range(MOST_FAILURES)]
-    assert outcomes == [*[Outcome.LOST] * (MOST_FAILURES - 1), Outcome.GIVE_UP]
-    assert {lasting.failed(0.0, sent=True) for _ in range(50)} == {Outcome.LOST}
+    deliveries = [here.failed(0.0, sent=True) for _ in range(MOST_FAILURES)]
+    assert deliveries == [*[Delivery.LOST] * (MOST_FAILURES - 1), Delivery.GIVE_UP]
+    assert {lasting.failed(0.0, sent=True) for _ in range(50)} == {Delivery.LOST}
 
 
 def test_a_segment_that_went_well_ends_a_row_of_failures() -> None:
     here = mind()
     for _ in range(5):
         for _ in range(MOST_FAILURES - 1):
-            assert here.failed(0.0, sent=True) is Outcome.LOST
-        assert here.replied(200, {}, 1.0, sent=True, ended=True) is Outcome.DONE
+            assert here.failed(0.0, sent=True) is Delivery.LOST
+        assert here.replied(200, {}, 1.0, sent=True, ended=True) is Delivery.DONE
