@@ -11,7 +11,7 @@ from composer.media.containers import open_input
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class ClipExtent:
     """Size of its pictures (0: none), their number, and its length by the times it holds."""
 
     width: int
@@ -34,7 +34,7 @@ def kind_of(data: bytes) -> str:
     return ""
 
 
-def measure(path: Path) -> Clip:
+def measure(path: Path) -> ClipExtent:
     """Raises MediaError where it cannot be read."""
     width = height = pictures = 0
     first: float | None = None
@@ -50,7 +50,7 @@ def measure(path: Path) -> Clip:
                     last = max(last, time + float((packet.duration or 0) * (packet.time_base or 0)))
     except (av.FFmpegError, OSError, ValueError) as exc:
         raise MediaError("the clip cannot be read, or it is damaged") from exc
-    return Clip(width, height, pictures, max(0.0, last - (first or 0.0)))
+    return ClipExtent(width, height, pictures, max(0.0, last - (first or 0.0)))
 
 
 def _seconds(packet: Any) -> float | None:

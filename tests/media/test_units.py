@@ -4,7 +4,7 @@ import pytest
 
 from composer.media.mpegts.pes import Pes
 from composer.media.mpegts.psi import Track
-from composer.media.mpegts.units import MOST_NAL_UNITS, Unit, Units, opus_samples, units_of
+from composer.media.mpegts.units import MOST_NAL_UNITS, Unit, UnitFinder, opus_samples, units_of
 from tests.media import transport
 
 H264 = Track(256, "video", "h264")
@@ -15,7 +15,7 @@ def pictures(codec: str = "libx264", **options: str) -> list[Unit]:
     return [unit for unit in transport.units_of(data) if unit.track.kind == "video"]
 
 
-def given(units: Units, packets: list[Pes]) -> list[Unit]:
+def given(units: UnitFinder, packets: list[Pes]) -> list[Unit]:
     return [unit for pes in packets for unit in units.feed(pes)] + units.finish()
 
 

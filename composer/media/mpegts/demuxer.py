@@ -16,7 +16,7 @@ from composer.media.mpegts.psi import (
     program_map,
     programs,
 )
-from composer.media.mpegts.units import CLOCK, Unit, Units, units_of
+from composer.media.mpegts.units import CLOCK, Unit, UnitFinder, units_of
 
 __all__ = ["CLOCK", "NULL_PID", "PACKET", "SYNC", "Demuxer", "Track", "Unit"]
 
@@ -59,7 +59,7 @@ class Demuxer:
         self._program: int | None = None
         self._maps: dict[int, ProgramMap] = {}
         self._tables: dict[int, Sections] = {0: Sections()}
-        self._readers: dict[int, _Reader] = {}
+        self._readers: dict[int, _TrackReader] = {}
         self._early: deque[tuple[int, bytes]] | None = deque(maxlen=EARLY_PACKETS)
         self._begun: Counter[int] = Counter()  # PES packets among them, by PID
         self._silent: set[int] = set()
@@ -201,8 +201,9 @@ class Demuxer:
         self._readers = {}
         for track in tracks:
             reader = before.get(track.pid)
-            same = reader is not None and reader.track == track
-            self._readers[track.pid] = reader if same and reader is not None else _Reader(track)
+            if reader is None or reader.track != track:
+                reader = _TrackReader(track)
+            self._readers[track.pid] = reader
         for reader in before.values():
             if reader not in self._readers.values():
                 reader.finish(units)
@@ -244,14 +245,14 @@ class Demuxer:
         self.unknown |= set(chosen.unknown)
 
 
-class _Reader:
+class _TrackReader:
     """The units of one track."""
 
     def __init__(self, track: Track) -> None:
         self.track: Final = track
         longest = LONGEST_SOUND_PES if track.kind == "audio" else None
         self.pes: Final = PesReader(track.pid, longest)
-        self.units: Final[Units] = units_of(track)
+        self.units: Final[UnitFinder] = units_of(track)
         self.heard = False
         """Whether it has sent anything."""
         self._found: Final[list[Pes]] = []

@@ -49,7 +49,7 @@ class Unit:
     damaged: bool = False
 
 
-class Units(Protocol):
+class UnitFinder(Protocol):
     """Takes the PES packets of a track, gives its access units."""
 
     @property
@@ -72,7 +72,7 @@ class Units(Protocol):
         ...
 
 
-def units_of(track: Track) -> Units:
+def units_of(track: Track) -> UnitFinder:
     """How the units of a track are found."""
     if track.codec in _NALS:
         return Pictures(track)
