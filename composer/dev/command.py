@@ -21,7 +21,7 @@ from composer.node import registry
 from composer.node.registry import Registry
 from composer.server.capability import Capability
 from composer.server.manifest import manifest
-from composer.server.reload import Reloaded, Reloader, Saves
+from composer.server.reload import Reload, Reloader, Saves
 from composer.server.worker import Offer, Worker, leave_behind
 from composer.trickle.http import open_http
 from composer.trickle.server import TrickleServer
@@ -163,11 +163,11 @@ class Development:
         self, capability: Capability, ongoing: Ongoing, listening: Callable[[Studio], None]
     ) -> None:
         reloader = Reloader(self._file, self._compiled, self._registry, capability)
-        studio = Studio(self._token, ongoing, reloader, lambda made: told(made))
+        studio = Studio(self._token, ongoing, reloader, lambda reload: told(reload))
 
-        def told(made: Reloaded) -> None:
-            self._say(terminal.line(made))
-            studio.reloaded(made)
+        def told(reload: Reload) -> None:
+            self._say(terminal.line(reload))
+            studio.reloaded(reload)
 
         async with studio.serving(self._wishes.port) as link, asyncio.TaskGroup() as group:
             tasks = [

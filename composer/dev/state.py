@@ -13,7 +13,7 @@ from composer.engine.account import Report
 from composer.node.formats import Kind
 from composer.pipeline import report
 from composer.server.manifest import params_schema
-from composer.server.reload import Reloaded
+from composer.server.reload import Reload
 from composer.session.session import Session
 from composer.session.status import State
 
@@ -133,16 +133,16 @@ class Reloads:
         self.lines: dict[str, Sequence[str]] = {}
         self._kept: deque[dict[str, Any]] = deque(maxlen=RELOADS)
 
-    def add(self, made: Reloaded) -> None:
-        self.lines |= made.lines
+    def add(self, reload: Reload) -> None:
+        self.lines |= reload.lines
         self._kept.appendleft(
             {
                 "at_ms": round(time.time() * 1000),
-                "outcome": str(made.outcome),
-                "changed": list(made.changed),
-                "nodes": list(made.nodes),
-                "milliseconds": round(made.milliseconds, 1),
-                "problems": len(made.problems),
+                "outcome": str(reload.outcome),
+                "changed": list(reload.changed),
+                "nodes": list(reload.nodes),
+                "milliseconds": round(reload.milliseconds, 1),
+                "problems": len(reload.problems),
             }
         )
 

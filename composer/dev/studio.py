@@ -18,7 +18,7 @@ from composer.dev.relay import Relay
 from composer.errors import MediaError, ParamRejected, Stalled
 from composer.media import newest
 from composer.plot import plan_text, svg
-from composer.server.reload import Reloaded, Reloader
+from composer.server.reload import Reload, Reloader
 from composer.server.routes import as_json, refusal, said_as_json, updated
 from composer.session import control
 from composer.threads import Threads
@@ -55,7 +55,7 @@ class Studio:
         token: str,
         ongoing: Ongoing,
         reloader: Reloader,
-        told: Callable[[Reloaded], None],
+        told: Callable[[Reload], None],
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.address = ""
@@ -114,9 +114,9 @@ class Studio:
         self._news.set()
         self._news = asyncio.Event()
 
-    def reloaded(self, made: Reloaded) -> None:
+    def reloaded(self, reload: Reload) -> None:
         """Something was reloaded: everybody sees it now."""
-        self.reloads.add(made)
+        self.reloads.add(reload)
         self._files = self._listed()
         self._ongoing.reloaded()
         self.look()
@@ -144,11 +144,11 @@ class Studio:
         """The files that are watched; looked for when something was saved, not at each tick."""
         return sorted(map(str, self._reloader.files()))
 
-    async def rebuild(self) -> Reloaded:
+    async def rebuild(self) -> Reload:
         """Build every node anew."""
-        made = await self._reloader.reload(everything=True)
-        self._told(made)
-        return made
+        reload = await self._reloader.reload(everything=True)
+        self._told(reload)
+        return reload
 
     async def snapshot(self) -> bytes:
         """The newest picture of the output as PNG. Raises MediaError."""

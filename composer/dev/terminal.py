@@ -13,7 +13,7 @@ from typing import Final, TextIO
 
 from composer.errors import Stalled
 from composer.pipeline import report
-from composer.server.reload import Outcome, Reloaded
+from composer.server.reload import Outcome, Reload
 from composer.threads import Threads
 
 SAVE_SECONDS: Final = 30.0
@@ -36,14 +36,14 @@ def ready(link: str, watched: int, feed: str, *, keys: bool) -> str:
     return "\n".join(lines)
 
 
-def line(made: Reloaded) -> str:
+def line(reload: Reload) -> str:
     """A reload in one line, and its problems below where it was refused."""
-    changed = ", ".join(Path(each).name for each in made.changed) or "everything"
-    nodes = f" {', '.join(made.nodes)}" if made.nodes else ""
-    said = f"{changed}: {made.outcome}{nodes} in {made.milliseconds:.0f} ms"
-    if made.outcome is Outcome.REFUSED:
-        return f"{said}; the old plan runs on\n{report.text(made.problems, made.lines)}"
-    return said
+    changed = ", ".join(Path(file).name for file in reload.changed) or "everything"
+    nodes = f" {', '.join(reload.nodes)}" if reload.nodes else ""
+    text = f"{changed}: {reload.outcome}{nodes} in {reload.milliseconds:.0f} ms"
+    if reload.outcome is Outcome.REFUSED:
+        return f"{text}; the old plan runs on\n{report.text(reload.problems, reload.lines)}"
+    return text
 
 
 @contextlib.contextmanager

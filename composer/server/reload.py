@@ -38,7 +38,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reloaded:
+class Reload:
     """One reload. changed: names of files. nodes: what was patched or built anew. lines: the text
     of every file that was read, for carets.
     """
@@ -95,7 +95,7 @@ class Reloader:
         stats = {path: path.stat() for path in self.files()}
         return {path: (stat.st_mtime_ns, stat.st_size) for path, stat in stats.items()}
 
-    async def reload(self, changed: Collection[Path] = (), *, everything: bool = False) -> Reloaded:
+    async def reload(self, changed: Collection[Path] = (), *, everything: bool = False) -> Reload:
         """Compile the file and go over to it; what runs goes on where that cannot be done.
 
         changed: the files that were written. everything: build every node but the sources anew.
@@ -105,7 +105,7 @@ class Reloader:
             touched = frozenset(path.resolve() for path in changed)
             done = await self._reload(touched, everything=everything)
             self._stamps = self._stamped()
-            made = Reloaded(
+            reload = Reload(
                 done.outcome,
                 tuple(sorted(path.name for path in touched)),
                 done.nodes,
@@ -113,34 +113,34 @@ class Reloader:
                 (time.perf_counter() - began) * 1000,
                 self._lines,
             )
-        self.problems = made.problems
-        return made
+        self.problems = reload.problems
+        return reload
 
-    async def _reload(self, touched: Collection[Path], *, everything: bool) -> Reloaded:
+    async def _reload(self, touched: Collection[Path], *, everything: bool) -> Reload:
         registry.forget(touched)
         try:
             plan = await self._capability.places.changes.run(COMPILE_SECONDS, self._compiled)
         except PipelineInvalid as exc:
-            return Reloaded(Outcome.REFUSED, problems=tuple(exc.problems))
+            return Reload(Outcome.REFUSED, problems=tuple(exc.problems))
         except Stalled as exc:
             problem = Problem("cannot-run", str(exc), file=str(self._file))
-            return Reloaded(Outcome.REFUSED, problems=(problem,))
+            return Reload(Outcome.REFUSED, problems=(problem,))
         except OSError as exc:
             problem = Problem("missing-file", str(exc.strerror or exc), file=str(self._file))
-            return Reloaded(Outcome.REFUSED, problems=(problem,))
+            return Reload(Outcome.REFUSED, problems=(problem,))
         found = change.between(self.plan, plan, touched)
         if everything:
             found = _everything(plan, found)
         if found.nothing:
-            return Reloaded(Outcome.UNCHANGED)
+            return Reload(Outcome.UNCHANGED)
         try:
             await self._capability.replace(plan, found)
         except (NodeFailed, Stalled) as exc:
-            return Reloaded(Outcome.REFUSED, problems=(self._blamed(exc, plan),))
+            return Reload(Outcome.REFUSED, problems=(self._blamed(exc, plan),))
         self._capability.manifest = manifest(self._capability.name, plan)
         if found.only_live:
-            return Reloaded(Outcome.PATCHED, nodes=tuple(found.values))
-        return Reloaded(Outcome.REBUILT, nodes=(*found.built, *found.values))
+            return Reload(Outcome.PATCHED, nodes=tuple(found.values))
+        return Reload(Outcome.REBUILT, nodes=(*found.built, *found.values))
 
     def _compiled(self) -> Plan:
         compiled = compile_file(self._file, self._registry)
@@ -155,7 +155,7 @@ class Reloader:
             return Problem("cannot-run", str(exc), file=str(self._file))
         return node.place.problem("cannot-run", str(exc), key=True)
 
-    async def watch(self, told: Callable[[Reloaded], None]) -> None:
+    async def watch(self, told: Callable[[Reload], None]) -> None:
         """Reload whenever a file that it follows is written. Endless."""
         folders = {path.parent for path in self.files()} | {self._file.resolve().parent}
         async for batch in watchfiles.awatch(

@@ -15,13 +15,13 @@ from typing import IO
 
 from composer.dev import terminal
 from composer.errors import Problem, Span
-from composer.server.reload import Outcome, Reloaded
+from composer.server.reload import Outcome, Reload
 from tests.dev.developing import makes, ran
 
 
-def reloaded(outcome: Outcome, *problems: Problem) -> Reloaded:
+def reloaded(outcome: Outcome, *problems: Problem) -> Reload:
     lines = {"pipelines/a.yaml": ["version: 1", "nodes: {b: {type: blurr}}"]}
-    return Reloaded(outcome, ("pipelines/a.yaml",), ("soft", "out"), problems, 12.3, lines)
+    return Reload(outcome, ("pipelines/a.yaml",), ("soft", "out"), problems, 12.3, lines)
 
 
 def test_a_reload_is_one_line() -> None:

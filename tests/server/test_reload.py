@@ -16,7 +16,7 @@ from composer import Node
 from composer.compiler.compile import compile_file
 from composer.media.clip import Piece
 from composer.node.registry import Registry
-from composer.server.reload import Outcome, Reloaded, Reloader
+from composer.server.reload import Outcome, Reload, Reloader
 from tests.server.streams import (
     Stage,
     brightness,
@@ -63,7 +63,7 @@ class Edited:
     def write(self, text: str) -> None:
         self.file.write_text(text)
 
-    async def save(self, text: str, *also: Path) -> Reloaded:
+    async def save(self, text: str, *also: Path) -> Reload:
         self.write(text)
         return await self.reloader.reload({self.file, *also})
 
@@ -454,7 +454,7 @@ class Noted:
         while not self.noted():
             await asyncio.to_thread(threading.Event().wait, 0.02)
 
-    async def save(self, text: str) -> Reloaded:
+    async def save(self, text: str) -> Reload:
         self.file.write_text(text)
         return await self.reloader.reload({self.file})
 
@@ -540,7 +540,7 @@ def test_a_file_that_one_of_two_sessions_cannot_run_is_taken_by_neither(tmp_path
 
 def test_saves_are_seen_however_they_are_made(tmp_path: Path) -> None:
     async def test(here: Edited) -> None:
-        told: asyncio.Queue[Reloaded] = asyncio.Queue()
+        told: asyncio.Queue[Reload] = asyncio.Queue()
         watching = asyncio.ensure_future(here.reloader.watch(told.put_nowait))
         try:
             ready = False
