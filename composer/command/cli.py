@@ -339,7 +339,7 @@ def image(
     """Build an image that serves a pipeline, and try it. What follows -- goes to the builder."""
     if ctx.args and "--" not in sys.argv:
         _cannot(f"{ctx.args[0]}: one file makes an image; what is for the builder follows --")
-    try:
+    with _building():
         options = ship.BuildOptions(
             tag or file.stem.lower(),
             variant,
@@ -351,6 +351,13 @@ def image(
             tuple(ctx.args),
         )
         _ship(file, options, include or [], dry_run=dry_run)
+
+
+@contextlib.contextmanager
+def _building() -> Iterator[None]:
+    """What keeps an image from being built ends the command."""
+    try:
+        yield
     except PipelineInvalid as exc:
         _show(exc, {})
     except (ship.BuildOptionsInvalid, ship.NoBuilder, LookupError, OSError) as exc:
