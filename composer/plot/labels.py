@@ -26,21 +26,21 @@ def labelled(
     lines: Sequence[EdgeLine], flow: Flow, solid: Sequence[Rect]
 ) -> tuple[list[EdgeLine], int]:
     """Lines with their labels, and how many of these had to lie on something."""
-    taken = [*solid, *(line.port.rect for line in lines if line.port)]
-    taken += [head_rect(line, flow) for line in lines]
+    occupied = [*solid, *(line.port.rect for line in lines if line.port)]
+    occupied += [head_rect(line, flow) for line in lines]
     tracks = [trail_of(line, flow) for line in lines]
-    found: list[EdgeLine] = []
+    placed: list[EdgeLine] = []
     clashes = 0
     for index, line in enumerate(lines):
         text = fit(line.arrow.label, LABEL_SIZE)
         if not text:
-            found.append(line)
+            placed.append(line)
             continue
-        rect, cost = label_rect(line, flow, taken, [*tracks[:index], *tracks[index + 1 :]])
+        rect, cost = label_rect(line, flow, occupied, [*tracks[:index], *tracks[index + 1 :]])
         clashes += cost >= SOLID
-        taken.append(rect)
-        found.append(replace(line, label=Label(text, rect)))
-    return found, clashes
+        occupied.append(rect)
+        placed.append(replace(line, label=Label(text, rect)))
+    return placed, clashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ SOLID: Final = 1000
 
 
 def label_rect(
-    line: EdgeLine, flow: Flow, taken: Sequence[Rect], tracks: Sequence[Trail]
+    line: EdgeLine, flow: Flow, occupied: Sequence[Rect], tracks: Sequence[Trail]
 ) -> tuple[Rect, int]:
     """The cheapest place on the line; of equals the one nearest to where a reader looks for it."""
     width, height = label_size(line.arrow.label)
@@ -73,7 +73,7 @@ def label_rect(
     points = line.curve.points(24)
     for along, across in sorted(points, key=lambda point: abs(point[0] - line.label_at)):
         rect = flow.centred(along, across, width, height)
-        cost = SOLID * sum(rect.hits(other) for other in taken)
+        cost = SOLID * sum(rect.hits(other) for other in occupied)
         cost += sum(other.under(rect) for other in tracks)
         if cost < least:
             best, least = rect, cost

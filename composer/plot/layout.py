@@ -59,7 +59,7 @@ def scale_on_page(page: Page) -> float:
 
 def compose(boxes: Sequence[GraphBox], arrows: Sequence[Arrow], flow: Flow) -> Page:
     """The page with the least room between layers where no label has to lie on something."""
-    parts = [laid_out(mesh(*each, flow)) for each in components(boxes, arrows)]
+    parts = [laid_out(mesh(*part, flow)) for part in components(boxes, arrows)]
     pages: list[Page] = []
     for spread in (1.0, 1.3, 1.7, 2.3):
         pages.append(arrange(parts, flow, spread))

@@ -47,7 +47,7 @@ def slots(mesh: Mesh, place: dict[int, float], *, first: bool) -> dict[int, floa
     for index, route in enumerate(mesh.routes):
         spot, other = route.spots[:2] if first else route.spots[:-3:-1]
         sides[spot].append((place[other] - place[spot], index))
-    found: dict[int, float] = {}
+    offset_of: dict[int, float] = {}
     for spot, ways in sides.items():
         ways.sort()
         step = mesh.slot_step(spot)
@@ -58,8 +58,8 @@ def slots(mesh: Mesh, place: dict[int, float], *, first: bool) -> dict[int, floa
             least=min(step, 7.0) if first else step,
             room=mesh.sizes[spot][1] - SLOT_MARGIN,
         )
-        found.update((index, at) for (_, index), at in zip(ways, offsets, strict=True))
-    return found
+        offset_of.update((index, at) for (_, index), at in zip(ways, offsets, strict=True))
+    return offset_of
 
 
 def spaced(ways: Sequence[float], *, step: float, least: float, room: float) -> list[float]:

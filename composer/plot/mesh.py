@@ -64,13 +64,13 @@ class Mesh:
     @cached_property
     def links(self) -> list[tuple[int, int, int]]:
         """(spot, spot in the next layer, how much straightness matters)"""
-        found = []
+        links = []
         for route in self.routes:
             weight = {"picture": 4, "data": 2, "audio": 1}[route.arrow.kind]
             for a, b in pairwise(route.spots):
                 passing = (a >= len(self.cards)) + (b >= len(self.cards))
-                found.append((a, b, weight * (8, 1, 4)[passing]))
-        return found
+                links.append((a, b, weight * (8, 1, 4)[passing]))
+        return links
 
     @cached_property
     def above(self) -> Neighbours:
@@ -143,10 +143,10 @@ class Mesh:
 
 
 def neighbours(links: Iterable[tuple[int, int, int]]) -> Neighbours:
-    found: Neighbours = defaultdict(list)
+    neighbours_of: Neighbours = defaultdict(list)
     for spot, other, weight in links:
-        found[spot].append((other, weight))
-    return found
+        neighbours_of[spot].append((other, weight))
+    return neighbours_of
 
 
 def mesh(boxes: Sequence[GraphBox], arrows: Sequence[Arrow], flow: Flow) -> Mesh:

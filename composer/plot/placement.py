@@ -107,15 +107,15 @@ def median(pulls: list[Pull]) -> float:
 
 def bands(mesh: Mesh, layers: Layers, place: dict[int, float], spread: float) -> list[Point]:
     """(start, end) of every layer along the flow. `spread` widens the gaps."""
-    found: list[Point] = []
+    spans: list[Point] = []
     at = 0.0
     for index, layer in enumerate(layers):
         if index:
             at += spread * gap(mesh, index, place)
         thick = max(mesh.sizes[spot][0] for spot in layer)
-        found.append((at, at + thick))
+        spans.append((at, at + thick))
         at += thick
-    return found
+    return spans
 
 
 def gap(mesh: Mesh, index: int, place: dict[int, float]) -> float:

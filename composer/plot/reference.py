@@ -18,9 +18,9 @@ def summary(cls: type[Node]) -> str:
     return (inspect.getdoc(cls) or "").partition("\n")[0]
 
 
-def ports(found: tuple[Port, ...]) -> str:
+def ports(declared: tuple[Port, ...]) -> str:
     """Ports in one line: "image: picture (yuv420p, yuv422p), mask: mask, optional"."""
-    return "; ".join(_port(port) for port in found) or "none"
+    return "; ".join(_port(port) for port in declared) or "none"
 
 
 def _both(cls: type[Node]) -> tuple[str, str]:
@@ -31,7 +31,7 @@ def _both(cls: type[Node]) -> tuple[str, str]:
 
 
 def _port(port: Port) -> str:
-    layouts = ", ".join(dict.fromkeys(each.layout for each in port.formats if each.layout))
+    layouts = ", ".join(dict.fromkeys(form.layout for form in port.formats if form.layout))
     if len(port.formats) > 5:
         layouts = "any layout"
     carrier = " array" if port.formats[0].carrier == "array" else ""
@@ -79,7 +79,7 @@ def _type(schema: Mapping[str, Any]) -> str:
     if "const" in schema:
         return str(schema["const"])
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(each) for each in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(_type(branch) for branch in schema["anyOf"]))
     words = [str(schema.get("type", "any"))]
     words += [text.format(schema[key]) for key, text in _BOUNDS.items() if key in schema]
     return ", ".join(words)
@@ -90,8 +90,8 @@ def text(name: str, cls: type[Node]) -> str:
     lines = [f"{name} - {summary(cls)}", ""]
     rest = (inspect.getdoc(cls) or "").partition("\n")[2].strip()
     lines += [rest, ""] if rest else []
-    taken, given = _both(cls)
-    lines += [f"takes  {taken}", f"gives  {given}", ""]
+    takes, gives = _both(cls)
+    lines += [f"takes  {takes}", f"gives  {gives}", ""]
     for field, kind, default, change, help_ in field_rows(cls):
         lines.append(f"  {field}: {kind} = {default} ({change})")
         lines += [f"      {help_}"] if help_ else []
@@ -127,8 +127,8 @@ def _options() -> str:
 
 def _page(name: str, cls: type[Node]) -> str:
     lines = [f"## {name}", "", inspect.getdoc(cls) or "", ""]
-    taken, given = _both(cls)
-    lines += [f"Takes: {taken}", "", f"Gives: {given}", ""]
+    takes, gives = _both(cls)
+    lines += [f"Takes: {takes}", "", f"Gives: {gives}", ""]
     rows = list(field_rows(cls))
     if rows:
         lines += ["| field | value | default | what it does | changes |", "|---|---|---|---|---|"]
@@ -234,10 +234,10 @@ def _node(cls: type[Node], options: Mapping[str, Any], defs: dict[str, Any]) -> 
     }
 
 
-def _lifted(found: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+def _lifted(document: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
     """A schema whose own $defs were moved to the root's, where its references look for them."""
-    defs.update(found.pop("$defs", {}))
-    return found
+    defs.update(document.pop("$defs", {}))
+    return document
 
 
 def own_nodes(registry: Registry, folder: Path) -> dict[str, type[Node]]:
@@ -245,15 +245,15 @@ def own_nodes(registry: Registry, folder: Path) -> dict[str, type[Node]]:
 
     Files that do not load are left out: `byoc check` is where they are told.
     """
-    found: dict[str, type[Node]] = {}
+    classes: dict[str, type[Node]] = {}
     for path in sorted(folder.glob("*.py")):
         for name in _class_names(path):
             type_ = f"./{path.name}:{name}"
             try:
-                found[type_] = registry.find(type_, folder)
+                classes[type_] = registry.find(type_, folder)
             except NotFound:
                 continue
-    return found
+    return classes
 
 
 def _class_names(path: Path) -> list[str]:
@@ -263,8 +263,8 @@ def _class_names(path: Path) -> list[str]:
     except (SyntaxError, ValueError):
         return []
     return [
-        each.name
-        for each in tree.body
-        if isinstance(each, ast.ClassDef)
-        and any(ast.unparse(base).rpartition(".")[2] == "Node" for base in each.bases)
+        statement.name
+        for statement in tree.body
+        if isinstance(statement, ast.ClassDef)
+        and any(ast.unparse(base).rpartition(".")[2] == "Node" for base in statement.bases)
     ]
