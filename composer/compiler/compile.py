@@ -37,8 +37,8 @@ def compile_file(path: Path, registry: Registry, env: Mapping[str, str] = os.env
 
     pipeline, problems = spec.read(load(path, str(path)))
     graph, more = build(pipeline, path.parent, registry, load)
-    found = tuple(sorted(_first_said([*problems, *more]), key=Problem.order))
-    return Compiled(None if found else graph, found, lines)
+    ordered = tuple(sorted(_first_said([*problems, *more]), key=Problem.order))
+    return Compiled(None if ordered else graph, ordered, lines)
 
 
 _UNUSABLE: Final = ("alias", "tag", "bad-number", "bad-env", "encoding", "too-big")
@@ -47,12 +47,14 @@ _UNUSABLE: Final = ("alias", "tag", "bad-number", "bad-env", "encoding", "too-bi
 
 def _first_said(problems: Iterable[Problem]) -> set[Problem]:
     """Each problem once, without what follows from a value that could not be read."""
-    found = set(problems)
-    unusable = {(each.file, each.at) for each in found if each.code in _UNUSABLE}
+    different = set(problems)
+    unusable = {(problem.file, problem.at) for problem in different if problem.code in _UNUSABLE}
     # A list or mapping is no better than what it holds.
     unusable |= {(file, at.partition("[")[0]) for file, at in unusable}
     return {
-        each for each in found if each.code in _UNUSABLE or (each.file, each.at) not in unusable
+        problem
+        for problem in different
+        if problem.code in _UNUSABLE or (problem.file, problem.at) not in unusable
     }
 
 

@@ -175,7 +175,7 @@ CONVERSIONS: Final = (
         _detections_to_record,
     ),
 )
-_TABLE: Final = {(each.start, each.end): each for each in CONVERSIONS}
+_TABLE: Final = {(way.start, way.end): way for way in CONVERSIONS}
 
 
 def same(start: Format, end: Format) -> bool:

@@ -136,6 +136,7 @@ def check_inputs(draft: Draft, edges: Sequence[Edge]) -> None:
             message = f"{node.place.name} has nothing for its input {port.name!r} ({port.kind})"
             hint = HOW_TO_FEED
             if len(required) > 1:
-                hint = f"write `in: {{{', '.join(f'{each.name}: a_node' for each in required)}}}`"
+                wiring = ", ".join(f"{needed.name}: a_node" for needed in required)
+                hint = f"write `in: {{{wiring}}}`"
             draft.loose.add(node.name)
             draft.problems.append(node.place.problem("missing-input", message, key=True, hint=hint))

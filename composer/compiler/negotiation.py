@@ -107,16 +107,16 @@ class _Variables:
         unary: dict[str, list[float]],
         pairs: dict[tuple[str, str], list[list[float]]],
     ) -> None:
-        taken = {edge.end_port for edge in self.graph.into(node.name)}
+        fed = {edge.end_port for edge in self.graph.into(node.name)}
         for port in node.cls.inputs:
-            if port.name in taken:
+            if port.name in fed:
                 self._variable((node.name, port.name, "in"), self._open_to(node, port), unary)
-        main = next((port for port in node.cls.inputs if port.name in taken), None)
+        main = next((port for port in node.cls.inputs if port.name in fed), None)
         if self.chroma:
-            self._keep_colours(node, taken, pairs)
+            self._keep_colours(node, fed, pairs)
         for port in node.cls.outputs:
             end = (node.name, port.name, "out")
-            tied = port.tied if port.tied in taken else ""
+            tied = port.tied if port.tied in fed else ""
             if not tied and main is not None and _passes(node) and node.can_pass:
                 # What has no Format in common is converted when a frame passes.
                 both = (self._open_to(node, passed) for passed in (main, port))
@@ -138,13 +138,13 @@ class _Variables:
                     unary[self.variable[end]][index] += 0.0 if there else self._cost(native, form)
 
     def _keep_colours(
-        self, node: GraphNode, taken: set[str], pairs: dict[tuple[str, str], list[list[float]]]
+        self, node: GraphNode, fed: set[str], pairs: dict[tuple[str, str], list[list[float]]]
     ) -> None:
         """What a node lays over its first picture has its colours in the layout of that one."""
         pictured = [
             self.variable[node.name, port.name, "in"]
             for port in node.cls.inputs
-            if port.name in taken and port.kind == "picture"
+            if port.name in fed and port.kind == "picture"
         ]
         for other in pictured[1:]:
             mine, main = self.domains[other], self.domains[pictured[0]]

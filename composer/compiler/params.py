@@ -101,10 +101,10 @@ def _checked(annotation: Any, value: Any) -> Any:
         raise ValueError(first_error(exc)) from exc
 
 
-def _held(value: Any, given: Any) -> None:
+def _held(value: Any, written: Any) -> None:
     """Raises ValueError where others could not be told of a value in JSON."""
     if why := strictjson.why_not(value):
-        raise ValueError(f"{why}, got {shown(given)}")
+        raise ValueError(f"{why}, got {shown(written)}")
 
 
 def _narrowed(spec: ParamSpec, value: Any) -> None:

@@ -62,10 +62,10 @@ def parse(text: str) -> Condition:
     try:
         tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
-        said = "is not a condition; write a param, or a comparison such as `level > 3`"
+        message = "is not a condition; write a param, or a comparison such as `level > 3`"
         if _ASSIGNED.search(text):
-            said = "is not a condition; what compares is `==`, not `=`"
-        raise ValueError(said) from exc
+            message = "is not a condition; what compares is `==`, not `=`"
+        raise ValueError(message) from exc
     names: dict[str, int] = {}
     _check(tree, names, text)
     return Condition(text, names, tree)

@@ -341,7 +341,7 @@ def _problem(
         return doc.problem("unknown-field", f"{name} is not a field", path, on="key", hint=hint)
     if error["type"] == "missing":
         return doc.problem("missing-field", f"{name} is required", path[:-1], on="key")
-    message = _joined([sentence(each) for each in errors])
+    message = _joined([sentence(wrong) for wrong in errors])
     if isinstance(error["input"], dict) and error["type"] == "value_error":
         # What a validator of the whole node says; `got a mapping` would explain nothing.
         return doc.problem("bad-value", f"{name}{message}", path, on="key")
@@ -404,9 +404,9 @@ def _joined(sentences: list[str]) -> str:
     """ " should be text or a mapping", from what each type of a union says."""
     start = " should be "
     different = list(dict.fromkeys(sentences))
-    if len(different) < 2 or not all(each.startswith(start) for each in different):
+    if len(different) < 2 or not all(text.startswith(start) for text in different):
         return different[0]
-    return start + " or ".join(each.removeprefix(start) for each in different)
+    return start + " or ".join(text.removeprefix(start) for text in different)
 
 
 def got(doc: Document, path: Keys, value: object) -> str:
