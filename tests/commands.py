@@ -16,6 +16,9 @@ from tests.clips import ROOT
 LASTING: Final = ("byoc serve", "byoc trickle", "byoc dev", "python -m composer.testing.gateway")
 """Commands that go on until they are told to end."""
 
+ALONE: Final = "byoc dev"
+"""The one of them that brings its own worker, channels and input, so nothing else needs it."""
+
 START_SECONDS: Final = 40
 """Time that a command has to say where it listens: several may start beside each other."""
 
@@ -103,9 +106,10 @@ def free_port() -> int:
 def follow(lines: list[str], folder: Path, skipped: dict[str, str]) -> list[str]:
     """Run the commands of one page one after another, as a reader would, in one folder.
 
-    A lasting command goes on until the next one of its kind, or the end of the page. Ports that
-    pages name (8000, 3389, 9935) are replaced by free ones. skipped: beginnings of commands that
-    cannot run here, with the reason. Returns the commands that ran.
+    A lasting command goes on until the next one of its kind, or the end of the page; `byoc dev` is
+    ended before what follows, whose processors it would take. Ports that pages name (8000, 3389,
+    9935) are replaced by free ones. skipped: beginnings of commands that cannot run here, with the
+    reason. Returns the commands that ran.
     """
     ports = {each: free_port() for each in ("8000", "3389", "9935")}
     own = dict(zip(LASTING, (ports["8000"], ports["3389"], 0, ports["9935"]), strict=True))
@@ -116,6 +120,8 @@ def follow(lines: list[str], folder: Path, skipped: dict[str, str]) -> list[str]
             if any(line.startswith(each) for each in skipped):
                 continue
             ran.append(line)
+            if ALONE in ends:
+                ends.pop(ALONE).close()
             here = re.sub(
                 r"(?<=:)(8000|3389|9935)\b|(?<=--trickle-port )3389\b",
                 lambda found: str(ports[found[0]]),

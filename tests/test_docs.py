@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 
 from composer import __version__
@@ -22,7 +21,7 @@ from composer.plot import plan_text, reference, svg
 from composer.server import metrics
 from composer.server.settings import Settings
 from tests import commands
-from tests.clips import BUNNY, ROOT, fetched
+from tests.clips import BUNNY, ROOT, beginning
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
@@ -77,16 +76,8 @@ def test_the_changelog_begins_with_what_comes_next() -> None:
 
 @pytest.fixture(scope="session")
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of a real clip, not coded anew."""
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    source: Any  # PyAV leaves packets without types
-    with av.open(str(fetched(BUNNY))) as source, av.open(str(path), "w") as target:
-        tracks = {each: target.add_stream_from_template(each) for each in source.streams}
-        for packet in source.demux():
-            if packet.dts is not None and packet.pts * packet.time_base < 2:
-                packet.stream = tracks[packet.stream]
-                target.mux(packet)
-    return path
+    """Two seconds of a real clip."""
+    return beginning(BUNNY, tmp_path_factory.mktemp("clip") / "clip.mp4", 2)
 
 
 def named(page: str) -> dict[str, str]:
