@@ -90,7 +90,7 @@ def test_a_node_that_hangs_is_named(waits: Held) -> None:
             said = await until_stuck(stage)
             assert said.startswith(f"session {stream.name}: node 'look' has been at one frame for ")
             waits.allowed.set()
-            await stream.until(lambda: len(stream.lines) == 20)
+            await stream.until(lambda: sum(map(len, stream.lines)) == 20)
             assert await stage.get("/live") == (200, {"ok": True, "why": ""})
 
     ran(test)

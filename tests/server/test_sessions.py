@@ -216,7 +216,7 @@ def test_a_channel_that_is_closed_ends_the_session_once(suffix: str) -> None:
 
 def test_a_server_of_channels_that_is_gone_ends_the_session() -> None:
     async def test() -> None:
-        async with serving(timing=replace(QUICK, lost=0.3)) as stage:
+        async with serving(timing=replace(QUICK, lost=0.3, flush=0.2)) as stage:
             other = TrickleServer()
             async with other.serving() as address:
                 for suffix in ("", "-out", "-control", "-events"):
