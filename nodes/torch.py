@@ -171,14 +171,14 @@ class Torch(Model):
             raise BadSetting(("weights",), said)
         forward = next((each for each in cls.body if _is_forward(each)), None)
         if isinstance(forward, ast.FunctionDef):
-            _check_arguments(forward, list(self.takes), self.window)
+            _check_arguments(forward, list(self.takes))
 
 
 def _is_forward(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.FunctionDef) and statement.name == "forward"
 
 
-def _check_arguments(forward: ast.FunctionDef, takes: list[str], window: int) -> None:
+def _check_arguments(forward: ast.FunctionDef, takes: list[str]) -> None:
     names = [each.arg for each in forward.args.args][1:]
     needed = names[: len(names) - len(forward.args.defaults)]
     for name in takes:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 import av
 
 from composer.errors import MediaError
+from composer.media.mpegts.muxer import SOUND_RATE
 from composer.media.outlet import Outlet, send
 from composer.media.packets import SoundPacket
 from composer.media.sound_decoder import SoundDecoder
@@ -21,7 +22,6 @@ HELD_SECONDS: Final = 2
 PATIENCE_SECONDS: Final = 10
 """Sound that has waited for a picture for so long goes out without."""
 
-SOUND_RATE: Final = 48_000
 SOUND_CHANNELS: Final = 2
 """What WebRTC hears; sound of more channels is mixed down."""
 

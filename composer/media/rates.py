@@ -10,7 +10,11 @@ TIME_BASE: Final = Fraction(1, 90_000)
 _WRITTEN: Final = re.compile(r"(?P<over>\d{1,7})\s*/\s*(?P<under>\d{1,7})|\d{1,7}(\.\d{1,9})?")
 
 
-def frame_rate(written: float | str, least: float = 1, most: float = 240) -> Fraction:
+LEAST: Final = 1
+MOST: Final = 240
+
+
+def frame_rate(written: float | str) -> Fraction:
     """Frames per second from 30, 29.97 or "30000/1001". Raises ValueError.
 
     Decimals within 0.005 of N * 1000/1001 mean exactly that: 23.976, 29.97, 59.94.
@@ -23,8 +27,8 @@ def frame_rate(written: float | str, least: float = 1, most: float = 240) -> Fra
         rate = Fraction(int(match["over"]), int(match["under"]))
     else:
         rate = _broadcast(Fraction(text))
-    if not least <= rate <= most:
-        raise ValueError(f"should be between {least:g} and {most:g} frames per second")
+    if not LEAST <= rate <= MOST:
+        raise ValueError(f"should be between {LEAST} and {MOST} frames per second")
     return rate
 
 

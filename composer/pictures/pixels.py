@@ -162,14 +162,6 @@ def is_top_first(image: av.VideoFrame) -> bool:
     return True
 
 
-def with_time(image: av.VideoFrame, like: av.VideoFrame) -> av.VideoFrame:
-    """The same picture, at the time of another."""
-    image.pts = like.pts
-    if like.time_base is not None:
-        image.time_base = like.time_base
-    return image
-
-
 MOST_TAGS: Final = 64
 """ColorTags that are kept, since each picture asks for its own, and all of a stream are alike."""
 

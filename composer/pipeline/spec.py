@@ -429,11 +429,3 @@ def shown(value: object) -> str:
             return ".inf" if value > 0 else "-.inf"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-CHOICES: Final = {
-    "else": get_args(Else),
-    "on_error": get_args(OnError),
-    "on_full": get_args(OnFull),
-    "missing": get_args(Missing),
-}

@@ -44,7 +44,6 @@ MIME: Final = {
 """Media types of the channels (contract 1)."""
 
 STOP_SECONDS: Final = 10.0
-START_SECONDS: Final = 120.0
 
 
 class Orchestrator:

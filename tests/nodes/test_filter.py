@@ -71,7 +71,7 @@ def test_a_picture_that_needs_nothing_is_not_copied() -> None:
 @pytest.mark.parametrize("matrix", [1, 5, 6, 9])
 def test_the_matrix_of_the_source_stays(graph: str, matrix: int) -> None:
     color = ColorTags(matrix, 1, 1)
-    image = pixels.with_time(pixels.from_rgb(bars(64, 48), "yuv444p", color), picture(bars(8, 8)))
+    image = pixels.from_rgb(bars(64, 48), "yuv444p", color)
     (given,) = run_node(Filter(graph=graph), image=image)
     assert pixels.tags(given).matrix == matrix
     for one, other in zip(pixels.planes(given), pixels.planes(image), strict=True):

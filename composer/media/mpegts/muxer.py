@@ -13,6 +13,9 @@ PMT_PID: Final = 4096
 CLOCK: Final = 90_000
 """Ticks of a second."""
 
+SOUND_RATE: Final = 48_000
+"""Hz of sound that is coded for a stream: what WebRTC hears."""
+
 _WRAP: Final = (1 << 33) - 1
 _LEAD: Final = CLOCK // 10
 """The receiver's clock (PCR) is this far behind the decoding time, so it may buffer 100 ms."""
@@ -33,18 +36,16 @@ _STUFFING: Final = b"\xff" * PACKET
 class Muxer:
     """The packets of one stream of at most two tracks. Counters run on over all of it.
 
-    video: h264, hevc or "". audio: opus, aac or "". channels, rate: of the sound. The clock is on
-    the track of pictures where there is one.
+    video: h264, hevc or "". audio: opus, aac or "". channels: of the sound. The clock is on the
+    track of pictures where there is one.
     """
 
-    def __init__(
-        self, *, video: str = "", audio: str = "", channels: int = 2, rate: int = 48_000
-    ) -> None:
+    def __init__(self, *, video: str = "", audio: str = "", channels: int = 2) -> None:
         self.parameter_sets = b""
         """Put before keyframes that bring none: those of the last keyframe that had some."""
 
         self._video, self._audio = video, audio
-        self._channels, self._rate = channels, rate
+        self._channels = channels
         self._version = 0
         self._pat = _section(0, 0x00, 1, (1).to_bytes(2) + _pid(PMT_PID))
         self._pmt = self._map()
@@ -123,7 +124,7 @@ class Muxer:
     def _adts(self, data: bytes) -> bytes:
         if data[:1] == b"\xff" and data[1:2] and data[1] & 0xF6 == 0xF0:
             return b""
-        rate, size = ADTS_RATES.index(self._rate), len(data) + 7
+        rate, size = ADTS_RATES.index(SOUND_RATE), len(data) + 7
         return (
             0xFFF1 << 40 | 1 << 38 | rate << 34 | self._channels << 30 | size << 13 | 0x7FF << 2
         ).to_bytes(7)
