@@ -110,7 +110,7 @@ class Params:
             if change is None:
                 change = _PendingChange(self._version, accepted, at)
                 self._pending.append(change)
-                self._pending.sort(key=lambda each: (each.at, each.version))
+                self._pending.sort(key=lambda waiting: (waiting.at, waiting.version))
             else:
                 change.values.update(accepted)
                 change.version = self._version
@@ -144,7 +144,9 @@ class Params:
     def asked(self) -> dict[str, Any]:
         """What callers have set so far."""
         with self._lock:
-            waiting = {name: value for each in self._pending for name, value in each.values.items()}
+            waiting = {
+                name: value for change in self._pending for name, value in change.values.items()
+            }
             moving = {name: ramp.end for name, ramp in self._ramps.items()}
             return {name: self._values[name] for name in self._asked} | moving | waiting
 
@@ -179,14 +181,14 @@ class Params:
         for name, value in values.items():
             param = self._params.get(name)
             if param is None or "/" in name:
-                known = [each for each in self._params if "/" not in each]
+                known = [public for public in self._params if "/" not in public]
                 hint = did_you_mean(str(name), known)
-                said = f"there is no param {str(name)[:100]!r}"
-                problems.append(Problem("unknown-param", said, str(name)[:100], hint=hint))
+                message = f"there is no param {str(name)[:100]!r}"
+                problems.append(Problem("unknown-param", message, str(name)[:100], hint=hint))
                 continue
             if late and self._begins(param) and value != self._values[name]:
-                said = f"{name} says how a source begins; it can only be set before the start"
-                problems.append(Problem("too-late", said, name))
+                message = f"{name} says how a source begins; it can only be set before the start"
+                problems.append(Problem("too-late", message, name))
                 continue
             try:
                 accepted[name] = param.checked(value)
@@ -242,7 +244,7 @@ class Params:
 
     def _set(self, name: str, value: Any) -> None:
         param = self._params[name]
-        for each in (name, *param.sets):
-            self._values[each] = value
+        for key in (name, *param.sets):
+            self._values[key] = value
         for target in param.targets:
             self._fields.setdefault(target.node, {})[target.field] = value

@@ -55,7 +55,7 @@ class _Segments:
             self._path.seek(0)
         source: Any
         with open_input(self._path) as source:
-            used = [each for each in (_picture(source), _sound(source)) if each is not None]
+            used = [track for track in (_picture(source), _sound(source)) if track is not None]
             began: Fraction | None = None
             first: Fraction | None = None
             for packet in _timed(source.demux(used)):
@@ -79,7 +79,7 @@ class _Segments:
         self._buffer = io.BytesIO()
         options = {"flush_packets": "1", "mpegts_copyts": "1", "avoid_negative_ts": "disabled"}
         self._out = av.open(self._buffer, "w", "mpegts", container_options=options)
-        self._tracks = {each.index: self._out.add_stream_from_template(each) for each in used}
+        self._tracks = {track.index: self._out.add_stream_from_template(track) for track in used}
 
     def _write(self, packet: Any, first: Fraction) -> None:
         move = round((self._shift - first) / packet.time_base)
@@ -112,8 +112,8 @@ def _timed(packets: Iterable[Any]) -> Iterator[Any]:
             early.append(packet)
             continue
         step = packet.duration or round(1 / (25 * packet.time_base))
-        for back, each in enumerate(reversed(early), 1):
-            each.dts = packet.dts - back * step
+        for back, waits in enumerate(reversed(early), 1):
+            waits.dts = packet.dts - back * step
         yield from early
         early.clear()
         yield packet

@@ -136,8 +136,8 @@ def coder_options(settings: PictureSettings, *, live: bool = False) -> dict[str,
         preset = str(coder.speeds[SPEEDS.index(preset)])
     if settings.on_card:
         crf = coder.crf or 0 if settings.crf is None else settings.crf
-        found = nvenc.options(crf, settings.bitrate, preset, settings.card, live=live)
-        return found | {name: str(value) for name, value in settings.options.items()}
+        of_card = nvenc.options(crf, settings.bitrate, preset, settings.card, live=live)
+        return of_card | {name: str(value) for name, value in settings.options.items()}
     if not coder.preset:
         if settings.preset:
             raise MediaError(f"{codec} has no presets; leave `preset` away")

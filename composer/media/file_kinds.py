@@ -56,7 +56,7 @@ CONTAINERS: Final[dict[str, FileKind]] = {
 }
 """By the ending of the file's name."""
 
-COPIED: Final = frozenset(codec for each in CONTAINERS.values() for codec in each.sound)
+COPIED: Final = frozenset(codec for kind in CONTAINERS.values() for codec in kind.sound)
 """Sound that some kind of file takes as it is coded."""
 
 STILLS: Final = {"png": "png", "jpg": "mjpeg", "jpeg": "mjpeg"}
@@ -75,7 +75,7 @@ def held_layouts(path: str, codec: str) -> tuple[str, ...]:
         return ()
     takes = CODERS[codec].takes
     clear = container is None or codec in container.alpha
-    return tuple(each for each in takes if clear or not has_alpha(each))
+    return tuple(layout for layout in takes if clear or not has_alpha(layout))
 
 
 def ending_of(path: str) -> str:

@@ -90,9 +90,9 @@ def _grid_of(meta: bytes, path: Path) -> Grid | None:
         if _kinds(boxes[b"iinf"][0]).get(primary) != b"grid":
             return None
         tiles = _references(boxes[b"iref"][0])[primary]
-        said = _payload(boxes, primary, path)
-        form = _Bytes(said, 2)
-        wide = 4 if said[1] & 1 else 2
+        payload = _payload(boxes, primary, path)
+        form = _Bytes(payload, 2)
+        wide = 4 if payload[1] & 1 else 2
         rows, columns = form.number(1) + 1, form.number(1) + 1
         width, height = form.number(wide), form.number(wide)
         turn = _turn(_boxes(boxes[b"iprp"][0]), primary)
@@ -122,10 +122,10 @@ class _Bytes:
 
 def _boxes(data: bytes) -> Boxes:
     """What boxes hold, by kind."""
-    found: Boxes = {}
+    boxes: Boxes = {}
     for kind, content in _each(data):
-        found.setdefault(kind, []).append(content)
-    return found
+        boxes.setdefault(kind, []).append(content)
+    return boxes
 
 
 def _each(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -154,10 +154,10 @@ def _kinds(box: bytes) -> Mapping[int, bytes]:
     rest.number(4 if version else 2)
     kinds = {}
     for _, entry in _each(box[rest.at :]):
-        version, _, said = _full(entry)
-        item = said.number(4 if version == 3 else 2)
-        said.number(2)  # how it is protected
-        kinds[item] = said.take(4)
+        version, _, fields = _full(entry)
+        item = fields.number(4 if version == 3 else 2)
+        fields.number(2)  # how it is protected
+        kinds[item] = fields.take(4)
     return kinds
 
 
@@ -165,13 +165,13 @@ def _references(box: bytes) -> Mapping[int, tuple[int, ...]]:
     """The items of which each derived one is made, in order."""
     version, _, rest = _full(box)
     wide = 4 if version else 2
-    found = {}
+    references = {}
     for kind, content in _each(box[rest.at :]):
         if kind == b"dimg":
-            said = _Bytes(content)
-            item, count = said.number(wide), said.number(2)
-            found[item] = tuple(said.number(wide) for _ in range(count))
-    return found
+            fields = _Bytes(content)
+            item, count = fields.number(wide), fields.number(2)
+            references[item] = tuple(fields.number(wide) for _ in range(count))
+    return references
 
 
 def _payload(boxes: Boxes, wanted: int, path: Path) -> bytes:
@@ -193,7 +193,7 @@ def _payload(boxes: Boxes, wanted: int, path: Path) -> bytes:
                 data = boxes[b"idat"][0]
                 return b"".join(data[at : at + size] for at, size in extents)
             with path.open("rb") as file:
-                return b"".join(_read(file, *each) for each in extents)
+                return b"".join(_read(file, *extent) for extent in extents)
     raise LookupError(wanted)
 
 

@@ -20,6 +20,6 @@ def png(units: Sequence[Unit]) -> bytes:
             newest = item
     if newest is None:
         raise MediaError("no picture has come yet")
-    made = io.BytesIO()
-    PIL.Image.fromarray(pixels.to_rgb(newest)).save(made, "PNG", compress_level=4)
-    return made.getvalue()
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels.to_rgb(newest)).save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()

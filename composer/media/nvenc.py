@@ -37,9 +37,9 @@ def index(device: str) -> str:
 
 def options(crf: int, bitrate: int, preset: str, device: str, *, live: bool) -> dict[str, str]:
     """libavcodec's options: a bit rate, or constant quality as near to libx264's as it has."""
-    found = {"preset": preset, "gpu": index(device), "rc": "vbr", "forced-idr": "1", "bf": "0"}
-    found |= {} if bitrate else {"cq": str(crf)}
+    chosen = {"preset": preset, "gpu": index(device), "rc": "vbr", "forced-idr": "1", "bf": "0"}
+    chosen |= {} if bitrate else {"cq": str(crf)}
     if live:
-        found |= {"tune": "ull", "delay": "0", "zerolatency": "1", "no-scenecut": "1"}
-        found |= {"maxrate": str(bitrate), "bufsize": str(bitrate)} if bitrate else {}
-    return found
+        chosen |= {"tune": "ull", "delay": "0", "zerolatency": "1", "no-scenecut": "1"}
+        chosen |= {"maxrate": str(bitrate), "bufsize": str(bitrate)} if bitrate else {}
+    return chosen

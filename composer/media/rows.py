@@ -30,7 +30,9 @@ class Row:
     def gap(self) -> int:
         """The first number that has no file; meant for rows that miss some."""
         counted = range(self.first, self.numbers[-1] + 1)
-        return next(each for each, held in zip(counted, self.numbers, strict=False) if each != held)
+        return next(
+            number for number, held in zip(counted, self.numbers, strict=False) if number != held
+        )
 
     def path(self, number: int) -> Path:
         return self.pattern.with_name(_named(self.pattern.name, number))
@@ -46,10 +48,10 @@ def find(source: str) -> Row | None:
         return None
     before, after = (re.escape(part) for part in _NUMBER.split(pattern.name))
     fits = re.compile(rf"{before}(\d+){after}")
-    found = [fits.fullmatch(each.name) for each in _files(pattern.parent)]
+    matches = [fits.fullmatch(file.name) for file in _files(pattern.parent)]
     numbers = sorted(
         int(match[1])
-        for match in found
+        for match in matches
         if match and _named(pattern.name, int(match[1])) == match.string
     )
     if not numbers:

@@ -65,7 +65,7 @@ class SoundEncoder:
             return self._taken(block)
         if gap > 0:
             silence = _silence(block, round(gap * block.sample_rate))
-            return [packet for each in (*silence, block) for packet in self._taken(each)]
+            return [packet for part in (*silence, block) for packet in self._taken(part)]
         rest = _without_start(block, round(-gap * block.sample_rate))
         return self._taken(rest) if rest is not None else []
 
@@ -86,8 +86,8 @@ class SoundEncoder:
         context.sample_rate, context.time_base = rate, Fraction(1, rate)
         context.layout = layouts.get(channels, layouts[6] if channels > 6 else layouts[2])
         context.format = "flt" if opus else "fltp"
-        each = 48_000 if opus else 64_000
-        context.bit_rate = self._bitrate or each * context.layout.nb_channels
+        per_channel = 48_000 if opus else 64_000
+        context.bit_rate = self._bitrate or per_channel * context.layout.nb_channels
         try:
             context.open()
         except (av.FFmpegError, ValueError) as exc:

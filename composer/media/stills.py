@@ -68,9 +68,9 @@ def from_png(path: Path, kind: str) -> tuple[bytes, tuple[int, int]]:
         picture = image.convert("RGBA" if clear else "RGB")
     if kind == "rgb":
         return picture.tobytes(), picture.size
-    made = io.BytesIO()
-    picture.save(made, KINDS[kind], **_QUALITY[kind])
-    return made.getvalue(), picture.size
+    buffer = io.BytesIO()
+    picture.save(buffer, KINDS[kind], **_QUALITY[kind])
+    return buffer.getvalue(), picture.size
 
 
 def _opened(data: bytes) -> PIL.Image.Image:

@@ -64,13 +64,13 @@ class Writer:
         full: the file holds a picture already. late: the header was written without the track.
         time: they repeat one, or go back. damaged: sound that could not be decoded.
         """
-        found = {
+        counts = {
             "full": self._full + self._target.unwritten,
             "late": self._late,
             "time": sum(track.repeated for track in (self._pictures, self._sound) if track),
             "damaged": self._sound.damaged if self._sound is not None else 0,
         }
-        return {reason: count for reason, count in found.items() if count}
+        return {reason: count for reason, count in counts.items() if count}
 
     def picture(self, image: av.VideoFrame, at: Moment) -> None:
         if self._target.full:
@@ -214,9 +214,9 @@ class Writer:
         self._late += self._started
         if self._started and track not in self._told:
             self._told.add(track)
-            self.lost_tracks.append("pictures" if track == "image" else "sound")
-            said = "pictures" if track == "image" else "sound"
-            log.warning("%s: the %s came too late and is left out", self._path, said)
+            what = "pictures" if track == "image" else "sound"
+            self.lost_tracks.append(what)
+            log.warning("%s: the %s came too late and is left out", self._path, what)
         return self._started
 
     def _patience_over(self, at: Moment) -> bool:

@@ -35,7 +35,7 @@ def of(plan: Plan) -> Demand:
 
 
 def _needs(writers: Iterable[Step]) -> str:
-    kinds = {taken.kind for step in writers for taken in step.inputs.values()}
+    kinds = {form.kind for step in writers for form in step.inputs.values()}
     if not kinds:
         return ""
     return "audio" if kinds == {Kind.AUDIO} else "video"
@@ -43,11 +43,11 @@ def _needs(writers: Iterable[Step]) -> str:
 
 def _upstream(plan: Plan, ends: Collection[str]) -> frozenset[str]:
     """These nodes and all that is in front of them."""
-    found: set[str] = set()
+    reached: set[str] = set()
     left = list(ends)
     while left:
         name = left.pop()
-        if name not in found:
-            found.add(name)
+        if name not in reached:
+            reached.add(name)
             left += [link.start for link in plan.into(name)]
-    return frozenset(found)
+    return frozenset(reached)

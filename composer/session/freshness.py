@@ -20,4 +20,4 @@ class Freshness:
     def oldest(self, now: float) -> tuple[str, float]:
         """The part that has not moved for longest, and for how many seconds; ("", 0.0) for none."""
         waits = ((part, now - since) for part, (_, since) in self._seen.items())
-        return max(waits, key=lambda each: each[1], default=("", 0.0))
+        return max(waits, key=lambda wait: wait[1], default=("", 0.0))

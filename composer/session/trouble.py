@@ -46,5 +46,5 @@ class Trouble:
             self._remember(notice.said)
         self._events.put(f"node_{notice.kind.value}", node=notice.node, error=notice.said or None)
 
-    def _remember(self, said: str) -> None:
-        self.last, self.last_at = said, self._now()
+    def _remember(self, error: str) -> None:
+        self.last, self.last_at = error, self._now()

@@ -105,20 +105,18 @@ class Watch:
     def _present(self, execution: Execution) -> dict[str, object]:
         """What should go on now, and how far it has come."""
         run, ingress, demand = execution.run, execution.ingress, execution.demand
-        found: dict[str, object] = {
+        work: dict[str, object] = {
             f"node {name!r} has been at one frame": frames for name, frames in run.inside().items()
         }
-        found |= {
-            f"node {name!r} has taken none of the frames that wait": taken
-            for name, taken in run.work().items()
+        work |= {
+            f"node {name!r} has taken none of the frames that wait": count
+            for name, count in run.work().items()
         }
         if ingress is not None and demand.takes_input and ingress.waiting:
-            found["nothing has been decoded of the input that waits"] = ingress.given_at
+            work["nothing has been decoded of the input that waits"] = ingress.given_at
         if self._channels.publish:  # else nobody says how often a source should give something
-            found |= {
-                f"node {name!r} has given no frame": run.given(name) for name in demand.makers
-            }
-        return found
+            work |= {f"node {name!r} has given no frame": run.given(name) for name in demand.makers}
+        return work
 
 
 def _long(part: str, seconds: float, limit: float) -> str:

@@ -71,7 +71,7 @@ class Demuxer:
     def parsed(self) -> bool:
         """Whether pictures wait for the next one, since only a parser finds where they begin."""
         readers = self._readers.values()
-        return any(each.track.kind == "video" and each.units.parsed for each in readers)
+        return any(reader.track.kind == "video" and reader.units.parsed for reader in readers)
 
     def feed(self, data: bytes) -> list[Unit]:
         """The units that these bytes end."""
@@ -123,15 +123,15 @@ class Demuxer:
     def _synced(self, data: bytes, at: int) -> int:
         """Where packets begin again; where too little is there to know, where they may."""
         before = self._stride
-        while (found := data.find(SYNC, at)) >= 0:
-            ahead = [stride for stride in STRIDES if found + stride < len(data)]
-            ends = [stride for stride in ahead if data[found + stride] == SYNC]
+        while (sync := data.find(SYNC, at)) >= 0:
+            ahead = [stride for stride in STRIDES if sync + stride < len(data)]
+            ends = [stride for stride in ahead if data[sync + stride] == SYNC]
             if ends or len(ahead) < len(STRIDES):
                 self._stride = next(iter(ends), before)
                 break
-            at = found + 1
+            at = sync + 1
         self.damaged += before > 0 and self._stride == before
-        return found if found >= 0 else len(data)
+        return sync if sync >= 0 else len(data)
 
     def _counted(self, units: list[Unit]) -> list[Unit]:
         if units:
@@ -148,9 +148,9 @@ class Demuxer:
             if pid == 0 and section[:1] == b"\x00":
                 self._associate(section, units)
             elif pid != 0 and section[:1] == b"\x02":
-                found = program_map(section)
-                if self._programs.get(found.program) == pid:
-                    self._maps[found.program] = found
+                table = program_map(section)
+                if self._programs.get(table.program) == pid:
+                    self._maps[table.program] = table
                     self._choose(units)
         self._changes -= sections.looked
         sections.looked = 0
@@ -161,10 +161,10 @@ class Demuxer:
 
     def _associate(self, section: bytes, units: list[Unit]) -> None:
         """Take a section of the association table, which may have several."""
-        found = dict(programs(section))
+        listed = dict(programs(section))
         if section[6] == 0 == section[7]:  # the only one
             self._programs = {}
-        self._programs = dict(list((self._programs | found).items())[:MOST_PROGRAMS])
+        self._programs = dict(list((self._programs | listed).items())[:MOST_PROGRAMS])
         wanted = {0, *self._programs.values()}
         self._tables = {pid: self._tables.get(pid) or Sections() for pid in wanted}
         self._maps = {number: one for number, one in self._maps.items() if number in self._programs}
@@ -230,7 +230,7 @@ class Demuxer:
             return
         waiting = [reader for reader in self._readers.values() if not reader.heard]
         for track in chosen.tracks:
-            rivals = [each.track.pid for each in waiting if each.track.kind == track.kind]
+            rivals = [other.track.pid for other in waiting if other.track.kind == track.kind]
             if rivals and self._begun[track.pid] >= least:
                 self._silent.update(rivals)
                 self._choose(units)

@@ -100,10 +100,14 @@ class Muxer:
         if self._video:
             parts += [bytes([_STREAM_TYPES[self._video]]), _pid(VIDEO_PID), _length(0)]
         if self._audio:
-            said = b"\x05\x04Opus\x7f\x02\x80" + bytes([self._channels])
-            said = said if self._audio == "opus" else b""
-            parts += [bytes([_STREAM_TYPES[self._audio]]), _pid(AUDIO_PID), _length(len(said))]
-            parts.append(said)
+            opus = b"\x05\x04Opus\x7f\x02\x80" + bytes([self._channels])
+            descriptors = opus if self._audio == "opus" else b""
+            parts += [
+                bytes([_STREAM_TYPES[self._audio]]),
+                _pid(AUDIO_PID),
+                _length(len(descriptors)),
+            ]
+            parts.append(descriptors)
         return b"".join(parts)
 
     def _turn(self, pid: int) -> int:

@@ -60,8 +60,8 @@ class PesReader:
         self._open = self._given = self._again = self._damaged = False
         self._trusts_stuffing = self._trusts_length = True
 
-    def packet(self, data: bytes, at: int, found: list[Pes]) -> None:
-        """A TS packet, which begins at `at`; what it ends is added to `found`."""
+    def packet(self, data: bytes, at: int, complete: list[Pes]) -> None:
+        """A TS packet, which begins at `at`; what it ends is added to `complete`."""
         control = data[at + 3]
         if not control & 0x10:
             return  # no payload
@@ -81,12 +81,12 @@ class PesReader:
         erroneous = bool(data[at + 1] & 0x80)
         self._damaged = self._damaged or not continuous or (erroneous and not begins)
         if begins:
-            self.finish(found)
+            self.finish(complete)
             self._begin(part)
             self._damaged = erroneous
         elif not self._goes_on(part, continuous=continuous):
             return
-        self._end(found, stuffed=stuffed)
+        self._end(complete, stuffed=stuffed)
 
     def going_on(self, data: bytes, at: int, last: int, stride: int) -> int:
         """Take the plain packets from `at` on that only go on with what was begun: most of a stream
@@ -107,12 +107,12 @@ class PesReader:
             self._size = whole - room
         return at
 
-    def finish(self, found: list[Pes]) -> None:
+    def finish(self, complete: list[Pes]) -> None:
         """What was begun is complete."""
         if self._open and not self._given:
             short = self._length and self._trusts_length and self._size < self._length + 6
             self._damaged = self._damaged or bool(short)
-            self._give(found)
+            self._give(complete)
         self._clear()
 
     def forget(self) -> None:
@@ -145,7 +145,7 @@ class PesReader:
         self._size += len(part)
         return True
 
-    def _end(self, found: list[Pes], *, stuffed: bool) -> None:
+    def _end(self, complete: list[Pes], *, stuffed: bool) -> None:
         """Give it where this part looks like its last one."""
         if self._size > self._longest:
             self.lost += 1
@@ -153,14 +153,14 @@ class PesReader:
             return
         if self._length and self._trusts_length:
             if self._size == self._length + 6:
-                self._give(found)
+                self._give(complete)
             if self._size <= self._length + 6:
                 return
             self._trusts_length = False  # it may be one modulo 65536
         if stuffed and self._trusts_stuffing:
-            self._give(found)
+            self._give(complete)
 
-    def _give(self, found: list[Pes]) -> None:
+    def _give(self, complete: list[Pes]) -> None:
         data = b"".join(self._parts)
         self._parts, self._given = [data], True
         if len(data) < 9 or data[:3] != b"\x00\x00\x01":
@@ -171,7 +171,7 @@ class PesReader:
         pts = _time(data, 9) if flags & 2 and start >= 14 else None
         dts = _time(data, 14) if flags == 3 and start >= 19 else pts
         length = self._length if self._trusts_length else 0
-        found.append(Pes(data[start:], pts, dts, length, self._damaged, self._again))
+        complete.append(Pes(data[start:], pts, dts, length, self._damaged, self._again))
 
     def _clear(self) -> None:
         self._parts, self._size, self._length = [], 0, 0

@@ -168,11 +168,11 @@ class Parsed:
 
     def _time(self, begin: int) -> tuple[float | None, float | None]:
         """pts and dts of the unit that begins at this byte of the track."""
-        found = None
+        latest = None
         while self._times and self._times[0].place <= begin:
-            found = self._times.popleft()
-        if found is not None and found.pts is not None:
-            return found.pts, found.dts
+            latest = self._times.popleft()
+        if latest is not None and latest.pts is not None:
+            return latest.pts, latest.dts
         return self._next, self._next
 
 
@@ -461,10 +461,10 @@ def opus_samples(packet: bytes) -> int:
     """Samples at 48 kHz that a packet holds (RFC 6716, 3.1)."""
     config, code = packet[0] >> 3, packet[0] & 3
     if config < 12:
-        each = (480, 960, 1920, 2880)[config & 3]
+        samples = (480, 960, 1920, 2880)[config & 3]
     elif config < 16:
-        each = (480, 960)[config & 1]
+        samples = (480, 960)[config & 1]
     else:
-        each = (120, 240, 480, 960)[config & 3]
+        samples = (120, 240, 480, 960)[config & 3]
     frames = (1, 2, 2)[code] if code < 3 else (packet[1] & 63 if len(packet) > 1 else 0)
-    return each * frames
+    return samples * frames
