@@ -46,22 +46,22 @@ def count() -> int:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return 0
-    found = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(found)) != 0:
+    devices = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(devices)) != 0:
         return 0
-    return found.value
+    return devices.value
 
 
 def check(device: str) -> None:
     """Raises DeviceMissing for a CUDA device that the driver does not show."""
     if not device.startswith("cuda"):
         return
-    found, index = count(), int(device.partition(":")[2] or 0)
-    if index < found:
+    devices, index = count(), int(device.partition(":")[2] or 0)
+    if index < devices:
         return
-    said = "no CUDA device" if not found else f"{found} CUDA devices, counted from 0"
+    there = "no CUDA device" if not devices else f"{devices} CUDA devices, counted from 0"
     raise DeviceMissing(
-        f"{device} was asked for, and the driver shows {said}; `device: auto` runs on the CPU then"
+        f"{device} was asked for, and the driver shows {there}; `device: auto` runs on the CPU then"
     )
 
 
@@ -110,7 +110,7 @@ def lost(exc: BaseException) -> bool:
     """Whether an exception, or what it came from, says that a device does nothing more for this
     process. Too little memory is no such thing: what came next would go well.
     """
-    return any(_fatal(each) for each in _with_causes(exc))
+    return any(_fatal(cause) for cause in _with_causes(exc))
 
 
 def _fatal(exc: BaseException) -> bool:

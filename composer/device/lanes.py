@@ -102,8 +102,8 @@ class Lane:
             return
         if mark.event is not None:
             self._stream.wait_event(mark.event)
-        for each in tensors:
-            each.record_stream(self._stream)
+        for tensor in tensors:
+            tensor.record_stream(self._stream)
 
     def close(self) -> None:
         """Wait until the device is done with all that the lane was given. May be called twice."""
@@ -188,13 +188,13 @@ class Pinned:
         Waits only where the device is as many buffers of this size behind as the pool keeps.
         """
         with self._lock:
-            found = self._found(size)
-        if found is None:
+            kept = self._found(size)
+        if kept is None:
             with torch.inference_mode(mode=False):  # else nobody could write to it outside of that
                 return torch.empty(size, dtype=torch.uint8, pin_memory=is_cuda(self.device))
-        if not found.after.passed:
-            found.after.wait()
-        return found.buffer
+        if not kept.after.passed:
+            kept.after.wait()
+        return kept.buffer
 
     def give_back(self, buffer: "torch.Tensor", after: Mark = PASSED) -> None:
         """after: the mark from which on the device does not use it any more."""
@@ -209,13 +209,13 @@ class Pinned:
             self._kept.clear()
 
     def _found(self, size: int) -> _Kept | None:
-        alike = [each for each in self._kept if len(each.buffer) == size]
-        found = next((each for each in alike if each.after.passed), None)
-        if found is None and len(alike) == self._most:
-            found = alike[0]
-        if found is not None:
-            self._kept.remove(found)
-        return found
+        alike = [held for held in self._kept if len(held.buffer) == size]
+        chosen = next((held for held in alike if held.after.passed), None)
+        if chosen is None and len(alike) == self._most:
+            chosen = alike[0]
+        if chosen is not None:
+            self._kept.remove(chosen)
+        return chosen
 
 
 @cache

@@ -54,10 +54,10 @@ class Registry:
         for entry in entry_points(group=GROUP):
             for name, target in _types(entry):
                 if name in entries and entries[name].value != target.value:
-                    said = (
+                    message = (
                         f"node type {name!r} is offered by {entries[name].value} and {target.value}"
                     )
-                    raise NotFound("two-types", said)
+                    raise NotFound("two-types", message)
                 entries[name] = target
         return cls(entries)
 
@@ -92,12 +92,12 @@ def _package(name: str) -> ModuleType:
     """A package of nodes. Ours is found even where a user's nodes.py has its name, which is not
     loaded for that.
     """
-    found = importlib.util.find_spec(name)
-    if found is None or found.submodule_search_locations is not None:
+    visible = importlib.util.find_spec(name)
+    if visible is None or visible.submodule_search_locations is not None:
         return importlib.import_module(name)
     place = Path(__file__).parent.parent.parent / name / "__init__.py"
     if not place.is_file():
-        raise NotFound("bad-node", f"the package {name} is hidden by {found.origin}")
+        raise NotFound("bad-node", f"the package {name} is hidden by {visible.origin}")
     alias = f"_byoc_{name}"
     if alias not in sys.modules:
         spec = importlib.util.spec_from_file_location(
@@ -115,8 +115,8 @@ def _load(type_: str, entry: EntryPoint) -> type[Node]:
     try:
         loaded = entry.load()
     except Exception as exc:  # a pack may raise anything; it becomes a Problem
-        said = str(exc) if isinstance(exc, Declared) else f"{type(exc).__name__}: {exc}"
-        raise NotFound("bad-node", f"node type {type_!r} ({entry.value}): {said}") from exc
+        why = str(exc) if isinstance(exc, Declared) else f"{type(exc).__name__}: {exc}"
+        raise NotFound("bad-node", f"node type {type_!r} ({entry.value}): {why}") from exc
     if not isinstance(loaded, ModuleType):
         return _as_node(loaded, entry.value)
     for value in vars(loaded).values():
@@ -148,7 +148,7 @@ def locate(folder: Path, file: str) -> Path:
             raise NotFound("missing-file", f"{shown(file)} is a folder, not a file")
         if whole.is_file():
             return whole
-        beside = sorted(each.name for each in path.parent.iterdir() if each.is_file())
+        beside = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
     except (OSError, RuntimeError):  # no such folder, a name too long, links in a ring
         beside = []
     raise NotFound(
@@ -177,17 +177,17 @@ def load_class(folder: Path, text: str) -> Any:
 def files_of(path: Path) -> frozenset[Path]:
     """A Python file, and those of its folder that it imports by name, and they."""
     path = path.resolve()
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = [path]
     while waiting:
         here = waiting.pop()
-        if here in found or not here.is_file():
+        if here in files or not here.is_file():
             continue
-        found.add(here)
+        files.add(here)
         waiting += [_beside(path.parent, name) for name in _imported(here)]
         if here.name == "__init__.py":
             waiting += here.parent.rglob("*.py")
-    return frozenset(found)
+    return frozenset(files)
 
 
 def _beside(folder: Path, name: str) -> Path:
@@ -298,11 +298,11 @@ def _blamed(exc: BaseException, path: Path, file: str) -> str:
     if isinstance(exc, SyntaxError) and exc.filename == str(path):
         return f"{file}:{exc.lineno}: {exc.msg}"
     frames = [
-        each for each in traceback.extract_tb(exc.__traceback__) if each.filename == str(path)
+        frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == str(path)
     ]
     line = f":{frames[-1].lineno}" if frames else ""
-    said = str(exc) if isinstance(exc, Declared) else f"{type(exc).__name__}: {exc}"
-    return f"{file}{line}: {said}"
+    why = str(exc) if isinstance(exc, Declared) else f"{type(exc).__name__}: {exc}"
+    return f"{file}{line}: {why}"
 
 
 def _checked(cls: type[Node], type_: str) -> type[Node]:
@@ -310,6 +310,6 @@ def _checked(cls: type[Node], type_: str) -> type[Node]:
         raise NotFound("bad-node", f"node type {type_!r} has no process()")
     shadowed = sorted(OPTIONS & set(cls.model_fields) | {"type"} & set(cls.model_fields))
     if shadowed:
-        said = f"node type {type_!r}: field {shadowed[0]!r} has the name of an option"
-        raise NotFound("bad-node", said, "call it something else")
+        message = f"node type {type_!r}: field {shadowed[0]!r} has the name of an option"
+        raise NotFound("bad-node", message, "call it something else")
     return cls

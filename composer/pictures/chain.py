@@ -40,14 +40,14 @@ class Chain:
         """
         key = (_kind(image), *((name, *options.items()) for name, options in filters))
         graph = self._idle.pop(key, None) or _FilterGraph(image, filters)
-        given = graph.run(image)
+        filtered = graph.run(image)
         if len(self._idle) >= _KEPT:
             self._idle.clear()
         self._idle[key] = graph
-        given.pts = image.pts
+        filtered.pts = image.pts
         if image.time_base is not None:
-            given.time_base = image.time_base
-        return given
+            filtered.time_base = image.time_base
+        return filtered
 
 
 def _kind(image: av.VideoFrame) -> tuple[str, int, int, int, int]:
@@ -83,6 +83,6 @@ class _FilterGraph:
 
     def run(self, image: av.VideoFrame) -> av.VideoFrame:
         self._source.push(image)
-        given = self._sink.pull()
-        assert isinstance(given, av.VideoFrame)
-        return given
+        filtered = self._sink.pull()
+        assert isinstance(filtered, av.VideoFrame)
+        return filtered

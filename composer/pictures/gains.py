@@ -19,8 +19,8 @@ def matrix_of(gains: tuple[float, float, float], colorspace: int) -> NDArray[np.
     3 x 3, for columns (Y - 16, Cb - 128, Cr - 128).
     """
     to_yuv = np.array(pixels.yuv_weights(colorspace))
-    found: NDArray[np.float64] = to_yuv @ np.diag(gains) @ np.linalg.inv(to_yuv)
-    return found
+    matrix: NDArray[np.float64] = to_yuv @ np.diag(gains) @ np.linalg.inv(to_yuv)
+    return matrix
 
 
 def with_gains(image: av.VideoFrame, gains: tuple[float, float, float]) -> av.VideoFrame:

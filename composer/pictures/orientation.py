@@ -52,9 +52,9 @@ class Orientation:
         """9 numbers, row by row (libavutil/display.h), or None where nothing is said."""
         angle = _angle(image)
         if image.key_frame or (angle and angle != self._angle):
-            found = self._found(image)
-            if found is not None or not self._lasts:
-                self._angle, self._matrix = angle, found
+            matrix = self._found(image)
+            if matrix is not None or not self._lasts:
+                self._angle, self._matrix = angle, matrix
         return self._matrix
 
     def upright(self, image: av.VideoFrame, layout: str) -> av.VideoFrame:

@@ -117,10 +117,10 @@ def inheriting(image: av.VideoFrame, origin: av.VideoFrame | None) -> av.VideoFr
     if origin is None:
         return image
     new = blank(origin, image.width, image.height, image.format.name)
-    for target, given in zip(planes(new), planes(image), strict=True):
-        target[...] = given
-    said = tags(image)
-    return with_tags(new, tags(origin) if said == UNTAGGED else said, image.color_range)
+    for target, source in zip(planes(new), planes(image), strict=True):
+        target[...] = source
+    own = tags(image)
+    return with_tags(new, tags(origin) if own == UNTAGGED else own, image.color_range)
 
 
 def aspect(image: av.VideoFrame) -> Fraction:
@@ -131,8 +131,8 @@ def aspect(image: av.VideoFrame) -> Fraction:
     """
     untagged = with_tags(_VIEWS.run(image), UNTAGGED)  # scale refuses some tags
     measured = _VIEWS.run(untagged, ("scale", _MEASURING))
-    found = Fraction((measured.width - _SMALL << 8) + measured.height - _SMALL, 1 << 16)
-    return found.limit_denominator(255) if 0 < found < _WIDEST else Fraction(1)
+    ratio = Fraction((measured.width - _SMALL << 8) + measured.height - _SMALL, 1 << 16)
+    return ratio.limit_denominator(255) if 0 < ratio < _WIDEST else Fraction(1)
 
 
 _WIDEST: Final = 64
@@ -194,7 +194,7 @@ def sws_matrix(matrix: int) -> int:
 
 def nearest(stored: av.VideoFormat) -> str:
     """The layout between two nodes into which pictures of a layout of libavutil lose least."""
-    channels = [each.is_alpha for each in stored.components]
+    channels = [component.is_alpha for component in stored.components]
     if stored.has_palette or (any(channels) and (stored.is_rgb or len(channels) == 2)):
         return "rgba"
     if any(channels):

@@ -90,8 +90,8 @@ class Sprite:
 
     @property
     def nbytes(self) -> int:
-        arrays = {id(each): each for layer in self.layers for each in (layer.keep, layer.add)}
-        return sum(each.nbytes for each in arrays.values())
+        arrays = {id(words): words for layer in self.layers for words in (layer.keep, layer.add)}
+        return sum(words.nbytes for words in arrays.values())
 
 
 def ground(image: av.VideoFrame, box: Box) -> Ground:
@@ -176,7 +176,7 @@ def _encoded(
     flat = weights @ scaled.reshape(4, -1)
     # One half more than HALF: the cast cuts where it should round.
     add = (flat + np.float32(HALF + 0.5)).astype(np.uint16)
-    return keep, [each.reshape(keep.shape) for each in add]
+    return keep, [plane.reshape(keep.shape) for plane in add]
 
 
 def _parts(keep: Words) -> tuple[SpriteRect, ...]:
@@ -196,8 +196,8 @@ def _parts(keep: Words) -> tuple[SpriteRect, ...]:
                     row[-1] = row[-1]._replace(right=right)
                 else:
                     row.append(part)
-        if [each[::2] + each[4:] for each in row] == [each[::2] + each[4:] for each in above]:
-            above = [each._replace(bottom=bottom) for each in above]
+        if [part[::2] + part[4:] for part in row] == [part[::2] + part[4:] for part in above]:
+            above = [part._replace(bottom=bottom) for part in above]
         else:
             done += above
             above = row

@@ -33,5 +33,5 @@ def _look_up(plane: Plane, table: bytes) -> None:
     step = max(BAND_BYTES // width, 1)
     for top in range(0, height, step):
         band = plane[top : top + step]
-        found = np.frombuffer(band.tobytes().translate(table), np.uint8)
-        band[...] = found.reshape(band.shape)
+        looked_up = np.frombuffer(band.tobytes().translate(table), np.uint8)
+        band[...] = looked_up.reshape(band.shape)

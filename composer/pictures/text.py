@@ -159,8 +159,8 @@ def lay(
             for piece in _pieces(lines[row].translate(_DIGITS), face, pens[row], row * pitch)
         )
     left, top, right, bottom = box
-    made = (_pieces(lines[row], face, pens[row] - left, row * pitch - top) for row in rows)
-    return Block(tuple(piece for row in made for piece in row), right - left, bottom - top)
+    drawn = (_pieces(lines[row], face, pens[row] - left, row * pitch - top) for row in rows)
+    return Block(tuple(piece for row in drawn for piece in row), right - left, bottom - top)
 
 
 def _cut(line: str, face: Face) -> str:
@@ -185,13 +185,13 @@ def _advance(line: str, face: Face) -> float:
 
 
 def _pieces(line: str, face: Face, x: int, y: int) -> list[GlyphRun]:
-    made, pen = [], float(x)
+    runs, pen = [], float(x)
     for part in _split(line):
         advance, ink = face.measure(part)
         if ink[0] < ink[2] and ink[1] < ink[3]:
-            made.append(GlyphRun(part, round(pen), y, _moved(ink, round(pen), y)))
+            runs.append(GlyphRun(part, round(pen), y, _moved(ink, round(pen), y)))
         pen += advance
-    return made
+    return runs
 
 
 def _around(boxes: Iterable[Box]) -> Box:
@@ -252,7 +252,7 @@ def _mask(
 def _over(canvas: PIL.Image.Image, color: RGBA, mask: PIL.Image.Image) -> None:
     """Lay a colour over the canvas where the mask is."""
     if color[3] < 255:
-        mask = mask.point([round(each * color[3] / 255) for each in range(256)])
+        mask = mask.point([round(level * color[3] / 255) for level in range(256)])
     layer = PIL.Image.new("RGBA", canvas.size, color)
     layer.putalpha(mask)
     canvas.alpha_composite(layer)

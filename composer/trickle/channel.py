@@ -111,8 +111,8 @@ class Channel:
             seq = self.next_write
         elif seq == wire.CURRENT:
             seq = max(self.next_write - 1, 0)
-        if (found := self.segment(seq)) is not None:
-            return found
+        if (segment := self.segment(seq)) is not None:
+            return segment
         # A reader that takes 0 asks for 1 at once, before the first byte of 0 is there.
         early = self.next_write == 0 and seq == 1
         if self.closed or not (seq == self.next_write or early):
@@ -144,30 +144,30 @@ class Channel:
 
     def reset(self, seq: int) -> None:
         """The publisher began anew at `seq`: what is below ends, what is above stays."""
-        for each in self._ring:
-            if each is not None and each.seq < seq:
-                each.close()
+        for segment in self._ring:
+            if segment is not None and segment.seq < seq:
+                segment.close()
 
     def close(self) -> None:
         """The channel ends, and each of its segments."""
         self.closed = True
-        for each in self._ring:
-            if each is not None:
-                each.close()
+        for segment in self._ring:
+            if segment is not None:
+                segment.close()
 
     def drop(self) -> None:
         """Nobody will ask for this channel again: let the segments go."""
         self.close()
-        for slot, each in enumerate(self._ring):
-            if each is not None:
+        for slot, segment in enumerate(self._ring):
+            if segment is not None:
                 self._ring[slot] = None
-                each.release()
+                segment.release()
 
     def _make(self, seq: int) -> Segment:
-        made = Segment(seq, self._budget, self._max_segment_bytes)
+        segment = Segment(seq, self._budget, self._max_segment_bytes)
         evicted = self._ring[seq % wire.WINDOW]
-        self._ring[seq % wire.WINDOW] = made
+        self._ring[seq % wire.WINDOW] = segment
         if evicted is not None:
             evicted.close()
             evicted.release()
-        return made
+        return segment

@@ -42,19 +42,19 @@ class Directory:
 
     def create(self, name: str, mime: str) -> Channel:
         """The channel of this name, a new one if there is none. Raises LimitReached."""
-        if (found := self._channels.get(name)) is not None:
-            return found
+        if (channel := self._channels.get(name)) is not None:
+            return channel
         if len(self._channels) >= self._limits.channels:
             raise LimitReached(f"there are {self._limits.channels} channels already")
-        self._channels[name] = made = self._made(mime[:MAX_MIME])
+        self._channels[name] = channel = self._made(mime[:MAX_MIME])
         self._tell("added", name)
-        return made
+        return channel
 
     def delete(self, name: str) -> bool:
         """Close a channel and forget its name; False when there is none."""
-        if (found := self._channels.pop(name, None)) is None:
+        if (channel := self._channels.pop(name, None)) is None:
             return False
-        found.drop()
+        channel.drop()
         self._tell("removed", name)
         return True
 

@@ -65,37 +65,37 @@ async def take(
     They count from the first byte. It ends sooner with the channel, and after `most` bytes. Raises
     ChannelLost when its server cannot be reached or understood any more.
     """
-    found, head = Excerpt(), b""
-    given = Subscriber(http, url, lost=PATIENCE_SECONDS).__aiter__()
+    excerpt, head = Excerpt(), b""
+    items = Subscriber(http, url, lost=PATIENCE_SECONDS).__aiter__()
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS) as patience, contextlib.aclosing(given):
-            async for item in given:
+        async with asyncio.timeout(PATIENCE_SECONDS) as patience, contextlib.aclosing(items):
+            async for item in items:
                 if isinstance(item, Opened):
-                    found.segments += 1
-                    found.gaps += item.gap
+                    excerpt.segments += 1
+                    excerpt.gaps += item.gap
                     head = b""
                 elif isinstance(item, Ended):
-                    found.torn += not item.whole
-                    found.bare += _is_bare(head)
+                    excerpt.torn += not item.whole
+                    excerpt.bare += _is_bare(head)
                     head = b""
                 else:
-                    if not found.bytes:
+                    if not excerpt.bytes:
                         patience.reschedule(asyncio.get_running_loop().time() + seconds)
                     head += item[: max(0, _TABLES - len(head))]
-                    found.bytes += len(item)
+                    excerpt.bytes += len(item)
                     into.write(item)
-                    if found.bytes >= most:
-                        return found
+                    if excerpt.bytes >= most:
+                        return excerpt
     except TimeoutError:
-        found.bare += _is_bare(head)
-        return found
-    found.ended = True
-    return found
+        excerpt.bare += _is_bare(head)
+        return excerpt
+    excerpt.ended = True
+    return excerpt
 
 
 def _is_bare(head: bytes) -> bool:
     """head: how a segment begins."""
     packets = [head[at : at + 188] for at in range(0, len(head) - 187, 188)]
-    if not packets or any(each[0] != 0x47 for each in packets):
+    if not packets or any(packet[0] != 0x47 for packet in packets):
         return False
-    return not any(each[1] & 0x1F == 0 and each[2] == 0 for each in packets)
+    return not any(packet[1] & 0x1F == 0 and packet[2] == 0 for packet in packets)

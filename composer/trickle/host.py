@@ -40,12 +40,12 @@ class Host:
             raise ValueError("is no host") from None
         if url.path not in ("", "/") or url.query_string or url.fragment or url.user:
             raise ValueError("should hold a host, and perhaps a port, and nothing else")
-        found = cls.of(url)
-        if not _is_host(found.name):
+        host = cls.of(url)
+        if not _is_host(host.name):
             raise ValueError("is no host")
         if url.explicit_port == 0:
             raise ValueError("has no port that one can reach")
-        return cls(found.name, url.port or 0, url.scheme)
+        return cls(host.name, url.port or 0, url.scheme)
 
     @classmethod
     def of(cls, url: URL) -> Self:

@@ -262,7 +262,7 @@ class Publisher:
         reset, self._reset = self._reset, False
         request = asyncio.ensure_future(self._post(segment, reset=reset))
         segment._posting = request
-        self._open = [each for each in self._open if not each.done_or_failed] + [segment]
+        self._open = [begun for begun in self._open if not begun.done_or_failed] + [segment]
         self._requests.add(request)
         request.add_done_callback(partial(self._posted, segment))
         return segment

@@ -250,8 +250,8 @@ class _Connections(web.Server):
         self.pre_shutdown()
         await super().shutdown(timeout)
         # Closing waits for a reader that takes nothing.
-        for each in self._transports.values():
-            each.abort()
+        for transport in self._transports.values():
+            transport.abort()
 
 
 class _Waker:
@@ -302,8 +302,8 @@ def run(server: TrickleServer, host: str, port: int, started: Callable[[str], No
 async def _run(server: TrickleServer, host: str, port: int, started: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(each, ended.set)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
     async with server.serving(host, port) as address:
         started(address)
         await ended.wait()
