@@ -1,6 +1,7 @@
 """Who may import whom: downwards only, each foreign library behind its fence."""
 
 import ast
+import re
 from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
@@ -63,6 +64,14 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def syntax(folder: str, word: str) -> Iterator[tuple[Path, ast.AST]]:
+    """All that is written in the files below a folder that have a word in them somewhere."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        if word in text:
+            yield from ((path, node) for node in ast.walk(ast.parse(text)))
 
 
 def _type_checking(node: ast.AST) -> Iterator[ast.AST]:
@@ -166,8 +175,7 @@ def test_no_node_is_found_by_the_name_of_its_type() -> None:
     types = {path.stem for path in (ROOT / "nodes").glob("*.py")}
     bad = [
         f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}"
-        for path in sorted((ROOT / "composer").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, node in syntax("composer", "type")
         if isinstance(node, ast.Compare) and "type" in ast.unparse(node.left)
         for other in ast.walk(node)
         if isinstance(other, ast.Constant) and other.value in types
@@ -203,15 +211,19 @@ NAMED_TWICE = {
 """What still stands for two things. None is added: the list only gets shorter."""
 
 
+CLASS = re.compile(r" *class _*(?P<name>\w+)[(:]")
+
+
 def test_a_name_of_a_class_stands_for_one_thing() -> None:
     """An underscore in front does not make it another name."""
     places: dict[str, list[str]] = {}
     for folder in ("composer", "nodes"):
         for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ClassDef):
-                    place = f"{path.relative_to(ROOT)}:{node.lineno}"
-                    places.setdefault(node.name.lstrip("_"), []).append(place)
+            lines = path.read_text(encoding="utf-8").splitlines()
+            for number, line in enumerate(lines, 1):
+                if found := CLASS.match(line):
+                    place = f"{path.relative_to(ROOT)}:{number}"
+                    places.setdefault(found["name"], []).append(place)
     twice = {name: where for name, where in places.items() if len(where) > 1}
     assert {name: where for name, where in twice.items() if name not in NAMED_TWICE} == {}
     assert set(NAMED_TWICE) <= set(twice)  # else the list has one that may go
@@ -221,12 +233,10 @@ def test_json_is_written_in_one_place() -> None:
     """Elsewhere NaN and the like would get out."""
     bad = []
     for folder in ("composer", "nodes"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            if path.name == "strictjson.py":
+        for path, node in syntax(folder, "json"):
+            if not isinstance(node, ast.Attribute) or path.name == "strictjson.py":
                 continue
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if not isinstance(node, ast.Attribute):
-                    continue
+            if node.attr in ("dumps", "dump", "model_dump_json"):
                 named = ast.unparse(node)
                 if named in ("json.dumps", "json.dump") or node.attr == "model_dump_json":
                     bad.append(f"{path.relative_to(ROOT)}:{node.lineno} {named}")
@@ -236,8 +246,7 @@ def test_json_is_written_in_one_place() -> None:
 def test_answers_of_json_name_the_writer() -> None:
     bad = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path in sorted((ROOT / "composer").rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, node in syntax("composer", "json_response")
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("json_response")
         if "strictjson.text" not in [ast.unparse(each.value) for each in node.keywords]
     ]

@@ -56,13 +56,15 @@ def laid(
 
 
 def mean(samples: NDArray[Any], shift_x: int, shift_y: int) -> NDArray[Any]:
-    """The mean over the luma samples that each chroma sample of a picture has."""
-    made = np.zeros((-(-samples.shape[0] >> shift_y), -(-samples.shape[1] >> shift_x)))
-    for row in range(made.shape[0]):
-        for column in range(made.shape[1]):
-            rows = slice(row << shift_y, (row + 1) << shift_y)
-            made[row, column] = samples[rows, column << shift_x : (column + 1) << shift_x].mean()
-    return made
+    """The mean over the luma samples that each chroma sample of a picture has: fewer at an edge."""
+    rows = range(0, samples.shape[0], 1 << shift_y)
+    columns = range(0, samples.shape[1], 1 << shift_x)
+
+    def sums(values: NDArray[Any]) -> NDArray[Any]:
+        return np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1)
+
+    means: NDArray[Any] = sums(samples) / sums(np.ones_like(samples))
+    return means
 
 
 def stamped(image: av.VideoFrame, rgba: NDArray[np.uint8], x: int, y: int, **kwargs: Any) -> None:
