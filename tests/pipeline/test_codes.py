@@ -5,6 +5,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -27,8 +28,13 @@ MAKERS = {"Problem", "NotFound", "problem", "_report", "_Abandoned"}
 """What takes a code first, and makes a Problem of it."""
 
 
-def literal_codes() -> Iterator[tuple[str, str]]:
+@cache
+def literal_codes() -> list[tuple[str, str]]:
     """(place, code) of each call that makes a Problem, but for those that hand on what they got."""
+    return list(_literal_codes())
+
+
+def _literal_codes() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "composer").rglob("*.py")):
         for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(each, ast.Call) or _name(each.func) not in MAKERS:
