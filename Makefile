@@ -6,6 +6,9 @@ STAMP  := $(VENV)/.installed
 DEV    := $(VENV)/.dev
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
+# Where it is set, each worker of the tests and each command that one runs compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install torch demo bench bench-growth bench-path bench-sessions bench-guard bench-gpu bench-model check test test-torch test-gpu test-slow test-media test-image format docs pictures lock release clean
 
