@@ -72,7 +72,7 @@ check: $(DEV)    ## lint, formatting and types
 
 test: $(DEV)     ## the whole suite, but for what needs more than it installs
 	$(BIN)/python scripts/fetch_clips.py
-	$(BIN)/pytest -n auto -q -m "not slow and not image and not media"
+	$(BIN)/pytest -n auto --dist worksteal -q -m "not slow and not image and not media"
 
 test-media: $(DEV) ## the whole matrix of streams, beside what FFmpeg makes of them; some minutes
 	$(BIN)/pytest -n auto -q -m media
