@@ -76,8 +76,8 @@ def test_the_changelog_begins_with_what_comes_next() -> None:
 
 @pytest.fixture(scope="session")
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of a real clip."""
-    return beginning(BUNNY, tmp_path_factory.mktemp("clip") / "clip.mp4", 2)
+    """One second of a real clip."""
+    return beginning(BUNNY, tmp_path_factory.mktemp("clip") / "clip.mp4", 1)
 
 
 def named(page: str) -> dict[str, str]:

@@ -623,7 +623,7 @@ def test_many_reloads_of_a_module_leave_nothing_behind(tmp_path: Path) -> None:
             await stage.start()
             await reloader.reload({amounts})
             threads, modules = workers(), len(sys.modules)
-            for _ in range(40):
+            for _ in range(20):
                 assert (await reloader.reload({amounts})).outcome is Outcome.REBUILT
             gc.collect()
             here = str(tmp_path / "nodes.py")
