@@ -1,13 +1,14 @@
-"""Response: a GET whose body is read where it is wanted, on the loop or in a thread.
+"""Client: requests whose bodies are read, and written, on the loop or in any thread.
 
 The bytes of a stream wake no loop then, and what a peer sends in a million pieces costs the thread
 that wants it.
 """
 
+import asyncio
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import http
@@ -15,13 +16,20 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 from yarl import URL
 
+from composer.bucket import Bucket
 from composer.trickle.connection import ServerConnection
 from composer.trickle.framing import Malformed, framing_of
 
 LONGEST_HEAD: Final = 32 * 1024
 
 MOST_INTERIM: Final = 8
-"""Answers of the kind 1xx before the one that counts."""
+INTERIM_RATE: Final = 1.0
+"""Answers of the kind 1xx that may come at once, and in a second: while a body is awaited servers
+send one every ten (contract 4.4).
+"""
+
+LAST_WORDS_SECONDS: Final = 1.0
+"""For what a server has said before it closed a connection in the middle of a request."""
 
 MOST_IDLE: Final = 32
 """Connections that are kept open for a next request."""
@@ -31,7 +39,7 @@ class Response:
     """One answer: its status and headers, and a body that is still to be read.
 
     early: what came behind its head. let_go: called once with its connection, and whether that may
-    serve another request. Raises Malformed.
+    serve another request. ends: it may not, whatever comes. Raises Malformed.
     """
 
     def __init__(
@@ -41,6 +49,8 @@ class Response:
         connection: ServerConnection,
         early: bytes,
         let_go: Callable[[ServerConnection, bool], None],
+        *,
+        ends: bool = False,
     ) -> None:
         self.status: Final = status
         self.headers: Final = headers
@@ -48,6 +58,7 @@ class Response:
         """Of the socket that poll() may wait for."""
 
         self._connection, self._let_go = connection, let_go
+        self._ends = ends or headers.get("Connection", "").lower() == "close"
         self._framing = framing_of(status, headers)
         self._lock = threading.Lock()
         self._early = self._framing.feed(early) if early else b""
@@ -94,8 +105,8 @@ class Response:
                 return
             self._closed = True
             self._early = b""
-            ends = self.headers.get("Connection", "").lower() == "close"
-            self._let_go(self._connection, self.whole and not self._framing.rest and not ends)
+            reusable = self.whole and not self._framing.rest and not self._ends
+            self._let_go(self._connection, reusable)
 
     def _taken_early(self) -> bytes:
         early, self._early = self._early, b""
@@ -122,8 +133,8 @@ class Response:
 
 
 class Client:
-    """GET requests to servers of channels. resolver: names to addresses. trust: what https needs,
-    asked for once.
+    """Requests to servers of channels. resolver: names to addresses. trust: what https needs, asked
+    for once. Redirects are not followed.
     """
 
     def __init__(self, resolver: AbstractResolver, trust: Callable[[], ssl.SSLContext]) -> None:
@@ -133,22 +144,34 @@ class Client:
         self._closed = False
 
     async def get(self, address: str) -> Response:
-        """The answer, as soon as its head is there. Redirects are not followed. Raises OSError."""
-        try:
-            return await self._get(URL(address))
-        except OSError:
-            raise
-        except ValueError as exc:  # of the address, or of a name in it that no server can have
-            raise ConnectionError("this is no address of a channel") from exc
-
-    async def _get(self, url: URL) -> Response:
+        """The answer, as soon as its head is there. Raises OSError."""
+        url = _url_of(address)
         if (kept := self._kept(url.origin())) is not None:
             try:
                 return await self._asked(kept, url)
             except OSError:  # its server may have closed it meanwhile
                 pass
-        trust = self._trusted() if url.scheme == "https" else None
-        return await self._asked(await ServerConnection.open(url, self._resolver, trust), url)
+        return await self._asked(await self._connected(url), url)
+
+    async def post(
+        self,
+        address: str,
+        headers: Mapping[str, str],
+        feed: Callable[[ServerConnection], Awaitable[None]],
+    ) -> Response:
+        """The answer to a request whose body is in chunks; it may come before the body ends, which
+        is given up then. feed: writes that body, to its end. Raises OSError.
+        """
+        url = _url_of(address)
+        connection = self._kept(url.origin()) or await self._connected(url)
+        try:
+            await connection.write(_request("POST", url, headers))
+            (status, answer, early), fed = await _exchanged(connection, feed)
+            keep = self._keeper(url.origin())
+            return Response(status, answer, connection, early, keep, ends=not fed)
+        except BaseException:
+            connection.close()
+            raise
 
     def close(self) -> None:
         """Close the connections that nobody uses, and those that come back."""
@@ -158,7 +181,7 @@ class Client:
 
     async def _asked(self, connection: ServerConnection, url: URL) -> Response:
         try:
-            await connection.write(_request(url))
+            await connection.write(_request("GET", url, {}))
             status, headers, early = await _head(connection)
             return Response(status, headers, connection, early, self._keeper(url.origin()))
         except BaseException:
@@ -187,28 +210,64 @@ class Client:
                 connection.close()
         return None
 
+    async def _connected(self, url: URL) -> ServerConnection:
+        trust = self._trusted() if url.scheme == "https" else None
+        try:
+            return await ServerConnection.open(url, self._resolver, trust)
+        except OSError:
+            raise
+        except ValueError as exc:  # a name that no server can have
+            raise ConnectionError("this is no address of a channel") from exc
+
     def _trusted(self) -> ssl.SSLContext:
         if self._trust is None:
             self._trust = self._make_trust()
         return self._trust
 
 
-def _request(url: URL) -> bytes:
-    lines = (
-        f"GET {url.raw_path_qs} HTTP/1.1",
+def _url_of(address: str) -> URL:
+    try:
+        return URL(address)
+    except ValueError as exc:
+        raise ConnectionError("this is no address of a channel") from exc
+
+
+async def _exchanged(
+    connection: ServerConnection, feed: Callable[[ServerConnection], Awaitable[None]]
+) -> tuple[tuple[int, CIMultiDict[str], bytes], bool]:
+    """The head of an answer, and whether the body went out to its end. Raises OSError."""
+    feeding = asyncio.ensure_future(feed(connection))
+    answering = asyncio.ensure_future(_head(connection))
+    try:
+        await asyncio.wait({feeding, answering}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done() and (failure := feeding.exception()):
+            await asyncio.wait({answering}, timeout=LAST_WORDS_SECONDS)
+            if not answering.done():
+                raise failure
+        return await answering, feeding.done() and not feeding.exception()
+    finally:
+        for task in (feeding, answering):
+            task.cancel()
+        await asyncio.wait({feeding, answering})
+
+
+def _request(method: str, url: URL, headers: Mapping[str, str]) -> bytes:
+    lines = [
+        f"{method} {url.raw_path_qs} HTTP/1.1",
         f"Host: {url.host_port_subcomponent}",
+        *(f"{name}: {value}" for name, value in headers.items()),
         "Accept: */*",
         f"User-Agent: {http.SERVER_SOFTWARE}",
-        "",
-        "",
-    )
-    return "\r\n".join(lines).encode("ascii")
+    ]
+    if method == "POST":
+        lines.append("Transfer-Encoding: chunked")
+    return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
 async def _head(connection: ServerConnection) -> tuple[int, CIMultiDict[str], bytes]:
     """Status and headers of the answer, and what came behind them. Raises OSError."""
-    data = b""
-    for _ in range(MOST_INTERIM + 1):
+    data, interim = b"", Bucket(INTERIM_RATE, MOST_INTERIM)
+    while True:
         while (end := data.find(b"\r\n\r\n")) < 0:
             if len(data) > LONGEST_HEAD:
                 raise Malformed("the head of an answer is too long")
@@ -221,7 +280,8 @@ async def _head(connection: ServerConnection) -> tuple[int, CIMultiDict[str], by
             return status, headers, data
         if status == 101:
             raise Malformed("an answer changes to a protocol that nobody asked for")
-    raise Malformed("an answer never gets further than its interim ones")
+        if interim.take(1.0, asyncio.get_running_loop().time()):
+            raise Malformed("an answer never gets further than its interim ones")
 
 
 def _parsed(head: bytes) -> tuple[int, CIMultiDict[str]]:

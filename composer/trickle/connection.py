@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import socket
 import ssl
+import threading
 from typing import Final
 
 import aiohappyeyeballs
@@ -22,14 +23,15 @@ EYEBALL_SECONDS: Final = 0.25
 
 
 class ServerConnection:
-    """A connection that is open. read_now() waits for nothing and may be called in any thread, by
-    one at a time; the coroutines are the loop's.
+    """A connection that is open. read_now() and write_now() wait for nothing and may be called in
+    any thread, each by one at a time; the coroutines are the loop's.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._tls: ssl.SSLObject | None = None
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._lock = threading.Lock()  # of TLS, whose two directions are one state
 
     @classmethod
     async def open(
@@ -64,11 +66,23 @@ class ServerConnection:
 
     async def write(self, data: bytes) -> None:
         """Raises OSError."""
-        loop = asyncio.get_running_loop()
+        if rest := self.write_now(data):
+            await self.drain(rest)
+
+    async def drain(self, rest: bytes) -> None:
+        """Send what write_now() left. Raises OSError."""
+        await asyncio.get_running_loop().sock_sendall(self._socket, rest)
+
+    def write_now(self, data: bytes) -> bytes:
+        """What the network did not take: it has to go out before all else. Raises OSError."""
         if self._tls is not None:
-            self._tls.write(data)
-            data = self._outgoing.read()
-        await loop.sock_sendall(self._socket, data)
+            with self._lock:
+                self._tls.write(data)
+                data = self._outgoing.read()
+        try:
+            return data[self._socket.send(data) :]
+        except (BlockingIOError, InterruptedError):
+            return data
 
     async def read(self) -> bytes:
         """What has come, as soon as something has; b"" at its end. Raises OSError."""
@@ -82,7 +96,10 @@ class ServerConnection:
             data = self._socket.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
             return None
-        return data if self._tls is None else self._deciphered(self._tls, data)
+        if self._tls is None:
+            return data
+        with self._lock:
+            return self._deciphered(self._tls, data)
 
     def close(self) -> None:
         """At once."""
@@ -98,8 +115,7 @@ class ServerConnection:
             while piece := _read(tls):
                 pieces.append(piece)
             return b"".join(pieces)
-        if answer := self._outgoing.read():  # of TLS itself: new keys, say
-            self._socket.send(answer)
+        # What TLS has to say to that, of new keys, say, goes out with what is written next.
         return b"".join(pieces) or None
 
     async def _secure(self, trust: ssl.SSLContext, host: str) -> None:
@@ -130,11 +146,14 @@ async def _connected(url: URL, resolver: AbstractResolver) -> socket.socket:
     hosts = [host]
     if not _is_address(host):
         hosts = [one["host"] for one in await resolver.resolve(host, port, socket.AF_UNSPEC)]
-    return await aiohappyeyeballs.start_connection(
+    sock = await aiohappyeyeballs.start_connection(
         [_reached(host, port) for host in hosts],
         happy_eyeballs_delay=EYEBALL_SECONDS,
         interleave=1,
     )
+    # Else a picture waits until the one before it is known to have come.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def _is_address(host: str) -> bool:

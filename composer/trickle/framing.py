@@ -14,6 +14,9 @@ MOST_CHUNKS: Final = 4096
 _SIZE_DIGITS: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+
 class Malformed(ConnectionError):
     """What came is no answer of HTTP."""
 
@@ -108,6 +111,11 @@ def framing_of(status: int, headers: Mapping[str, str]) -> Framing:
     if not (length.isascii() and length.isdigit() and len(length) <= 18):
         raise Malformed("an answer has a length that is no number")
     return Framing(int(length))
+
+
+def chunk(data: bytes) -> bytes:
+    """Some bytes of a body in chunks. data: not empty, or it would be the last."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def _size_of(line: bytes) -> int:

@@ -10,10 +10,12 @@ from functools import partial
 from typing import Final
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 
 from composer.errors import ChannelEnded, ChannelLost, SegmentLost, TrickleError
 from composer.trickle import wire
+from composer.trickle.connection import ServerConnection
+from composer.trickle.framing import LAST_CHUNK, chunk
+from composer.trickle.http import Http, client_of
 from composer.trickle.line import Line
 from composer.trickle.publication import Delivery, Publication, Retry
 
@@ -60,7 +62,7 @@ class SegmentWriter:
         if self._failure is not None:
             raise self._failure
         self._written = True
-        if self._line is not None and self._line.write(data):
+        if self._line is not None and self._line.send(data):
             return
         self._held.append(data)
         self._size += len(data)
@@ -124,12 +126,9 @@ class SegmentWriter:
         self._size = 0
         self._drained.set()
 
-    async def feed(self, writer: AbstractStreamWriter) -> None:
-        """Write it as the body of a request, to its end."""
-        await writer.write(b"")  # sends the head now, before the first byte (contract 4.14)
-        transport = writer.transport
-        assert transport is not None  # or the head would have failed
-        line = self._line = Line(transport, self._changed.set)
+    async def feed(self, connection: ServerConnection) -> None:
+        """Write it as the body of a request, to its end. Raises OSError."""
+        line = self._line = Line(connection, self._changed.set)
         try:
             while True:
                 while self._held:
@@ -138,29 +137,17 @@ class SegmentWriter:
                     self._size = 0
                     self._sent = True
                     self._drained.set()
-                    await writer.write(data)
+                    if data:
+                        await connection.write(chunk(data))
                 if self._ended:
-                    return
+                    break
                 self._changed.clear()
                 line.open()
                 await self._changed.wait()
-                line.close_up()
+                await line.close_up()
         finally:
             line.close()
-
-
-class _Body(aiohttp.Payload):
-    """A segment as the body of one request, in chunks, since its length is not known."""
-
-    def __init__(self, segment: SegmentWriter) -> None:
-        super().__init__(segment)
-        self._segment = segment
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        raise TypeError("a segment that is being written has no text")
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        await self._segment.feed(writer)
+        await connection.write(LAST_CHUNK)
 
 
 class Publisher:
@@ -171,7 +158,7 @@ class Publisher:
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
+        http: Http,
         url: str,
         *,
         content_type: str,
@@ -188,6 +175,7 @@ class Publisher:
         """Whether it ended because nothing got through, not because the channel did."""
 
         self._http, self._url, self._type = http, url.rstrip("/"), content_type
+        self._client = client_of(http)
         self._name = self._url.rsplit("/", 1)[-1]
         self._lasting, self._ahead, self._stall, self._now = lasting, ahead, stall, now
         self._mind = Publication(lasting=lasting)
@@ -301,23 +289,20 @@ class Publisher:
 
     async def _once(self, segment: SegmentWriter, headers: dict[str, str]) -> Delivery | Retry:
         try:
-            async with self._http.post(
-                f"{self._url}/{segment.seq}",
-                data=_Body(segment),
-                chunked=True,
-                headers=headers,
-                allow_redirects=False,
-            ) as response:
-                return self._mind.replied(
-                    response.status,
-                    response.headers,
-                    self._now(),
-                    sent=segment.sent,
-                    ended=segment.finished,
-                )
-        except (aiohttp.ClientError, OSError) as exc:
+            response = await self._client.post(f"{self._url}/{segment.seq}", headers, segment.feed)
+        except OSError as exc:
             log.debug("channel %s: %s", self._name, type(exc).__name__)
             return self._mind.failed(self._now(), sent=segment.sent)
+        try:
+            return self._mind.replied(
+                response.status,
+                response.headers,
+                self._now(),
+                sent=segment.sent,
+                ended=segment.finished,
+            )
+        finally:
+            response.close()
 
     async def _settle(self, segment: SegmentWriter, delivery: Delivery) -> None:
         if delivery is Delivery.DONE:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -10,11 +12,21 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 import trustme
+from yarl import URL
 
 from composer.trickle import connection
-from composer.trickle.client import LONGEST_HEAD, MOST_INTERIM, Client, Response
+from composer.trickle.client import (
+    INTERIM_RATE,
+    LONGEST_HEAD,
+    MOST_INTERIM,
+    Client,
+    Response,
+)
+from composer.trickle.connection import ServerConnection
+from composer.trickle.framing import LAST_CHUNK, chunk
 from composer.trickle.http import open_http
 from composer.trickle.resolver import Resolver
+from tests import clocks
 from tests.server.streams import ran
 
 OK = b"HTTP/1.1 200 OK\r\nLp-Trickle-Seq: 7\r\nContent-Length: 5\r\n\r\nhello"
@@ -311,5 +323,109 @@ def test_some_of_them_are_gone_by(count: int) -> None:
             del client
             async with open_http() as http, http.get(base) as response:
                 assert await response.read() == b"hello"
+
+    ran(test)
+
+
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+async def body(connection: ServerConnection) -> None:
+    await connection.write(chunk(b"hello") + LAST_CHUNK)
+
+
+async def endless(connection: ServerConnection) -> None:
+    while True:
+        await connection.write(chunk(b"x" * 100_000))
+        await asyncio.sleep(0)
+
+
+def test_a_post_is_answered_when_its_body_is_out_and_leaves_its_connection_to_the_next() -> None:
+    async def test() -> None:
+        # What it takes for heads are the bodies, too.
+        async with serving(b"", EMPTY, b"", EMPTY) as (scripted, client, base):
+            for _ in range(2):
+                response = await client.post(f"{base}/ch/0", {"Content-Type": "video/MP2T"}, body)
+                assert response.status == 200
+                response.close()
+            assert scripted.connections == 1
+            lines = scripted.heads[0].split(b"\r\n")
+            assert lines[0] == b"POST /ch/0 HTTP/1.1"
+            assert b"Content-Type: video/MP2T" in lines
+            assert b"Transfer-Encoding: chunked" in lines
+            assert scripted.heads[1] == b"5\r\nhello\r\n0\r\n\r\n"
+
+    ran(test)
+
+
+def test_an_answer_that_comes_before_the_body_ends_is_the_answer() -> None:
+    gone = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+    async def test() -> None:
+        async with serving(gone, EMPTY) as (scripted, client, base):
+            response = await client.post(base, {}, endless)
+            assert response.status == 404
+            response.close()
+            (await client.post(base, {}, body)).close()
+            assert scripted.connections == 2  # nobody knows what of the first body is on its way
+
+    ran(test)
+
+
+def test_a_post_whose_connection_breaks_is_an_error() -> None:
+    async def test() -> None:
+        async with serving(None) as (_, client, base):
+            with pytest.raises(ConnectionError):
+                await client.post(base, {}, endless)
+
+    ran(test)
+
+
+def test_a_post_that_nobody_wants_any_more_is_broken_off() -> None:
+    async def test() -> None:
+        async with serving(b"") as (scripted, client, base):
+            begun = asyncio.Event()
+
+            async def feed(connection: ServerConnection) -> None:
+                await connection.write(chunk(b"x"))
+                begun.set()
+                await asyncio.Event().wait()
+
+            posting = asyncio.ensure_future(client.post(base, {}, feed))
+            await begun.wait()
+            posting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await posting
+            await asyncio.gather(*filter(None, scripted.tasks))  # the server sees it end
+
+    ran(test)
+
+
+def test_interim_answers_may_come_for_as_long_as_they_take_their_time() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(40):
+            await asyncio.sleep(1 / INTERIM_RATE)
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        writer.write(OK)
+        writer.close()
+
+    async def test() -> None:
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            client = Client(Resolver(), ssl.create_default_context)
+            assert await whole(await client.get(f"http://127.0.0.1:{port}/")) == b"hello"
+            client.close()
+
+    clocks.ran_skipping(test)
+
+
+def test_a_small_piece_does_not_wait_for_the_one_before_it() -> None:
+    async def test() -> None:
+        async with serving(OK) as (_, client, base):
+            opened = await ServerConnection.open(URL(base), Resolver(), None)
+            with socket.socket(fileno=os.dup(opened.fileno)) as sock:
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            opened.close()
+            client.close()
 
     ran(test)
