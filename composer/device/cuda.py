@@ -102,8 +102,8 @@ def built(need: str) -> bool:
     if spec is None or spec.origin is None:
         return False
     # torch writes down what it was built with, and with None for a build without CUDA.
-    said = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
-    return re.search(r"^cuda\b[^=\n]*= *['\"]", said, re.MULTILINE) is not None
+    version = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+    return re.search(r"^cuda\b[^=\n]*= *['\"]", version, re.MULTILINE) is not None
 
 
 def lost(exc: BaseException) -> bool:

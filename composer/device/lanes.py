@@ -156,9 +156,9 @@ def with_decoder(device: str, read: "Callable[[], torch.Tensor]") -> "torch.Tens
         return read()
     lane, decoder = torch.cuda.current_stream(device), torch.cuda.default_stream(device)
     lane.wait_stream(decoder)
-    found = read()
+    picture = read()
     decoder.wait_stream(lane)
-    return found
+    return picture
 
 
 @dataclass(eq=False, frozen=True, slots=True)

@@ -273,7 +273,7 @@ def packed(image: "Tensor", layout: str, color: ColorTags) -> "Tensor":
     for part, source, weights, offset in zip(
         parts, (image, chroma, chroma), weights_of, (16, 128, 128), strict=True
     ):
-        part.copy_(rounded(_weighed(source, [255 * each for each in weights]).add_(offset)))
+        part.copy_(rounded(_weighed(source, [255 * weight for weight in weights]).add_(offset)))
     return flat
 
 
@@ -285,7 +285,9 @@ def _weighed(image: "Tensor", weights: Sequence[float]) -> "Tensor":
 
 def gray(image: "Tensor") -> "Tensor":
     """(H, W) brightness, 0 black and 1 white: that of BT.601, as swscale's is for every source."""
-    return _weighed(image, [each * 255 / 219 for each in pixels.yuv_weights(UNTAGGED.matrix)[0]])
+    return _weighed(
+        image, [weight * 255 / 219 for weight in pixels.yuv_weights(UNTAGGED.matrix)[0]]
+    )
 
 
 def rounded(levels: "Tensor") -> "Tensor":

@@ -105,7 +105,7 @@ class Track:
         self._last: int | None = None
         self._dated: int | None = None
         """Where the last item was that had a time of its own; others are counted on from there."""
-        self._counted = self._each = 0
+        self._counted = self._apart = 0
 
     def place(self, pts: int | None, dts: int | None, duration: int | None) -> int | None:
         """When the next item is, in ticks from 0; None when it must be left out.
@@ -116,7 +116,7 @@ class Track:
         if pts is None and dts is not None and (last is None or dts + self._shift > last):
             written = dts
         if written is None:
-            new = 0 if last is None else last + (self._each or self._step)
+            new = 0 if last is None else last + (self._apart or self._step)
         elif last is None:
             new = self._begin(written)
         else:
@@ -143,15 +143,15 @@ class Track:
             return last + self._step
         return last + 1  # they were counted too far
 
-    def _learn(self, said: int | None) -> None:
+    def _learn(self, placed: int | None) -> None:
         """How far apart items are that have no time follows from those that have one."""
-        if said is None:
+        if placed is None:
             self._counted += 1
             return
         if self._counted and self._dated is not None:
-            each = max(1, (said - self._dated) // (self._counted + 1))
-            self._each = min(self._each or each, each)  # a time may be that of a later one
-        self._counted, self._dated = 0, said
+            apart = max(1, (placed - self._dated) // (self._counted + 1))
+            self._apart = min(self._apart or apart, apart)  # a time may be that of a later one
+        self._counted, self._dated = 0, placed
 
     @property
     def begun(self) -> bool:

@@ -16,7 +16,7 @@ log: Final = logging.getLogger(__name__)
 _MOST_TYPES: Final = 64
 """FFmpeg 9 has 32 types of side data (enum AVFrameSideDataType in libavutil/frame.h)."""
 
-_NAMED: Final[set[Any]] = {each.value for each in Type}
+_NAMED: Final[set[Any]] = {kind.value for kind in Type}
 _UNNAMED: Final = [number for number in range(_MOST_TYPES) if number not in _NAMED]
 
 
@@ -67,8 +67,8 @@ class Orientation:
         except ValueError:
             self._filters = _ANY
             data = self._side_data(image)
-        found = data.get("DISPLAYMATRIX")
-        matrix = found and struct.unpack("9i", bytes(found))
+        written = data.get("DISPLAYMATRIX")
+        matrix = written and struct.unpack("9i", bytes(written))
         return matrix if matrix and any(matrix[:2]) and any(matrix[3:5]) else None
 
     def _side_data(self, image: av.VideoFrame) -> Any:

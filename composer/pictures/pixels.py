@@ -173,11 +173,11 @@ def tags(image: av.VideoFrame) -> ColorTags:
     matrix = int(image.colorspace)
     if matrix == 0:  # AVCOL_SPC_RGB
         return UNTAGGED
-    said = matrix, int(image.color_primaries), int(image.color_trc)
-    if (known := _TAGS.get(said)) is None:
-        known = ColorTags(*said)
+    numbers = matrix, int(image.color_primaries), int(image.color_trc)
+    if (known := _TAGS.get(numbers)) is None:
+        known = ColorTags(*numbers)
         if len(_TAGS) < MOST_TAGS:
-            _TAGS[said] = known
+            _TAGS[numbers] = known
     return known
 
 
@@ -276,11 +276,11 @@ def _scaler(key: tuple[object, ...]) -> VideoReformatter:
     One slice thread each: more of them cost CPU, and the frames are already worked on in parallel.
     """
     kept: dict[tuple[object, ...], VideoReformatter] = _scalers.__dict__.setdefault("kept", {})
-    found = kept.pop(key, None) or VideoReformatter()
-    kept[key] = found
+    scaler = kept.pop(key, None) or VideoReformatter()
+    kept[key] = scaler
     if len(kept) > SCALERS:
         del kept[next(iter(kept))]
-    return found
+    return scaler
 
 
 def _size(image: av.VideoFrame) -> tuple[int, int]:
