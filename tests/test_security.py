@@ -13,7 +13,7 @@ from composer.media import live_reader
 from composer.media.mpegts import demuxer, pes, units
 from composer.models import weights
 from composer.pipeline import source
-from composer.server import application, routes, worker
+from composer.server import application, routes, tries, worker
 from composer.session import budget, control, data_lines, egress, events, ingress, readers
 from composer.trickle import client, framing, subscriber
 from tests.clips import ROOT
@@ -26,6 +26,11 @@ JOB = JobLimits()
 
 LIMITS: dict[str, Sequence[float]] = {
     "body of a start, of params, of a stop": [application.MOST_BODY / MIB],
+    "wrong tokens of one address, addresses that are remembered": [
+        tries.MOST,
+        tries.SECONDS,
+        tries.PEERS,
+    ],
     "params in one change": [control.MOST_PARAMS],
     "nesting of a param": [strictjson.MOST_DEPTH],
     "changes that wait for their frame": [params.PENDING],

@@ -10,6 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
+from composer.server.admission import bearer
 from composer.server.routes import Handler, refusal
 
 SAFE: Final = ("GET", "HEAD")
@@ -83,7 +84,7 @@ class TokenGate:
         """Every way to show the token is looked at, whichever is right."""
         shown = [
             request.cookies.get(self.cookie, ""),
-            request.headers.get("Authorization", "").removeprefix("Bearer "),
+            bearer(request),
             request.query.get(TOKEN, "") if request.path == "/" else "",
         ]
         wanted = self._token.encode()

@@ -1,7 +1,6 @@
 """The routes of a worker: which request its pipelines, and the process as a whole, answer how."""
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -14,7 +13,6 @@ from composer.server.reload import Reloader
 from composer.server.routes import (
     Handler,
     Streams,
-    guarded,
     kept,
     lenient,
     reloading,
@@ -33,7 +31,6 @@ def application(worker: "Worker", http: Http, group: asyncio.TaskGroup) -> web.A
     """All routes of a worker, and with them a Capability for each offer."""
     app = web.Application(middlewares=[said_as_json], client_max_size=MOST_BODY)
     about = About(worker)
-    guard = guarded(worker.tokens, worker.renew)
     for offer in worker.offers:
         capability = Capability(
             offer.name,
@@ -54,18 +51,19 @@ def application(worker: "Worker", http: Http, group: asyncio.TaskGroup) -> web.A
             loading_seconds=worker.loading_s,
             hosts=worker.trickle_hosts,
         )
-        _add_streams(app, offer, worker.streams[offer.name], guard)
+        _add_streams(app, offer, worker.streams[offer.name], worker)
         _add_reload(app, offer, worker)
         if offer.path or len(worker.offers) == 1:
             _add_about_one(app, offer, about)
-    _add_jobs(app, worker, guard)
+    _add_jobs(app, worker)
     _add_about(app, about, several=len(worker.offers) > 1)
     return app
 
 
-def _add_streams(
-    app: web.Application, offer: "Offer", streams: Streams, guard: Callable[[Handler], Handler]
-) -> None:
+def _add_streams(app: web.Application, offer: "Offer", streams: Streams, worker: "Worker") -> None:
+    def guarded(handler: Handler) -> Handler:
+        return worker.admission.guarded(handler, worker.renew)
+
     calls: tuple[tuple[str, str, Handler], ...] = (
         ("POST", "/stream/start", streams.start),
         ("POST", "/stream/params", streams.params),
@@ -74,8 +72,8 @@ def _add_streams(
     )
     for method, path, handler in calls:
         for prefix in ("", "/api"):
-            app.router.add_route(method, lenient(offer.path + prefix + path), guard(handler))
-    app.router.add_post(lenient(offer.path + "/live-video-to-video"), guard(streams.start))
+            app.router.add_route(method, lenient(offer.path + prefix + path), guarded(handler))
+    app.router.add_post(lenient(offer.path + "/live-video-to-video"), guarded(streams.start))
 
 
 def _add_reload(app: web.Application, offer: "Offer", worker: "Worker") -> None:
@@ -84,8 +82,8 @@ def _add_reload(app: web.Application, offer: "Offer", worker: "Worker") -> None:
     here = worker.capabilities[offer.name]
     reloader = Reloader(offer.file, offer.compiled, Registry.installed(), here)
     # Who mistakes the token here is no orchestrator, so none has dropped us.
-    guard = guarded(worker.tokens, lambda: None)
-    app.router.add_post(lenient(offer.path + "/reload"), guard(kept(reloading(reloader))))
+    reload = worker.admission.guarded(kept(reloading(reloader)), lambda: None)
+    app.router.add_post(lenient(offer.path + "/reload"), reload)
 
 
 def _add_about_one(app: web.Application, offer: "Offer", about: About) -> None:
@@ -103,7 +101,7 @@ def _add_about_one(app: web.Application, offer: "Offer", about: About) -> None:
     app.router.add_get(offer.path + "/health", health)
 
 
-def _add_jobs(app: web.Application, worker: "Worker", guard: Callable[[Handler], Handler]) -> None:
+def _add_jobs(app: web.Application, worker: "Worker") -> None:
     """One-shot jobs: each pipeline by its name, the first one without."""
     compiled = {offer.name: offer.compiled for offer in worker.offers if offer.compiled is not None}
     if not compiled:
@@ -117,7 +115,7 @@ def _add_jobs(app: web.Application, worker: "Worker", guard: Callable[[Handler],
         closing=worker.closing,
         failed=worker.failed,
     )
-    app.add_routes(process.routes(jobs, guard))
+    app.add_routes(process.routes(jobs, lambda job: worker.admission.guarded(job, worker.renew)))
 
 
 def _add_about(app: web.Application, about: About, *, several: bool) -> None:

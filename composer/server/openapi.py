@@ -207,7 +207,8 @@ def _call(
     more: Mapping[int, str] | None = None,
     parameters: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    known = {**answers, **(more or {}), 401: "Refusal", 408: "Refusal", 413: "Refusal"}
+    refused = dict.fromkeys((401, 408, 413, 429), "Refusal")
+    known = {**answers, **(more or {}), **refused}
     made: dict[str, Any] = {
         "summary": said,
         "responses": {str(status): _answer(status, model) for status, model in known.items()},
@@ -249,6 +250,7 @@ _SAID: Final = {
     413: "the body is too large",
     415: "the body is of no kind that is known",
     422: "a value is wrong: one problem per field",
+    429: "the token is wrong, as it was too often; Retry-After says when to try again",
     500: "a node could not be set up",
     503: "no room, or not ready; Retry-After says when to ask again",
     504: "a node hangs; the work is given up",

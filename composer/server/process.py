@@ -80,7 +80,7 @@ class Jobs:
 
 
 def routes(jobs: Jobs, guard: Callable[[Handler], Handler]) -> list[web.RouteDef]:
-    """The routes of a worker; guard: see routes.guarded()."""
+    """The routes of a worker; guard: see Admission.guarded()."""
 
     async def process(request: web.Request) -> web.StreamResponse:
         if jobs.closing.is_set():

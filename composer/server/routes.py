@@ -1,8 +1,6 @@
 """What the worker answers to an orchestrator: a session's start, params, stop and state."""
 
 import asyncio
-import hashlib
-import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -329,26 +327,6 @@ def reloading(reloader: Reloader) -> Handler:
         return answer(said)
 
     return reload
-
-
-def guarded(tokens: Sequence[str], refused: Callable[[], None]) -> Callable[[Handler], Handler]:
-    """Lets requests with one of the tokens by, everybody where there is none. refused: told of
-    every 401, since the orchestrator drops the capability then (contract 2.8).
-    """
-    known = [hashlib.sha256(token.encode()).digest() for token in tokens]
-
-    def guard(handler: Handler) -> Handler:
-        async def checked(request: web.Request) -> web.StreamResponse:
-            given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            digest = hashlib.sha256(given.encode("utf-8", "surrogateescape")).digest()
-            if known and not any([hmac.compare_digest(digest, each) for each in known]):
-                refused()
-                return refusal(401, "the token is wrong")
-            return await handler(request)
-
-        return checked
-
-    return guard
 
 
 def kept(handler: Handler) -> Handler:

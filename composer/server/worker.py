@@ -21,12 +21,14 @@ from composer.engine import loading
 from composer.engine.oneshot import JobLimits
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
+from composer.server.admission import Admission
 from composer.server.application import application
 from composer.server.capability import Capability, Slots
 from composer.server.manifest import manifest
 from composer.server.registration import Offered, Registration
 from composer.server.routes import Streams
 from composer.server.settings import Settings
+from composer.server.tries import Tries
 from composer.session.ending import Reason
 from composer.session.timing import Timing
 from composer.threads import Places
@@ -102,6 +104,7 @@ class Worker:
         self.address = ""
         self._host, self._port = host, port
         self.tokens, self.trickle_hosts = tuple(tokens), tuple(trickle_hosts)
+        self.admission = Admission(self.tokens, Tries())
         self._tls = (verify_tls, ca_file)
         self._drain_s, self.loading_s = drain_s, loading_s
         self.pipeline, self.timing = pipeline, timing
