@@ -149,7 +149,8 @@ Send a clip, about as fast as it plays; change a param; read what came out; stop
 ```sh
 byoc run clip.yaml --output clip.ts
 curl -fsS --limit-rate 25k --data-binary @clip.ts http://127.0.0.1:3389/one-in/0
-curl -fsS http://127.0.0.1:8000/stream/params -H 'X-Stream-Id: one' -d '{{"strength": 0.2}}'
+curl -fsS http://127.0.0.1:8000/stream/params -H 'X-Stream-Id: one' \\
+  -H 'Content-Type: application/json' -d '{{"strength": 0.2}}'
 curl -fsS http://127.0.0.1:8000/stream/status
 curl -fsS http://127.0.0.1:3389/one-out/0 --output out.ts
 curl -fsS -X POST http://127.0.0.1:8000/stream/stop -H 'X-Stream-Id: one'

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from composer.server.admission import bearer
 from composer.server.routes import Handler, refusal
+from composer.server.same_origin import SameOrigin, body_refused
 
 SAFE: Final = ("GET", "HEAD")
 
@@ -38,6 +39,7 @@ class TokenGate:
     def __init__(self, token: str) -> None:
         self.port = 0
         self._token = token
+        self._origin = SameOrigin(self._is_us, "127.0.0.1 and localhost, at its port")
 
     @property
     def cookie(self) -> str:
@@ -56,29 +58,16 @@ class TokenGate:
         return answer
 
     def _refused(self, request: web.Request) -> web.Response | None:
-        if not self._is_us(request.headers.get("Host", "")):
-            return refusal(421, "this server is only known as 127.0.0.1 and localhost")
+        if found := self._origin.refused(request, by_link=request.path == "/"):
+            return refusal(*found)
         if not self._knows(request):
             return refusal(401, "open the address that `byoc dev` has printed")
-        if request.path != "/" and request.headers.get("Sec-Fetch-Site", "none") not in (
-            "same-origin",
-            "none",
-        ):
-            return refusal(403, "another site may not ask this server")
-        if request.method in SAFE:
-            return None
-        origin = request.headers.get("Origin")
-        if origin is not None and not self._is_ours(origin):
-            return refusal(403, "another site may not change anything here")
-        if request.content_type != "application/json":
-            return refusal(415, "the body should be application/json")
+        if request.method not in SAFE and (found := body_refused(request)):
+            return refusal(*found)
         return None
 
     def _is_us(self, host: str) -> bool:
         return host in {f"{name}:{self.port}" for name in LOCAL}
-
-    def _is_ours(self, origin: str) -> bool:
-        return origin.startswith("http://") and self._is_us(origin.removeprefix("http://"))
 
     def _knows(self, request: web.Request) -> bool:
         """Every way to show the token is looked at, whichever is right."""

@@ -1,4 +1,4 @@
-"""Admission: who may ask a worker. With tokens whoever shows one; else everybody."""
+"""Admission: who may ask a worker. With tokens whoever shows one; else whatever is no browser."""
 
 import hashlib
 import hmac
@@ -8,17 +8,29 @@ from typing import Final
 from aiohttp import web
 
 from composer.server.routes import Handler, refusal
+from composer.server.same_origin import SameOrigin, body_refused
 from composer.server.tries import Tries
 
 WRONG: Final = "the token is wrong"
 
 
 class Admission:
-    """Lets requests by. tokens: what callers show, empty for none. tries: of the wrong ones."""
+    """Lets requests by. tokens: what callers show, empty for none. tries: of the wrong ones.
 
-    def __init__(self, tokens: Sequence[str], tries: Tries) -> None:
+    origin: by which a browser is known, where there are no tokens. A token keeps browsers out by
+    itself: no page can send a header of its own without asking first.
+    """
+
+    def __init__(self, tokens: Sequence[str], tries: Tries, origin: SameOrigin) -> None:
         self._known = [_digest(token) for token in tokens]
-        self._tries = tries
+        self._tries, self._origin = tries, origin
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Around all routes."""
+        if not self._known and (refused := self._origin.refused(request)):
+            return refusal(*refused)
+        return await handler(request)
 
     def knows(self, request: web.BaseRequest) -> bool:
         """Whether a request shows one of the tokens."""
@@ -26,14 +38,18 @@ class Admission:
         shown = _digest(bearer(request))
         return any([hmac.compare_digest(shown, each) for each in self._known])
 
-    def guarded(self, handler: Handler, refused: Callable[[], None]) -> Handler:
+    def guarded(
+        self, handler: Handler, refused: Callable[[], None], *, json: bool = False
+    ) -> Handler:
         """A handler for those who may ask alone. refused: told of every 401, since an orchestrator
-        drops the capability then (contract 2.8).
+        drops the capability then (contract 2.8). json: it reads a body of JSON.
         """
 
         async def checked(request: web.Request) -> web.StreamResponse:
-            if self._known and (answer := self._wrong(request, refused)):
-                return answer
+            if self._known:
+                return self._wrong(request, refused) or await handler(request)
+            if json and request.can_read_body and (found := body_refused(request)):
+                return refusal(*found)
             return await handler(request)
 
         return checked

@@ -29,7 +29,8 @@ MOST_BODY: Final = 12 * 1024 * 1024
 
 def application(worker: "Worker", http: Http, group: asyncio.TaskGroup) -> web.Application:
     """All routes of a worker, and with them a Capability for each offer."""
-    app = web.Application(middlewares=[said_as_json], client_max_size=MOST_BODY)
+    around = [said_as_json, worker.admission.middleware]
+    app = web.Application(middlewares=around, client_max_size=MOST_BODY)
     about = About(worker)
     for offer in worker.offers:
         capability = Capability(
@@ -61,19 +62,21 @@ def application(worker: "Worker", http: Http, group: asyncio.TaskGroup) -> web.A
 
 
 def _add_streams(app: web.Application, offer: "Offer", streams: Streams, worker: "Worker") -> None:
-    def guarded(handler: Handler) -> Handler:
-        return worker.admission.guarded(handler, worker.renew)
+    def guarded(handler: Handler, *, json: bool = False) -> Handler:
+        return worker.admission.guarded(handler, worker.renew, json=json)
 
+    start = guarded(streams.start, json=True)
+    # A stop may hold anything, and comes without a type (contract 2.5).
     calls: tuple[tuple[str, str, Handler], ...] = (
-        ("POST", "/stream/start", streams.start),
-        ("POST", "/stream/params", streams.params),
-        ("POST", "/stream/stop", streams.stop),
-        ("GET", "/stream/status", streams.status),
+        ("POST", "/stream/start", start),
+        ("POST", "/stream/params", guarded(streams.params, json=True)),
+        ("POST", "/stream/stop", guarded(streams.stop)),
+        ("GET", "/stream/status", guarded(streams.status)),
     )
     for method, path, handler in calls:
         for prefix in ("", "/api"):
-            app.router.add_route(method, lenient(offer.path + prefix + path), guarded(handler))
-    app.router.add_post(lenient(offer.path + "/live-video-to-video"), guarded(streams.start))
+            app.router.add_route(method, lenient(offer.path + prefix + path), handler)
+    app.router.add_post(lenient(offer.path + "/live-video-to-video"), start)
 
 
 def _add_reload(app: web.Application, offer: "Offer", worker: "Worker") -> None:

@@ -137,7 +137,7 @@ def _job(parameters: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     call = _call(
         "Run a pipeline once on a picture, on packed RGB24, or on a short clip",
         {"required": False, "content": {"*/*": {}}},
-        {400: "Refusal", 404: "Refusal", 415: "Refusal", 422: "Refusal"},
+        {400: "Refusal", 404: "Refusal", 422: "Refusal"},
         {500: "Refusal", 503: "Refusal", 504: "Refusal"},
         parameters=parameters,
     )
@@ -207,7 +207,7 @@ def _call(
     more: Mapping[int, str] | None = None,
     parameters: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    refused = dict.fromkeys((401, 408, 413, 429), "Refusal")
+    refused = dict.fromkeys((401, 403, 408, 413, 415, 421, 429), "Refusal")
     known = {**answers, **(more or {}), **refused}
     made: dict[str, Any] = {
         "summary": said,
@@ -244,11 +244,13 @@ _SAID: Final = {
     200: "done",
     400: "the body cannot be read",
     401: "the token is wrong",
+    403: "without a token: a page of another site asks",
     404: "no such stream runs",
     409: "the stream runs already",
     408: "the body did not come",
     413: "the body is too large",
     415: "the body is of no kind that is known",
+    421: "without a token: the worker is not known by that name",
     422: "a value is wrong: one problem per field",
     429: "the token is wrong, as it was too often; Retry-After says when to try again",
     500: "a node could not be set up",

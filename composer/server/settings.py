@@ -38,6 +38,12 @@ class Settings(BaseSettings):
         alias="CAPABILITY_TOKEN",
         description="bearer token that callers show; several with commas between them",
     )
+    names: str = Field(
+        "",
+        alias="BYOC_NAMES",
+        description="further names of this worker, with commas between them: without a token it"
+        " answers to no other, so that no web page can call it",
+    )
     name: str = Field(
         "",
         alias="CAPABILITY_NAME",
@@ -132,7 +138,7 @@ class Settings(BaseSettings):
             _check_address(each)
         return value.rstrip("/")
 
-    @field_validator("trickle_hosts")
+    @field_validator("trickle_hosts", "names")
     @classmethod
     def _hosts(cls, value: str) -> str:
         for each in _listed(value):
@@ -162,6 +168,12 @@ class Settings(BaseSettings):
     @property
     def tokens(self) -> tuple[str, ...]:
         return _listed(self.token.get_secret_value())
+
+    @property
+    def known_names(self) -> tuple[str, ...]:
+        """What callers without a token may call this worker."""
+        own = (self.host, URL(self.url).raw_host or "")
+        return (*(each for each in own if each), *_listed(self.names))
 
     @property
     def files(self) -> tuple[str, ...]:

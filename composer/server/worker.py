@@ -27,6 +27,7 @@ from composer.server.capability import Capability, Slots
 from composer.server.manifest import manifest
 from composer.server.registration import Offered, Registration
 from composer.server.routes import Streams
+from composer.server.same_origin import SameOrigin, called
 from composer.server.settings import Settings
 from composer.server.tries import Tries
 from composer.session.ending import Reason
@@ -38,6 +39,12 @@ log: Final = logging.getLogger(__name__)
 
 HEAD_SECONDS: Final = 20.0
 """How long the head of a request may take to come, and a connection may be idle."""
+
+KNOWN_AS: Final = (
+    "its numbers, localhost, a name without a dot, and what CAPABILITY_URL and BYOC_NAMES say;"
+    " with CAPABILITY_TOKEN set, by any name"
+)
+"""What a caller is told who has called it something else."""
 
 LAST_SECONDS: Final = 0.1
 """What a thread may take behind the end of its session."""
@@ -76,6 +83,7 @@ class Worker:
         port: int = 8000,
         capacity: int = 1,
         tokens: Sequence[str] = (),
+        names: Sequence[str] = (),
         trickle_hosts: Sequence[str] = (),
         verify_tls: bool = True,
         ca_file: str = "",
@@ -104,7 +112,7 @@ class Worker:
         self.address = ""
         self._host, self._port = host, port
         self.tokens, self.trickle_hosts = tuple(tokens), tuple(trickle_hosts)
-        self.admission = Admission(self.tokens, Tries())
+        self.admission = Admission(self.tokens, Tries(), SameOrigin(called(names), KNOWN_AS))
         self._tls = (verify_tls, ca_file)
         self._drain_s, self.loading_s = drain_s, loading_s
         self.pipeline, self.timing = pipeline, timing
@@ -271,6 +279,7 @@ def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
         port=settings.port,
         capacity=settings.capacity,
         tokens=settings.tokens,
+        names=settings.known_names,
         trickle_hosts=settings.hosts,
         verify_tls=settings.verify_tls,
         ca_file=settings.ca_file,

@@ -203,7 +203,8 @@ def test_c03_a_start_that_says_nothing_is_refused_and_nobody_else_suffers(body: 
         async with serving() as stage:
             stream = await stage.start()
             await stream.publish(pieces(20), speed=4)
-            status, answer = await stage.post("/stream/start", body)
+            headers = {"Content-Type": "application/json"}
+            status, answer = await stage.post("/stream/start", body, headers=headers)
             assert (status, answer["status"]) == (400, "error")
             assert await stage.get("/health") == (200, {"status": "OK"})
             await stream.publish(pieces(20), speed=4)

@@ -49,6 +49,12 @@ def test_lists_are_written_with_commas() -> None:
     assert made.hosts == ("a", "b:9")
 
 
+def test_a_worker_is_known_by_its_addresses_and_by_further_names() -> None:
+    made = load({"url": "https://Worker.Example:9/x", "host": "::", "names": "a, b.example:1"})
+    assert made.known_names == ("::", "worker.example", "a", "b.example:1")
+    assert load({}).known_names == ("127.0.0.1",)
+
+
 def test_secrets_are_taken_out_of_the_environment_and_never_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

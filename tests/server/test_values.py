@@ -33,6 +33,8 @@ async def told(stage: Stage, path: str) -> Any:
         return strict(await answer.text())
 
 
+JSON = {"Content-Type": "application/json"}
+
 WRONG = [
     pytest.param(b'{"level": 1e400}', 422, "level", id="too large"),
     pytest.param(b'{"level": NaN}', 400, "level", id="not a number"),
@@ -52,9 +54,8 @@ def test_they_are_refused_with_their_field_and_leave_nothing_behind(
     async def test() -> None:
         async with serving(TEXT) as stage:
             stream = await stage.start()
-            async with stage.http.post(
-                stage.worker.address + "/stream/params", data=body
-            ) as answer:
+            url = stage.worker.address + "/stream/params"
+            async with stage.http.post(url, data=body, headers=JSON) as answer:
                 said = strict(await answer.text())
             assert (answer.status, fields(said)) == (
                 status,
@@ -83,7 +84,7 @@ def test_a_start_with_them_does_not_start(body: bytes, status: int, field: str) 
     async def test() -> None:
         async with serving(TEXT) as stage:
             url = stage.worker.address + "/stream/start"
-            async with stage.http.post(url, data=whole) as answer:
+            async with stage.http.post(url, data=whole, headers=JSON) as answer:
                 said = strict(await answer.text())
             assert (answer.status, fields(said)) == (
                 status,

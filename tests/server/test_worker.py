@@ -326,7 +326,8 @@ def test_heads_and_bodies_that_do_not_come_are_not_waited_for(
             assert await reader.read() == b""
             writer.close()
             reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(b"POST /stream/start HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+            head = b"POST /stream/start HTTP/1.1\r\nContent-Type: application/json\r\n"
+            writer.write(head + b"Host: x\r\nContent-Length: 9\r\n\r\n{")
             assert (await reader.readline()).startswith(b"HTTP/1.1 408")
             writer.close()
             assert (await stage.get("/health"))[0] == 200
