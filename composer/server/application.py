@@ -18,7 +18,7 @@ from composer.server.routes import (
     reloading,
     said_as_json,
 )
-from composer.trickle.http import Http
+from composer.trickle.outbound import Outbound
 
 if TYPE_CHECKING:  # which is made of it
     from composer.server.worker import Offer, Worker
@@ -27,7 +27,7 @@ MOST_BODY: Final = 12 * 1024 * 1024
 """Largest body of a start or a change: a gateway lets 10 MiB through, and adds its own keys."""
 
 
-def application(worker: "Worker", http: Http, group: asyncio.TaskGroup) -> web.Application:
+def application(worker: "Worker", outbound: Outbound, group: asyncio.TaskGroup) -> web.Application:
     """All routes of a worker, and with them a Capability for each offer."""
     around = [said_as_json, worker.admission.middleware]
     app = web.Application(middlewares=around, client_max_size=MOST_BODY)
@@ -37,7 +37,7 @@ def application(worker: "Worker", http: Http, group: asyncio.TaskGroup) -> web.A
             offer.name,
             offer.plan,
             worker.slots,
-            http,
+            outbound,
             group,
             worker.timing,
             worker.failed,
@@ -50,7 +50,7 @@ def application(worker: "Worker", http: Http, group: asyncio.TaskGroup) -> web.A
             worker.ready,
             worker.closing,
             loading_seconds=worker.loading_s,
-            hosts=worker.trickle_hosts,
+            reach=outbound.reach,
         )
         _add_streams(app, offer, worker.streams[offer.name], worker)
         _add_reload(app, offer, worker)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from composer import logs
@@ -14,12 +15,14 @@ from composer.engine.swap import Prepared
 from composer.errors import NodeFailed, ParamRejected, Stalled
 from composer.server import memory
 from composer.session.channels import Channels
-from composer.session.ending import Reason
+from composer.session.ending import Ending, Reason, Unstarted
 from composer.session.phase import Phase
 from composer.session.session import Session
 from composer.session.timing import Timing
 from composer.threads import Places
 from composer.trickle.http import Http
+from composer.trickle.outbound import Outbound
+from composer.trickle.resolver import PinnedResolver
 
 log: Final = logging.getLogger(__name__)
 
@@ -79,7 +82,7 @@ class Capability:
         name: str,
         plan: Plan,
         slots: Slots,
-        http: Http,
+        outbound: Outbound,
         group: asyncio.TaskGroup,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         failed: Callable[[Exception], None] = lambda failure: None,
@@ -92,11 +95,11 @@ class Capability:
         self.ended: Counter[Reason] = Counter()
         """How many sessions ended, by reason."""
 
-        self._http, self._group, self._timing = http, group, timing
+        self._outbound, self._group, self._timing = outbound, group, timing
         self._failed = failed
         self.places = places or Places(slots.most)
         """Where it blocks."""
-        self._moving = asyncio.Lock()
+        self._moving, self._closed = asyncio.Lock(), False
         self._asked: dict[str, tuple[Channels, Any]] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -104,14 +107,18 @@ class Capability:
     async def start(self, name: str, channels: Channels, params: Any) -> Session:
         """A session that lives. The same asked for twice is one session.
 
-        Raises Full, Taken, StillEnding, Overtaken and ParamRejected where nothing was begun;
-        NodeFailed, ParamRejected and Stalled where its nodes could not be set up, and it is over
-        then; Unstarted where something ended it before they were. Whoever is cancelled while
-        another session ends has begun nothing; one that was begun goes on.
+        Raises Full, Taken, StillEnding, Overtaken, ParamRejected and ChannelsRefused where nothing
+        was begun; NodeFailed, ParamRejected and Stalled where its nodes could not be set up, and it
+        is over then; Unstarted where something ended it before they were, or the worker ends.
+        Whoever is cancelled while another session ends, or while names are looked up, has begun
+        nothing; one that was begun goes on.
         """
+        if name not in self.sessions and self.slots.used >= self.slots.most:
+            raise Full  # before anything is looked up for it
+        pins = await self._outbound.pinned(asdict(channels))
         session = await self._present(name)
         if session is None:
-            session = self._begin(name, channels, params)
+            session = await self._begin(name, channels, params, pins)
         elif self._asked[name] != (channels, params):
             raise Taken(name)
         try:
@@ -153,16 +160,21 @@ class Capability:
             if self._waiting[name] is mine:
                 del self._waiting[name]
 
-    def _begin(self, name: str, channels: Channels, params: Any) -> Session:
-        """Raises Full and ParamRejected."""
+    async def _begin(
+        self, name: str, channels: Channels, params: Any, pins: PinnedResolver
+    ) -> Session:
+        """Raises Full, ParamRejected and Unstarted."""
+        if self._closed:
+            raise Unstarted(Ending(Reason.SHUTDOWN))
         self.slots.take()
+        http = self._outbound.open(pins)
         try:
             beside = self.slots.used - 1
             session = Session(
                 name,
                 self.plan,
                 channels,
-                self._http,
+                http,
                 params,
                 self._timing,
                 beside=beside,
@@ -171,15 +183,19 @@ class Capability:
             )
         except BaseException:
             self.slots.give_back()
+            await http.close()
             raise
+        # Nothing was waited for since it was known that there is none of its name.
         self.sessions[name], self._asked[name] = session, (channels, params)
-        self._tasks[name] = self._group.create_task(self._run(session), name=f"session {name}")
+        running = self._run(session, http)
+        self._tasks[name] = self._group.create_task(running, name=f"session {name}")
         return session
 
-    async def _run(self, session: Session) -> None:
+    async def _run(self, session: Session, http: Http) -> None:
         logs.enter(session.name)
         try:
-            await session.run()
+            async with http:
+                await session.run()
         except Exception:
             # One session's bug is not another's end.
             log.exception("it broke")
@@ -247,7 +263,10 @@ class Capability:
         return [each for each in self.sessions.values() if each.life.phase is Phase.LIVE]
 
     async def end_all(self, reason: Reason, seconds: float, failure: str = "") -> None:
-        """End every session, and wait until they are over. seconds: what they have for it."""
+        """End every session, and wait until they are over; none begins any more. seconds: what they
+        have for it.
+        """
+        self._closed = True
         present = list(self.sessions.values())
         for session in present:
             session.end(reason, failure, within=seconds)

@@ -3,11 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
-from yarl import URL
 
 from composer import strictjson
 from composer.engine.params import Patch
@@ -22,7 +22,8 @@ from composer.session.ending import Ending, Reason, Unstarted
 from composer.session.patience import came_within
 from composer.session.session import Session
 from composer.session.status import rates_of
-from composer.trickle.host import Host
+from composer.trickle.outbound import ChannelsRefused
+from composer.trickle.reach import Reach, Unwritable
 
 log: Final = logging.getLogger(__name__)
 
@@ -39,6 +40,13 @@ BODY_SECONDS: Final = 20.0
 
 RETRY_SECONDS: Final = 5
 """What a caller is told to wait when there is no room."""
+
+REFUSED: Final = "a channel may not be used"
+
+NOT_PUBLIC: Final = (
+    "is at an address that is not public; a worker with an orchestrator only goes to its hosts"
+    " there, and to those of the setting trickle_hosts"
+)
 
 SEVERAL: Final = "several streams run; name one in X-Stream-Id"
 
@@ -68,8 +76,8 @@ def refusal(
 class Streams:
     """The handlers of one capability.
 
-    ready: set when sessions may start. closing: set when none may start any more. hosts: where
-    channels may be; empty for anywhere.
+    ready: set when sessions may start. closing: set when none may start any more. reach: where
+    channels may be.
     """
 
     def __init__(
@@ -79,11 +87,10 @@ class Streams:
         closing: asyncio.Event,
         *,
         loading_seconds: float = 20.0,
-        hosts: Sequence[str] = (),
+        reach: Reach,
     ) -> None:
         self._capability, self._ready, self._closing = capability, ready, closing
-        self._loading_seconds = loading_seconds
-        self._hosts = tuple(Host.parse(each) for each in hosts)
+        self._loading_seconds, self._reach = loading_seconds, reach
 
     async def start(self, request: web.Request) -> web.Response:
         body = await _body(request)
@@ -100,8 +107,8 @@ class Streams:
             asked.publish_url,
             asked.data_url,
         )
-        if problems := self._unreachable(channels):
-            return refusal(422, "a channel may not be used", problems)
+        if refused := self._unreachable(channels):
+            return refused
         if not await self._may_start():
             return refusal(503, "the worker takes no streams now", retry=True)
         name = asked.gateway_request_id
@@ -109,6 +116,8 @@ class Streams:
             session = await self._capability.start(name, channels, asked.params)
         except ParamRejected as exc:
             return refusal(_status(body), str(exc), exc.problems)
+        except ChannelsRefused as exc:
+            return refusal(422, REFUSED, [_bad(name, NOT_PUBLIC) for name in exc.which])
         except NodeFailed as exc:
             return refusal(500, str(exc))
         except Crowded as exc:
@@ -237,14 +246,21 @@ class Streams:
             return False
         return not self._closing.is_set()
 
-    def _unreachable(self, channels: Channels) -> list[Problem]:
-        problems = []
-        for name in ("control", "events", "subscribe", "publish", "data"):
-            url = getattr(channels, name)
-            said = _wrong_with(url, self._hosts) if url else ""
+    def _unreachable(self, channels: Channels) -> web.Response | None:
+        """The refusal of channels that may not be where they are said to be."""
+        problems, status = [], 422
+        for name, address in asdict(channels).items():
+            try:
+                said = self._reach.wrong_with(address) if address else ""
+            except Unwritable as exc:
+                said, status = str(exc), 400
             if said:
-                problems.append(Problem("bad-url", f"{name}_url {said}", f"{name}_url"))
-        return problems
+                problems.append(_bad(name, said))
+        return refusal(status, REFUSED, problems) if problems else None
+
+
+def _bad(channel: str, said: str) -> Problem:
+    return Problem("bad-url", f"{channel}_url {said}", f"{channel}_url")
 
 
 async def _body(request: web.Request) -> bytes:
@@ -259,21 +275,6 @@ async def _body(request: web.Request) -> bytes:
 def _status(body: bytes) -> int:
     """Of the refusal of what a body holds: NaN and the like are no JSON, a wrong value is."""
     return 422 if strictjson.is_strict(body.decode()) else 400
-
-
-def _wrong_with(url: str, hosts: Sequence[Host]) -> str:
-    """Why a channel may not be there; "" when it may. The address itself is not repeated."""
-    try:
-        parts = URL(url)
-    except ValueError:
-        return "is not an address"
-    if parts.scheme not in ("http", "https") or not parts.raw_host:
-        return "should be an http or https address"
-    if parts.user or parts.password or parts.fragment:
-        return "should hold no user and no fragment"
-    if hosts and not any(each.holds(Host.of(parts)) for each in hosts):
-        return "is not on a host that this worker may talk to (setting trickle_hosts)"
-    return ""
 
 
 def _current(session: Session) -> bodies.Current:

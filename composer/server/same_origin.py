@@ -6,7 +6,6 @@ here, and `Origin` and `Sec-Fetch-Site` tell whose page it was (Fetch standard, 
 Fetch Metadata, 2.2). Nothing but a browser sends the last two.
 """
 
-import ipaddress
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -59,28 +58,21 @@ def called(names: Collection[str]) -> Callable[[str], bool]:
     """Which `Host` is a name of a worker: these, and what no page of a stranger is called. That is
     every number, since it leads to one machine only, localhost, and whatever has no dot.
     """
-    known = {_name(each) for each in names} - {""}
+    known = {host.name for each in names if (host := _host(each))}
 
-    def knows(host: str) -> bool:
-        name = _name(host)
-        if not name:
+    def knows(text: str) -> bool:
+        host = _host(text)
+        if host is None:
             return False
-        return name in known or "." not in name or name.endswith(".localhost") or _is_number(name)
+        here = host.name.endswith(".localhost") or "." not in host.name
+        return here or host.name in known or host.address is not None
 
     return knows
 
 
-def _name(host: str) -> str:
-    """The name in a `Host`, "" where it holds none."""
+def _host(text: str) -> Host | None:
+    """The host in a `Host`, None where it holds none."""
     try:
-        return Host.parse(host).name
+        return Host.parse(text)
     except ValueError:
-        return ""
-
-
-def _is_number(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+        return None

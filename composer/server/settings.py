@@ -19,6 +19,9 @@ from composer.trickle.host import Host
 _KEPT_SECRET: Final = ("ORCH_SECRET", "CAPABILITY_TOKEN")
 """Taken out of the environment once they are read: nodes and what they start need not see them."""
 
+AUTO: Final = "auto"
+"""Among hosts of channels: those of the orchestrators."""
+
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 """What no HTTP header can have (RFC 9110, 5.5)."""
 
@@ -91,7 +94,8 @@ class Settings(BaseSettings):
         "",
         alias="BYOC_TRICKLE_HOSTS",
         description="hosts where channels may be, each perhaps with a port (host:443,"
-        " [::1]:3389) or a scheme, with commas between them; empty for anywhere",
+        " [::1]:3389) or a scheme, with commas between them; auto: those of the orchestrators;"
+        " empty for anywhere public, and with no orchestrator for anywhere",
     )
     loading_s: float = Field(
         20.0,
@@ -149,6 +153,13 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _learned(self) -> "Settings":
+        if AUTO in _listed(self.trickle_hosts) and not self.orchestrators:
+            said = f"--trickle-hosts (BYOC_TRICKLE_HOSTS) {AUTO} needs --orchestrators (ORCH_URL)"
+            raise ValueError(said)
+        return self
+
+    @model_validator(mode="after")
     def _guarded(self) -> "Settings":
         if self.reload and not self.token.get_secret_value():
             raise ValueError("to reload by HTTP, --token (CAPABILITY_TOKEN) is needed, too")
@@ -181,7 +192,11 @@ class Settings(BaseSettings):
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        return _listed(self.trickle_hosts)
+        """Hosts where channels may be, those of the orchestrators among them for AUTO."""
+        hosts = [each for each in _listed(self.trickle_hosts) if each != AUTO]
+        if len(hosts) < len(_listed(self.trickle_hosts)):
+            hosts += [URL(each).raw_host or "" for each in self.orchestrator_urls]
+        return tuple(dict.fromkeys(hosts))
 
     @property
     def orchestrator_urls(self) -> tuple[str, ...]:
@@ -200,7 +215,7 @@ def _check_address(written: str) -> None:
         url = URL(written)
     except ValueError:
         raise ValueError("should be an address") from None
-    if not url.raw_host:
+    if not Host.of(url).exists:
         raise ValueError("should name a host")
     if url.user or url.password or url.query_string or url.fragment:
         raise ValueError("should hold no user, no ? and no #")

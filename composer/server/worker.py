@@ -33,7 +33,9 @@ from composer.server.tries import Tries
 from composer.session.ending import Reason
 from composer.session.timing import Timing
 from composer.threads import Places
-from composer.trickle.http import Http, open_http
+from composer.trickle.http import Http
+from composer.trickle.outbound import Outbound
+from composer.trickle.reach import Reach
 
 log: Final = logging.getLogger(__name__)
 
@@ -111,7 +113,8 @@ class Worker:
         self.limits = limits
         self.address = ""
         self._host, self._port = host, port
-        self.tokens, self.trickle_hosts = tuple(tokens), tuple(trickle_hosts)
+        self.tokens = tuple(tokens)
+        self._reach = Reach.of(trickle_hosts, orchestrators)
         self.admission = Admission(self.tokens, Tries(), SameOrigin(called(names), KNOWN_AS))
         self._tls = (verify_tls, ca_file)
         self._drain_s, self.loading_s = drain_s, loading_s
@@ -123,12 +126,11 @@ class Worker:
     async def run(self, listening: Callable[["Worker"], Awaitable[None]]) -> None:
         """Serve; `listening` is awaited once the port is open, and its return is the end."""
         async with AsyncExitStack() as stack:
-            http = await stack.enter_async_context(
-                open_http(verify_tls=self._tls[0], ca_file=self._tls[1])
-            )
+            outbound = Outbound(self._reach, verify_tls=self._tls[0], ca_file=self._tls[1])
+            await stack.enter_async_context(outbound)
             async with asyncio.TaskGroup() as group:
                 runner = web.AppRunner(
-                    application(self, http, group),
+                    application(self, outbound, group),
                     handle_signals=False,
                     handler_cancellation=True,
                     access_log=None,
@@ -140,7 +142,7 @@ class Worker:
                 try:
                     await self._listen(runner)
                     if await self._prepared():
-                        registering = self._register(http, group)
+                        registering = self._register(outbound.common, group)
                         await listening(self)
                 finally:
                     self.closing.set()

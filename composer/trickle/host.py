@@ -7,8 +7,12 @@ from typing import Final, Self
 
 from yarl import URL
 
-_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_-]+)*")
-"""A name as DNS has it, after IDNA. Underscores: Compose and Kubernetes have services with them."""
+_NAME: Final = re.compile(
+    r"(?=.{1,253}$)(?!.*[^.]{64})[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_-]+)*"
+)
+"""A name as DNS has it, after IDNA: parts of 63 characters at the most (RFC 1035, 2.3.4).
+Underscores: Compose and Kubernetes have services with them.
+"""
 
 _SCHEMES: Final = ("http", "https")
 
@@ -41,7 +45,7 @@ class Host:
         if url.path not in ("", "/") or url.query_string or url.fragment or url.user:
             raise ValueError("should hold a host, and perhaps a port, and nothing else")
         host = cls.of(url)
-        if not _is_host(host.name):
+        if not host.exists:
             raise ValueError("is no host")
         if url.explicit_port == 0:
             raise ValueError("has no port that one can reach")
@@ -53,6 +57,19 @@ class Host:
         name = (url.raw_host or "").replace("%25", "%")
         return cls(name.removesuffix("."), url.port or 0, url.scheme)
 
+    @property
+    def exists(self) -> bool:
+        """Whether it can be: a number, or a name that can be looked up."""
+        return self.address is not None or _NAME.fullmatch(self.name) is not None
+
+    @property
+    def address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+        """The number that it is, None for a name."""
+        try:
+            return ipaddress.ip_address(self.name)
+        except ValueError:
+            return None
+
     def holds(self, other: Self) -> bool:
         """Whether another one, of an address, is this host."""
         return (
@@ -60,11 +77,3 @@ class Host:
             and self.port in (0, other.port)
             and self.scheme in ("", other.scheme)
         )
-
-
-def _is_host(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return _NAME.fullmatch(name) is not None
-    return True

@@ -1,9 +1,10 @@
-"""The HTTP session that all channels of a process share."""
+"""How an HTTP session for channels is made."""
 
 import ssl
 from typing import Any, Final
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from aiohttp.connector import Connection
 
 from composer import strictjson
@@ -14,17 +15,45 @@ from composer.trickle.resolver import Resolver
 Http = aiohttp.ClientSession
 
 
-def open_http(*, verify_tls: bool = True, ca_file: str = "") -> Http:
-    """A session for channels: a request may wait for ever, only connecting has a limit.
+class Trust:
+    """Which certificates are taken. verify_tls: False takes any, since orchestrators sign their own
+    (contract 1). ca_file: some to trust beside the system's. Raises OSError for one that cannot be
+    read.
+    """
 
-    verify_tls: False takes any certificate, since orchestrators sign their own (contract 1).
-    ca_file: certificates to trust beside the system's. Raises OSError for one that cannot be read.
+    def __init__(self, *, verify_tls: bool = True, ca_file: str = "") -> None:
+        self._context: ssl.SSLContext | None = None
+        self.ssl: ssl.SSLContext | bool = verify_tls
+        """As aiohttp takes it."""
+
+        if verify_tls and ca_file:
+            self.ssl = self._context = ssl.create_default_context()
+            self._context.load_verify_locations(ca_file)
+
+    def context(self) -> ssl.SSLContext:
+        """The same for who needs a context; made once, as it reads the system's certificates."""
+        if self._context is None:
+            self._context = ssl.create_default_context()
+            if not self.ssl:
+                self._context.check_hostname = False
+                self._context.verify_mode = ssl.CERT_NONE
+        return self._context
+
+
+def open_http(*, verify_tls: bool = True, ca_file: str = "") -> Http:
+    """A session for channels by itself. Raises OSError where ca_file cannot be read."""
+    return session(Trust(verify_tls=verify_tls, ca_file=ca_file), Resolver())
+
+
+def session(trust: Trust, names: AbstractResolver) -> Http:
+    """A session for channels: a request may wait for ever, only connecting has a limit. names: ends
+    with it.
     """
     timeout = aiohttp.ClientTimeout(
         total=None, connect=None, sock_read=None, sock_connect=CONNECT_SECONDS
     )
     return aiohttp.ClientSession(
-        connector=Connector(_trust(verify_tls, ca_file)),
+        connector=Connector(trust, names),
         response_class=_InterimBounded,
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -61,10 +90,10 @@ class Connector(aiohttp.TCPConnector):
     threads. Both find names and trust certificates in the same way.
     """
 
-    def __init__(self, trust: ssl.SSLContext | bool) -> None:  # noqa: FBT001
-        self._names = Resolver()
-        super().__init__(ssl=trust, limit=0, resolver=self._names)
-        self.client: Final = Client(self._names, lambda: _context(trust))
+    def __init__(self, trust: Trust, names: AbstractResolver) -> None:
+        self._names = names
+        super().__init__(ssl=trust.ssl, limit=0, resolver=names)
+        self.client: Final = Client(names, trust.context)
 
     async def close(self, *, abort_ssl: bool = False) -> None:
         self.client.close()
@@ -73,26 +102,6 @@ class Connector(aiohttp.TCPConnector):
 
 
 def client_of(http: Http) -> Client:
-    """Those of a session that open_http() made."""
+    """That of a session which was made here."""
     assert isinstance(http.connector, Connector)
     return http.connector.client
-
-
-def _trust(verify_tls: bool, ca_file: str) -> ssl.SSLContext | bool:  # noqa: FBT001
-    if not verify_tls:
-        return False
-    if not ca_file:
-        return True
-    context = ssl.create_default_context()
-    context.load_verify_locations(ca_file)
-    return context
-
-
-def _context(trust: ssl.SSLContext | bool) -> ssl.SSLContext:  # noqa: FBT001
-    if isinstance(trust, ssl.SSLContext):
-        return trust
-    context = ssl.create_default_context()
-    if not trust:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -3,7 +3,10 @@
 aiohttp's own looks names up on the pool that everything in a process shares.
 """
 
+import asyncio
 import socket
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -27,14 +30,48 @@ class Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Raises OSError where there is no answer, or none in time."""
+        """Raises OSError where there is no answer, or none in time, and for what is no name."""
         try:
             return await self._threads.run(LOOKUP_SECONDS, _looked_up, host, port, family)
         except Stalled as exc:
             raise OSError(None, str(exc)) from exc
+        except UnicodeError as exc:  # of Python's codec `idna`
+            raise OSError(None, "this can be no address of a channel") from exc
 
     async def close(self) -> None:
         self._threads.close()
+
+
+LookUp = Callable[[str, int, socket.AddressFamily], Awaitable[list[ResolveResult]]]
+"""The addresses of a host; raises OSError."""
+
+
+class PinnedResolver(AbstractResolver):
+    """What names led to when they were looked up first, for as long as this lasts: whoever owns one
+    cannot have it lead elsewhere once the first answer was looked at. It keeps all that it was
+    asked for.
+    """
+
+    def __init__(self, look_up: LookUp) -> None:
+        self._look_up = look_up
+        self._known: dict[str, list[ResolveResult]] = {}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Raises OSError where there is no answer; then it is asked for again the next time."""
+        host = host.removesuffix(".")
+        async with self._turns[host]:
+            if host not in self._known:
+                self._known[host] = await self._look_up(host, port, family)
+        found = [each.copy() for each in self._known[host]]
+        for each in found:
+            each["port"] = port
+        return found
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 def _looked_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:

@@ -55,6 +55,12 @@ def test_a_worker_is_known_by_its_addresses_and_by_further_names() -> None:
     assert load({}).known_names == ("127.0.0.1",)
 
 
+def test_hosts_of_channels_are_learned_from_the_orchestrators() -> None:
+    known = {"orchestrators": "https://Orch:8935, http://[::1]:9", "url": "http://w"}
+    made = load({**known, "orch_secret": "s", "trickle_hosts": "media:443, auto"})
+    assert made.hosts == ("media:443", "orch", "::1")
+
+
 def test_secrets_are_taken_out_of_the_environment_and_never_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -117,6 +123,12 @@ def test_a_newline_at_the_end_is_not_part_of_what_a_file_holds(
             {"trickle_hosts": "a, orch/live"},
             "--trickle-hosts (BYOC_TRICKLE_HOSTS) has 'orch/live', which should hold a host",
         ),
+        (
+            {"trickle_hosts": "a, auto"},
+            "--trickle-hosts (BYOC_TRICKLE_HOSTS) auto needs --orchestrators (ORCH_URL)",
+        ),
+        ({"orchestrators": "http://a..b"}, "--orchestrators (ORCH_URL) should name a host"),
+        ({"names": "a b"}, "--names (BYOC_NAMES) has 'a b', which is no host"),
         (
             {"orchestrators": "http://o"},
             "--url (CAPABILITY_URL) and --orch-secret (ORCH_SECRET) is needed",

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 from aiohttp import web
+from aiohttp.abc import ResolveResult
 from prometheus_client.parser import text_string_to_metric_families
 
 from composer import Context
@@ -30,7 +31,9 @@ from composer.server.settings import Settings
 from composer.server.worker import Offer, Worker
 from composer.session.ending import Reason
 from composer.testing.orchestrator import Orchestrator
+from composer.trickle import resolver
 from composer.trickle.http import open_http
+from composer.trickle.outbound import Outbound
 from nodes.onnx import Onnx
 from tests import networks
 from tests.server.streams import QUICK, live_plan, numbers, pieces, ran, serving
@@ -159,9 +162,9 @@ def test_the_openapi_document_describes_every_route_and_no_other(
                 for path, calls in document["paths"].items()
                 for method in calls
             }
-            assert described == _routes(application(worker, http, group))
+            assert described == _routes(application(worker, outbound, group))
 
-        async with open_http() as http, asyncio.TaskGroup() as group:
+        async with Outbound() as outbound, open_http() as http, asyncio.TaskGroup() as group:
             await worker.run(compare)
 
     ran(test)
@@ -372,6 +375,71 @@ def test_channels_are_only_where_they_may_be(url: str) -> None:
             assert status == 422
             assert [each["field"] for each in answer["problems"]] == ["control_url"]
             assert "passwd" not in answer["message"]
+
+    ran(test)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://" + "a" * 64 + ".test/x", "http://a..b/x", "http://[::1", "http://h/x\ny"]
+)
+@pytest.mark.parametrize("channel", ["control", "events", "subscribe", "publish", "data"])
+def test_channels_that_no_request_can_be_made_to_are_a_400(channel: str, url: str) -> None:
+    async def test() -> None:
+        async with serving(BRIGHT) as stage:
+            body = {"gateway_request_id": "x", f"{channel}_url": url}
+            status, answer = await stage.post("/stream/start", body)
+            assert status == 400
+            assert [each["field"] for each in answer["problems"]] == [f"{channel}_url"]
+            assert stage.sessions == {}
+
+    ran(test)
+
+
+def test_with_an_orchestrator_a_channel_is_private_only_where_that_one_is() -> None:
+    async def test() -> None:
+        async with Orchestrator().serving() as there:
+            known: dict[str, Any] = {"orchestrators": (there.url,), "orch_secret": "secret"}
+            async with serving(BRIGHT, **known) as stage:
+                inside = "http://127.0.0.2:9/x"
+                stream = await stage.start(control_url=inside, events_url=inside)
+                assert stream.status == 422
+                found = [(each["code"], each["field"]) for each in stream.answer["problems"]]
+                assert found == [("bad-url", "control_url"), ("bad-url", "events_url")]
+                assert inside not in str(stream.answer)
+                stream = await stage.start()
+                assert stream.status == 200, "its own host, at another port"
+                await stream.stop()
+                events = stream.channel("-events").replace("127.0.0.1", "localhost")
+                stream = await stage.start(events_url=events)
+                assert stream.status == 200, "another name of its own address"
+                await stream.stop()
+
+    ran(test)
+
+
+def test_the_name_of_a_streams_channels_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+
+    def here_at_first(host: str, port: int, family: int) -> list[ResolveResult]:
+        looked_up.append(host)
+        address = "127.0.0.1" if len(looked_up) == 1 else "127.0.0.9"
+        return [ResolveResult(hostname=host, host=address, port=0, family=2, proto=6, flags=0)]
+
+    monkeypatch.setattr(resolver, "_looked_up", here_at_first)
+    channels = {"control": "-control", "events": "-events", "subscribe": "", "publish": "-out"}
+
+    async def test() -> None:
+        async with serving() as stage:
+            base = stage.orchestrator.trickle.replace("127.0.0.1", "channels.example")
+            named = {f"{name}_url": f"{base}/one{ending}" for name, ending in channels.items()}
+            stream = await stage.start(stream_id="one", **named)
+            await stream.publish(pieces(20), speed=0)
+            await stream.until(lambda: len(numbers(stream.output)) == 20)
+            await stream.stop()
+            assert looked_up == ["channels.example"]
+            body = {"gateway_request_id": "two", "publish_url": named["publish_url"]}
+            assert (await stage.post("/stream/start", body))[0] == 200
+            assert looked_up == ["channels.example"] * 2, "each stream has an answer of its own"
 
     ran(test)
 
