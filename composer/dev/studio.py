@@ -22,6 +22,7 @@ from composer.server.reload import Reload, Reloader
 from composer.server.routes import as_json, refusal, said_as_json, updated
 from composer.session import control
 from composer.threads import Threads
+from composer.trickle.server_log import SERVER_LOG
 
 TICK_SECONDS: Final = 0.5
 """How often what is shown is looked at."""
@@ -88,6 +89,7 @@ class Studio:
             app,
             handle_signals=False,
             access_log=None,
+            logger=SERVER_LOG,
             handler_cancellation=True,
             shutdown_timeout=0.2,
         )

@@ -358,7 +358,7 @@ async def said_as_json(request: web.Request, handler: Handler) -> web.StreamResp
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception:
-        log.exception("%s %s failed", request.method, request.path)
+        log.exception("%s %s failed", request.method, request.rel_url.raw_path)
         return refusal(500, "the worker made a mistake; its log says which")
 
 

@@ -36,6 +36,7 @@ from composer.threads import Places
 from composer.trickle.http import Http
 from composer.trickle.outbound import Outbound
 from composer.trickle.reach import Reach
+from composer.trickle.server_log import SERVER_LOG
 
 log: Final = logging.getLogger(__name__)
 
@@ -134,6 +135,7 @@ class Worker:
                     handle_signals=False,
                     handler_cancellation=True,
                     access_log=None,
+                    logger=SERVER_LOG,
                     keepalive_timeout=HEAD_SECONDS,
                     shutdown_timeout=1.0,
                 )

@@ -69,14 +69,14 @@ class Writers:
         try:
             await _OutputSegments(channel, sent).write(egress)
         except (ChannelEnded, SegmentLost) as exc:
-            self._end(Reason.OUTPUT_CLOSED, str(exc))
+            self._end(Reason.LOST if channel.broken else Reason.OUTPUT_CLOSED, str(exc))
         finally:
             gone.cancel()
             await channel.close(self._timing.close)
 
     async def _until_gone(self, channel: Publisher) -> None:
         await channel.wait_ended()
-        self._end(Reason.LOST if channel.gave_up else Reason.OUTPUT_CLOSED, "")
+        self._end(Reason.LOST if channel.gave_up else Reason.OUTPUT_CLOSED, channel.broken)
 
     async def write_events(self, events: Events, status: Callable[[], Mapping[str, Any]]) -> None:
         """Each event is a segment. status: what is told of the session now and then."""
@@ -97,6 +97,8 @@ class Writers:
                 await came_within(self._events_wait.wait(), due - self._now())
         except ChannelEnded:
             log.debug("nobody hears the events any more")
+            if channel.broken:
+                self._end(Reason.LOST, channel.broken)
         finally:
             await channel.close(self._timing.close)
 
@@ -117,7 +119,8 @@ class Writers:
                 if not self._flushing.is_set():
                     await came_within(self._flushing.wait(), self._timing.data)
         except ChannelEnded:
-            self._end(Reason.OUTPUT_CLOSED, "the data channel is closed")
+            reason = Reason.LOST if channel.broken else Reason.OUTPUT_CLOSED
+            self._end(reason, channel.broken or "the data channel is closed")
         finally:
             await channel.close(self._timing.close)
 

@@ -28,6 +28,7 @@ from composer.media.clip import Piece
 from composer.trickle.http import Http, open_http
 from composer.trickle.publisher import Publisher, SegmentWriter, remove
 from composer.trickle.server import TrickleServer
+from composer.trickle.server_log import SERVER_LOG
 from composer.trickle.subscriber import Ended, Opened, Subscriber
 
 KEEPALIVE: Final = b'{"keep":"alive"}'
@@ -83,7 +84,7 @@ class Orchestrator:
         app.router.add_routes(routes)
         app.router.add_route("*", "/capability/register", self._register)
         app.router.add_post("/capability/unregister", self._unregister)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(app, access_log=None, logger=SERVER_LOG, shutdown_timeout=1.0)
         await runner.setup()
         channels = self.channels
         try:

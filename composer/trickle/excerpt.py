@@ -9,6 +9,7 @@ import aiohttp
 
 from composer.errors import ChannelEnded
 from composer.trickle import wire
+from composer.trickle.channel_address import ChannelAddress
 from composer.trickle.subscriber import Ended, Opened, Subscriber
 
 ANSWER_SECONDS: Final = 10.0
@@ -45,13 +46,14 @@ async def is_channel(http: aiohttp.ClientSession, url: str) -> bool:
     False, too, where nobody answers. Raises ChannelEnded where there is such a server, and no such
     channel.
     """
+    address = ChannelAddress.parse(url)
     try:
         async with (
             asyncio.timeout(ANSWER_SECONDS),
-            http.get(f"{url.rstrip('/')}/next", allow_redirects=False) as response,
+            http.get(address.at("next"), allow_redirects=False) as response,
         ):
             if response.status == 404 and (await response.text())[:80].strip() == _NO_CHANNEL:
-                raise ChannelEnded(f"there is no channel {url.rstrip('/').rsplit('/', 1)[-1]}")
+                raise ChannelEnded(f"there is no channel {address.name}")
             return wire.LATEST in response.headers or wire.CLOSED in response.headers
     except (aiohttp.ClientError, OSError, ValueError):
         return False

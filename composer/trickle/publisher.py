@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +14,7 @@ import aiohttp
 
 from composer.errors import ChannelEnded, ChannelLost, SegmentLost, TrickleError
 from composer.trickle import wire
+from composer.trickle.channel_address import ChannelAddress
 from composer.trickle.connection import ServerConnection
 from composer.trickle.framing import LAST_CHUNK, chunk
 from composer.trickle.http import Http, client_of
@@ -173,10 +175,11 @@ class Publisher:
         """
         self.gave_up = False
         """Whether it ended because nothing got through, not because the channel did."""
+        self.broken = ""
+        """What it ended of where that is a mistake, not the network's doing; else ""."""
 
-        self._http, self._url, self._type = http, url.rstrip("/"), content_type
-        self._client = client_of(http)
-        self._name = self._url.rsplit("/", 1)[-1]
+        self._http, self._type, self._address = http, content_type, ChannelAddress.parse(url)
+        self._client, self._name = client_of(http), self._address.name
         self._lasting, self._ahead, self._stall, self._now = lasting, ahead, stall, now
         self._mind = Publication(lasting=lasting)
         self._over = asyncio.Event()
@@ -200,7 +203,7 @@ class Publisher:
         Raises ChannelEnded, and ChannelLost when the server cannot be reached.
         """
         try:
-            async with self._http.get(f"{self._url}/next", allow_redirects=False) as response:
+            async with self._http.get(self._address.at("next"), allow_redirects=False) as response:
                 status, headers = response.status, response.headers
         except (aiohttp.ClientError, OSError):
             raise ChannelLost(f"channel {self._name} cannot be reached") from None
@@ -259,6 +262,19 @@ class Publisher:
         self._requests.discard(request)
         if request.cancelled():  # also one that never began
             self._lose(segment)
+        elif (mistake := request.exception()) is not None:
+            self._break(segment, mistake)
+
+    def _break(self, segment: SegmentWriter, mistake: BaseException) -> None:
+        """End, as a request failed in a way that no other one would do better."""
+        if not self.broken:
+            self.broken = f"channel {self._name} broke: {type(mistake).__name__}"
+            # What a mistake says of itself may hold the address, which is a secret.
+            place = traceback.extract_tb(mistake.__traceback__)[-1]
+            log.error("%s, at %s:%d", self.broken, place.filename, place.lineno or 0)
+        self._lose(segment)
+        segment.fail(ChannelEnded(self.broken))
+        self._give_up()
 
     def _lose(self, segment: SegmentWriter) -> None:
         if segment.written and not segment.lost:
@@ -289,7 +305,7 @@ class Publisher:
 
     async def _once(self, segment: SegmentWriter, headers: dict[str, str]) -> Delivery | Retry:
         try:
-            response = await self._client.post(f"{self._url}/{segment.seq}", headers, segment.feed)
+            response = await self._client.post(self._address.at(segment.seq), headers, segment.feed)
         except OSError as exc:
             log.debug("channel %s: %s", self._name, type(exc).__name__)
             return self._mind.failed(self._now(), sent=segment.sent)
@@ -329,7 +345,7 @@ class Publisher:
             return
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with asyncio.timeout(DELETE_SECONDS):
-                address = f"{self._url}/{segment.seq}"
+                address = self._address.at(segment.seq)
                 async with self._http.delete(address, allow_redirects=False) as response:
                     unknown = response.status == 400
                 if unknown:  # the server has never seen it: an empty one closes the hole

@@ -21,6 +21,7 @@ from multidict import CIMultiDict
 from composer.trickle import wire
 from composer.trickle.channel import Channel, LimitReached, Segment, TooLong
 from composer.trickle.directory import NAME, Directory, Limits
+from composer.trickle.server_log import SERVER_LOG
 
 PIECE: Final = 64 << 10
 """Bytes handed to a reader's socket at a time."""
@@ -226,6 +227,7 @@ class _Connections(web.Server):
             answer,
             handler_cancellation=True,
             access_log=None,
+            logger=SERVER_LOG,
             auto_decompress=False,
             # Counts until a whole head is there, from the start and after each answer.
             keepalive_timeout=head_s,

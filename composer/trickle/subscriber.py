@@ -15,6 +15,7 @@ from typing import Any, Final
 from composer.bucket import Bucket
 from composer.errors import ChannelLost
 from composer.trickle import wire
+from composer.trickle.channel_address import ChannelAddress
 from composer.trickle.client import Response
 from composer.trickle.http import Http, client_of
 from composer.trickle.subscription import Ask, GiveUp, Over, Step, Subscription, Take
@@ -80,8 +81,8 @@ class Subscriber:
         self.too_long = 0
         """Messages left out because they were larger than LONGEST_MESSAGE, or broken off."""
 
-        self._client, self._url, self._now = client_of(http), url.rstrip("/"), now
-        self._name = self._url.rsplit("/", 1)[-1]
+        self._client, self._address, self._now = client_of(http), ChannelAddress.parse(url), now
+        self._name = self._address.name
         self._mind = Subscription(start, late=late, lost=lost)
         self._asks = Bucket(most, most * RESERVE_SECONDS)
 
@@ -135,7 +136,7 @@ class Subscriber:
             response: Response | None = None
             try:
                 async with asyncio.timeout(REFRESH_SECONDS):
-                    response = await self._client.get(f"{self._url}/{ask.seq}")
+                    response = await self._client.get(self._address.at(ask.seq))
             except TimeoutError:
                 continue
             except OSError as exc:

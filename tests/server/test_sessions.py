@@ -8,12 +8,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
+import aiohttp
 import av
 import pytest
 
 from composer import YUV, Context, Node, Tensor
+from composer.session.ending import Reason
 from composer.session.timing import Timing
 from composer.testing.orchestrator import Stream
+from composer.trickle.client import Client, Response
 from composer.trickle.server import TrickleServer
 from tests import stubs
 from tests.media import transport
@@ -234,6 +237,44 @@ def test_a_server_of_channels_that_is_gone_ends_the_session() -> None:
             assert stage.worker.slots.used == 0
 
     ran(test)
+
+
+@pytest.mark.parametrize("channel", ["publish", "events", "subscribe", "control"])
+def test_a_channel_whose_requests_fail_as_none_should_is_its_sessions_alone(
+    channel: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistake in the client, as one in ours would be: neither the network's nor a server's."""
+    asked, got = aiohttp.ClientSession._request, Client.get
+
+    async def broken(http: Any, method: str, url: str, **more: Any) -> Any:
+        if "/bad/" in url:
+            raise RuntimeError("s3cr3t")
+        return await asked(http, method, url, **more)
+
+    async def broken_get(client: Client, address: str) -> Response:
+        if "/bad/" in address:
+            raise RuntimeError("s3cr3t")
+        return await got(client, address)
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", broken)
+    monkeypatch.setattr(Client, "get", broken_get)
+
+    async def test() -> None:
+        async with serving() as stage:
+            quiet = await stage.start()
+            named = {f"{channel}_url": f"{stage.orchestrator.trickle}/bad/x"}
+            bad = await stage.start(**named)
+            await quiet.publish(pieces(20), speed=0)
+            if bad.name in stage.sessions:
+                await stage.sessions[bad.name].over.wait()
+            assert list(stage.sessions) == [quiet.name]
+            assert stage.worker.capabilities["cap"].ended.keys() <= {Reason.LOST, Reason.FAILED}
+            await quiet.until(lambda: len(numbers(quiet.output)) == 20)
+            await quiet.stop()
+
+    ran(test)
+    assert "never retrieved" not in caplog.text
+    assert caplog.text.count("broke") == 1
 
 
 def test_a_caller_who_says_nothing_and_sends_nothing_is_not_waited_for() -> None:

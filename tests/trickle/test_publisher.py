@@ -272,3 +272,29 @@ def test_segments_that_are_given_up_before_their_requests_began_are_counted() ->
             assert out.lost == 3
 
     ran(test)
+
+
+def test_a_request_that_fails_as_none_should_ends_the_publisher(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """aiohttp refuses requests of a session that is closed with an error that no network has."""
+
+    async def test() -> None:
+        async with open_http() as http:
+            await http.close()
+            out = Publisher(http, "http://127.0.0.1:9/ch?token=s3cr3t", content_type="x")
+            with pytest.raises(ChannelEnded, match="channel ch broke: RuntimeError"):
+                await out.send(b"x")
+            assert (out.ended, out.gave_up, out.broken) == (
+                True,
+                True,
+                "channel ch broke: RuntimeError",
+            )
+            with pytest.raises(ChannelEnded):
+                await out.send(b"y")
+            await out.close()
+            assert out.lost == 1
+
+    ran(test)
+    assert caplog.text.count("broke") == 1
+    assert "s3cr3t" not in caplog.text
