@@ -1,14 +1,22 @@
 """A flag of the command line for every setting, so that none is written down twice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, Signature
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from composer.server.settings import Settings, flag
+
+PLAIN: Final[Mapping[Any, type]] = {
+    int: int,
+    int | None: int,
+    float: float,
+    bool: bool,
+}
+"""What a flag is read as, by the type of its setting; text where it is none of these."""
 
 
 def run(command: Callable[..., None], arguments: Sequence[str], name: str) -> None:
@@ -33,8 +41,8 @@ def _parameters(command: Callable[..., None]) -> list[Parameter]:
 
 
 def _parameter(name: str, info: FieldInfo) -> Parameter:
-    plain = info.annotation if info.annotation in (int, float, bool) else str
-    shown = "" if info.annotation is SecretStr else str(info.default)
+    plain = PLAIN.get(info.annotation, str)
+    shown = "" if info.annotation is SecretStr or info.default is None else str(info.default)
     said = f"{info.description}  [{info.alias}{f'; {shown}' if shown else ''}]"
     spelled = f"{flag(name)}/--no-{flag(name)[2:]}" if plain is bool else flag(name)
     option = typer.Option(spelled, help=said)

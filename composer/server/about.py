@@ -68,11 +68,16 @@ class About:
 
     async def live(self, request: web.Request) -> web.Response:
         """Whether the work is fresh. Whoever asks may end the process, and with it all streams, so
-        a session comes to its own end first where it can.
+        a session comes to its own end first where it can. It is named to who shows a token alone.
         """
         here = self._worker.capabilities.values()
         sessions = [session for capability in here for session in capability.sessions.values()]
-        stuck = [f"session {each.name}: {why}" for each in sessions if (why := each.stuck())]
+        named = self._worker.admission.knows(request)
+        stuck = [
+            f"session {each.name}: {why}" if named else f"a session: {why}"
+            for each in sessions
+            if (why := each.stuck())
+        ]
         stuck += [
             f"{threads.left_behind} of {threads.kind!r} hang, so no more is begun"
             for threads in self._worker.places
@@ -105,7 +110,16 @@ class About:
         return as_json(openapi.document(offers, VERSION, token=token, reloads=worker.reloads))
 
     async def metrics(self, request: web.Request) -> web.Response:
-        text = metrics.text(self._worker.capabilities.values(), self._worker.slots.most)
+        """Figures; those of each session by its name to who shows a token alone."""
+        return self._figures(named=self._worker.admission.knows(request))
+
+    async def metrics_apart(self, request: web.Request) -> web.Response:
+        """All figures, at the port that has nothing else."""
+        return self._figures(named=True)
+
+    def _figures(self, *, named: bool) -> web.Response:
+        worker = self._worker
+        text = metrics.text(worker.capabilities.values(), worker.slots.most, named=named)
         return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 

@@ -29,9 +29,7 @@ MOST_BODY: Final = 12 * 1024 * 1024
 
 def application(worker: "Worker", outbound: Outbound, group: asyncio.TaskGroup) -> web.Application:
     """All routes of a worker, and with them a Capability for each offer."""
-    around = [said_as_json, worker.admission.middleware]
-    app = web.Application(middlewares=around, client_max_size=MOST_BODY)
-    about = About(worker)
+    app, about = _bare(worker), About(worker)
     for offer in worker.offers:
         capability = Capability(
             offer.name,
@@ -59,6 +57,19 @@ def application(worker: "Worker", outbound: Outbound, group: asyncio.TaskGroup) 
     _add_jobs(app, worker)
     _add_about(app, about, several=len(worker.offers) > 1)
     return app
+
+
+def figures(worker: "Worker") -> web.Application:
+    """What is at the port of the figures."""
+    app = _bare(worker)
+    app.router.add_get("/metrics", About(worker).metrics_apart)
+    return app
+
+
+def _bare(worker: "Worker") -> web.Application:
+    """An application without routes."""
+    around = [said_as_json, worker.admission.middleware]
+    return web.Application(middlewares=around, client_max_size=MOST_BODY)
 
 
 def _add_streams(app: web.Application, offer: "Offer", streams: Streams, worker: "Worker") -> None:

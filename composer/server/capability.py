@@ -14,6 +14,7 @@ from composer.compiler.plan import Plan
 from composer.engine.swap import Prepared
 from composer.errors import NodeFailed, ParamRejected, Stalled
 from composer.server import memory
+from composer.server.totals import Totals
 from composer.session.channels import Channels
 from composer.session.ending import Ending, Reason, Unstarted
 from composer.session.phase import Phase
@@ -94,6 +95,8 @@ class Capability:
         self.sessions: dict[str, Session] = {}
         self.ended: Counter[Reason] = Counter()
         """How many sessions ended, by reason."""
+        self.ended_totals = Totals()
+        """What they have done, all together."""
 
         self._outbound, self._group, self._timing = outbound, group, timing
         self._failed = failed
@@ -212,6 +215,7 @@ class Capability:
         del self.sessions[session.name], self._asked[session.name], self._tasks[session.name]
         self.slots.give_back()
         self.ended[session.reason or Reason.FAILED] += 1
+        self.ended_totals.include(session)
         session.forgotten()
 
     async def replace(self, plan: Plan, change: Change) -> None:

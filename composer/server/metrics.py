@@ -1,6 +1,7 @@
 """The account of every session, node and edge, as Prometheus reads it."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -14,30 +15,62 @@ from prometheus_client.registry import Collector
 
 from composer.engine.account import BUCKETS, Histogram
 from composer.server.capability import Capability
-from composer.session import status
+from composer.server.totals import Totals
 from composer.session.ending import Reason
-from composer.session.session import Session
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
-def text(capabilities: Iterable[Capability], most: int) -> bytes:
-    """All figures now. most: sessions that may run at once."""
+def text(capabilities: Iterable[Capability], most: int, *, named: bool = True) -> bytes:
+    """All figures now. most: sessions that may run at once. named: those of each session by its
+    name; else they are summed up, with all that have ended: whoever knows the name of a session
+    knows those of its channels.
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Account(list(capabilities), most))
+    registry.register(_Account(list(capabilities), most, named=named))
     return generate_latest(registry)
 
 
+@dataclass(frozen=True)
+class _Figures:
+    """Figures below some labels. all: counts that never go back. now: of the sessions that run."""
+
+    key: list[str]
+    all: Totals
+    now: Totals
+
+
 class _Account(Collector):
-    def __init__(self, capabilities: list[Capability], most: int) -> None:
-        self._capabilities, self._most = capabilities, most
+    def __init__(self, capabilities: list[Capability], most: int, *, named: bool) -> None:
+        self._capabilities, self._most, self._named = capabilities, most, named
 
     def collect(self) -> Iterator[Metric]:
         yield from self._process()
-        sessions = [(each.name, s) for each in self._capabilities for s in each.sessions.values()]
-        yield from _nodes(sessions)
-        yield from _edges(sessions)
-        yield from _wires(sessions)
+        labels = ["capability", "session"] if self._named else ["capability"]
+        rows = list(self._rows())
+        yield from _nodes(labels, rows)
+        yield from _edges(labels, rows)
+        yield from _wires(labels, rows)
+        age = GaugeMetricFamily(
+            "byoc_session_age_seconds", "Seconds since a session began", labels=labels
+        )
+        if self._named:
+            for each in self._capabilities:
+                for session in each.sessions.values():
+                    age.add_metric([each.name, session.name], session.age)
+        yield age
+
+    def _rows(self) -> Iterator[_Figures]:
+        for each in self._capabilities:
+            sessions = each.sessions.values()
+            if self._named:
+                for session in sessions:
+                    totals = Totals.of([session])
+                    yield _Figures([each.name, session.name], totals, totals)
+            else:
+                yield _Figures(
+                    [each.name], Totals.of(sessions, each.ended_totals), Totals.of(sessions)
+                )
 
     def _process(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("byoc_capacity", "Sessions that may run at once", self._most)
@@ -53,11 +86,8 @@ class _Account(Collector):
         yield ended
 
 
-_Sessions = list[tuple[str, Session]]
-
-
-def _nodes(sessions: _Sessions) -> Iterator[Metric]:
-    labels = ["capability", "session", "node"]
+def _nodes(labels: list[str], rows: Iterable[_Figures]) -> Iterator[Metric]:
+    labels = [*labels, "node"]
     taken = CounterMetricFamily("byoc_node_frames_in", "Frames a node took", labels=labels)
     given = CounterMetricFamily("byoc_node_frames_out", "Frames a node gave", labels=labels)
     errors = CounterMetricFamily("byoc_node_errors", "Frames that failed", labels=labels)
@@ -70,9 +100,9 @@ def _nodes(sessions: _Sessions) -> Iterator[Metric]:
     age = HistogramMetricFamily(
         "byoc_latency_seconds", "Age of a frame when a sink was done with it", labels=labels
     )
-    for capability, session in sessions:
-        for name, count in session.account().nodes.items():
-            key = [capability, session.name, name]
+    for row in rows:
+        for name, count in row.all.nodes.items():
+            key = [*row.key, name]
             taken.add_metric(key, count.taken)
             given.add_metric(key, count.given)
             errors.add_metric(key, count.errors)
@@ -93,49 +123,45 @@ def _add(family: HistogramMetricFamily, key: list[str], seen: Histogram) -> None
     family.add_metric(key, buckets, seen.total)
 
 
-def _edges(sessions: _Sessions) -> Iterator[Metric]:
-    labels = ["capability", "session", "edge"]
+def _edges(labels: list[str], rows: Iterable[_Figures]) -> Iterator[Metric]:
+    labels = [*labels, "edge"]
     offered = CounterMetricFamily("byoc_edge_frames", "Frames given to an edge", labels=labels)
     dropped = CounterMetricFamily(
         "byoc_edge_frames_dropped", "Frames an edge dropped", labels=[*labels, "reason"]
     )
     waiting = GaugeMetricFamily("byoc_edge_queue", "Frames that wait in an inbox", labels=labels)
-    for capability, session in sessions:
-        for name, count in session.account().edges.items():
-            key = [capability, session.name, name]
-            offered.add_metric(key, count.offered)
+    for row in rows:
+        for name, count in row.all.edges.items():
+            offered.add_metric([*row.key, name], count.offered)
             for reason, number in count.dropped.items():
-                dropped.add_metric([*key, reason], number)
-            waiting.add_metric(key, max(0, count.offered - count.taken - count.dropped.total()))
+                dropped.add_metric([*row.key, name, reason], number)
+        for name, count in row.now.edges.items():
+            queue = max(0, count.offered - count.taken - count.dropped.total())
+            waiting.add_metric([*row.key, name], queue)
     return iter((offered, dropped, waiting))
 
 
-def _wires(sessions: _Sessions) -> Iterator[Metric]:
-    labels = ["capability", "session", "channel"]
-    data = CounterMetricFamily("byoc_channel_bytes", "Bytes of a session's channel", labels=labels)
+def _wires(labels: list[str], rows: Iterable[_Figures]) -> Iterator[Metric]:
+    channels = [*labels, "channel"]
+    data = CounterMetricFamily(
+        "byoc_channel_bytes", "Bytes of a session's channel", labels=channels
+    )
     dropped = CounterMetricFamily(
         "byoc_channel_dropped",
         "Units, packets, items, events and messages left out at a session's channel",
-        labels=[*labels, "reason"],
+        labels=[*channels, "reason"],
     )
     unread = CounterMetricFamily(
-        "byoc_input_unread_bytes", "Bytes left out before anybody looked at them", labels=labels[:2]
+        "byoc_input_unread_bytes", "Bytes left out before anybody looked at them", labels=labels
     )
     lost = CounterMetricFamily(
-        "byoc_segments_lost", "Output segments broken off, or never sent", labels=labels[:2]
+        "byoc_segments_lost", "Output segments broken off, or never sent", labels=labels
     )
-    quiet = GaugeMetricFamily(
-        "byoc_session_age_seconds", "Seconds since a session began", labels=labels[:2]
-    )
-    for capability, session in sessions:
-        key = [capability, session.name]
-        for channel, number in status.bytes_by(session).items():
-            data.add_metric([*key, channel], number)
-        for channel, reasons in status.dropped_by(session).items():
-            for reason, number in reasons.items():
-                dropped.add_metric([*key, channel, reason], number)
-        if (ingress := session.execution.ingress) is not None:
-            unread.add_metric(key, ingress.counts.unread)
-        lost.add_metric(key, session.lost_segments)
-        quiet.add_metric(key, session.age)
-    return iter((data, dropped, unread, lost, quiet))
+    for row in rows:
+        for channel, number in row.all.bytes.items():
+            data.add_metric([*row.key, channel], number)
+        for (channel, reason), number in row.all.dropped.items():
+            dropped.add_metric([*row.key, channel, reason], number)
+        unread.add_metric(row.key, row.all.unread)
+        lost.add_metric(row.key, row.all.lost_segments)
+    return iter((data, dropped, unread, lost))

@@ -33,6 +33,14 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", alias="BYOC_HOST", description="address to listen on")
     port: int = Field(8000, alias="BYOC_PORT", ge=0, le=65535, description="port; 0 for a free one")
+    metrics_port: int | None = Field(
+        None,
+        alias="BYOC_METRICS_PORT",
+        ge=0,
+        le=65535,
+        description="port for /metrics alone, there with the figures of each stream; 0 for a free"
+        " one",
+    )
     capacity: int = Field(
         1, alias="CAPABILITY_CAPACITY", ge=1, le=1000, description="streams at once, all together"
     )

@@ -22,7 +22,7 @@ from composer.engine.oneshot import JobLimits
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
 from composer.server.admission import Admission
-from composer.server.application import application
+from composer.server.application import application, figures
 from composer.server.capability import Capability, Slots
 from composer.server.manifest import manifest
 from composer.server.registration import Offered, Registration
@@ -84,6 +84,7 @@ class Worker:
         *,
         host: str = "127.0.0.1",
         port: int = 8000,
+        metrics_port: int | None = None,
         capacity: int = 1,
         tokens: Sequence[str] = (),
         names: Sequence[str] = (),
@@ -112,8 +113,8 @@ class Worker:
 
         self.slots, self.places = Slots(capacity), Places(capacity)
         self.limits = limits
-        self.address = ""
-        self._host, self._port = host, port
+        self.address = self.metrics_address = ""
+        self._host, self._port, self._metrics_port = host, port, metrics_port
         self.tokens = tuple(tokens)
         self._reach = Reach.of(trickle_hosts, orchestrators)
         self.admission = Admission(self.tokens, Tries(), SameOrigin(called(names), KNOWN_AS))
@@ -130,19 +131,12 @@ class Worker:
             outbound = Outbound(self._reach, verify_tls=self._tls[0], ca_file=self._tls[1])
             await stack.enter_async_context(outbound)
             async with asyncio.TaskGroup() as group:
-                runner = web.AppRunner(
-                    application(self, outbound, group),
-                    handle_signals=False,
-                    handler_cancellation=True,
-                    access_log=None,
-                    logger=SERVER_LOG,
-                    keepalive_timeout=HEAD_SECONDS,
-                    shutdown_timeout=1.0,
-                )
-                await runner.setup()
+                runners = [_runner(application(self, outbound, group)), _runner(figures(self))]
                 registering: list[asyncio.Task[None]] = []
                 try:
-                    await self._listen(runner)
+                    self.address = await self._listen(runners[0], self._port)
+                    if self._metrics_port is not None:
+                        self.metrics_address = await self._listen(runners[1], self._metrics_port)
                     if await self._prepared():
                         registering = self._register(outbound.common, group)
                         await listening(self)
@@ -151,7 +145,8 @@ class Worker:
                     until = asyncio.get_running_loop().time() + self._drain_s
                     await self._unregister(registering)
                     await self._close(until - min(SPARE_SECONDS, self._drain_s / 10))
-                    await runner.cleanup()
+                    for runner in runners:
+                        await runner.cleanup()
                     self.left_behind = self.left_behind or self.places.left_behind > 0
                     self.places.close()
 
@@ -166,11 +161,12 @@ class Worker:
             log.critical("a GPU is lost, and only another process can use it: %s", self.lost)
             self.end()
 
-    async def _listen(self, runner: web.AppRunner) -> None:
-        site = web.TCPSite(runner, self._host, self._port)
-        await site.start()
+    async def _listen(self, runner: web.AppRunner, port: int) -> str:
+        """The address at which a runner can be asked then."""
+        await runner.setup()
+        await web.TCPSite(runner, self._host, port).start()
         host, port = runner.addresses[0][:2]
-        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def _prepared(self) -> bool:
         """Load libraries and models before the first session, and keep the models after the last;
@@ -236,6 +232,18 @@ class Worker:
                 each.abandon()
 
 
+def _runner(app: web.Application) -> web.AppRunner:
+    return web.AppRunner(
+        app,
+        handle_signals=False,
+        handler_cancellation=True,
+        access_log=None,
+        logger=SERVER_LOG,
+        keepalive_timeout=HEAD_SECONDS,
+        shutdown_timeout=1.0,
+    )
+
+
 def offers(files: Sequence[tuple[Path, Compiled]], settings: Settings) -> list[Offer]:
     """One offer per pipeline file. Raises SettingsInvalid when two have the same name, and
     PipelineInvalid.
@@ -281,6 +289,7 @@ def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
         offers,
         host=settings.host,
         port=settings.port,
+        metrics_port=settings.metrics_port,
         capacity=settings.capacity,
         tokens=settings.tokens,
         names=settings.known_names,
@@ -310,6 +319,8 @@ async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str
         gc.freeze()
         for offer in offers:
             say(f"{offer.name} at {here.address}{offer.path}")
+        if here.metrics_address:
+            say(f"figures at {here.metrics_address}/metrics")
         await here.closing.wait()
         loop.call_later(settings.drain_s, lambda: _leave(code()))
 

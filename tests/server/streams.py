@@ -142,8 +142,8 @@ class Stage:
     worker: Worker
     http: Http
 
-    async def get(self, path: str) -> tuple[int, Any]:
-        async with self.http.get(self.worker.address + path) as response:
+    async def get(self, path: str, **more: Any) -> tuple[int, Any]:
+        async with self.http.get(self.worker.address + path, **more) as response:
             return response.status, await response.json(content_type=None)
 
     async def post(self, path: str, body: Any = None, **more: Any) -> tuple[int, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -79,16 +80,21 @@ def test_ready_is_between_loading_and_the_end(waits: Held) -> None:
     ran(test)
 
 
-def test_a_node_that_hangs_is_named(waits: Held) -> None:
+def test_a_node_that_hangs_is_named_and_its_session_to_who_shows_a_token(waits: Held) -> None:
     """Where nothing is published nobody else would notice."""
+    options: dict[str, Any] = {"timing": SOON, "tokens": ("t",)}
 
     async def test() -> None:
-        async with serving(LOOKED_AT, {"look": looking(waits)}, timing=SOON) as stage:
+        async with serving(LOOKED_AT, {"look": looking(waits)}, **options) as stage:
+            stage.orchestrator.capabilities["cap"] = {"token": "t"}
             stream = await stage.start(egress=False, data=True)
             await stream.publish(pieces(20), speed=0)
             await asyncio.to_thread(stubs.reach, waits.reached)
-            said = await until_stuck(stage)
-            assert said.startswith(f"session {stream.name}: node 'look' has been at one frame for ")
+            stands = "node 'look' has been at one frame for "
+            assert (await until_stuck(stage)).startswith(f"a session: {stands}")
+            status, said = await stage.get("/live", headers={"Authorization": "Bearer t"})
+            assert (status, said["ok"]) == (503, False)
+            assert said["why"].startswith(f"session {stream.name}: {stands}")
             waits.allowed.set()
             await stream.until(lambda: sum(map(len, stream.lines)) == 20)
             assert await stage.get("/live") == (200, {"ok": True, "why": ""})

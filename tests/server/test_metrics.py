@@ -1,14 +1,16 @@
-"""Figures of what went wrong at the channels of a session."""
+"""Figures: of what went wrong at the channels of a session, and who is told its name."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
 from composer import YUV, Node, Record
-from tests.server.streams import Stage, pieces, ran, serving
+from composer.testing.orchestrator import Stream
+from tests.server.streams import Stage, numbers, pieces, ran, serving
 
 
 @asynccontextmanager
@@ -37,7 +39,7 @@ async def refusing() -> AsyncIterator[str]:
 
 async def figures(stage: Stage) -> dict[tuple[str, ...], float]:
     """The samples of sessions, by name, channel and reason where they have those."""
-    async with stage.http.get(stage.worker.address + "/metrics") as answer:
+    async with stage.http.get(stage.worker.metrics_address + "/metrics") as answer:
         families = text_string_to_metric_families(await answer.text())
     return {
         (
@@ -52,7 +54,7 @@ async def figures(stage: Stage) -> dict[tuple[str, ...], float]:
 
 def test_segments_that_are_refused_after_their_last_byte_are_counted() -> None:
     async def test() -> None:
-        async with serving() as stage, refusing() as address:
+        async with serving(metrics_port=0) as stage, refusing() as address:
             stream = await stage.start(publish_url=address)
             session: Any = stage.sessions[stream.name]
             await stream.publish(pieces(50), speed=4)
@@ -81,7 +83,7 @@ def test_what_is_left_out_at_a_channel_is_told() -> None:
     )
 
     async def test() -> None:
-        async with serving(text, {"say": Say}) as stage:
+        async with serving(text, {"say": Say}, metrics_port=0) as stage:
             stream = await stage.start(data=True, egress=False)
             await stream.publish(pieces(20), speed=0)
             session: Any = stage.sessions[stream.name]
@@ -100,5 +102,79 @@ def test_what_is_left_out_at_a_channel_is_told() -> None:
                 {"dropped": {}},
                 {"dropped": {}},
             )
+
+    ran(test)
+
+
+async def summed(stage: Stage, **headers: str) -> tuple[str, dict[tuple[str, ...], float]]:
+    """The text of /metrics at the worker's own port, and its samples by name and labels."""
+    address = stage.worker.address + "/metrics"
+    async with stage.http.get(address, headers=headers) as answer:
+        text = await answer.text()
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if "le" not in sample.labels
+    }
+    return text, samples
+
+
+@pytest.mark.parametrize("tokens", [(), ("t",)])
+def test_who_shows_no_token_is_told_of_no_session(tokens: tuple[str, ...]) -> None:
+    async def test() -> None:
+        async with serving(tokens=tokens, metrics_port=0) as stage:
+            start = {"Authorization": "Bearer t"}
+            channels = [stage.orchestrator.trickle + "/" + each for each in ("a", "b")]
+            for name in ("cam-one", "cam-two"):
+                body = {"gateway_request_id": name, "data_url": channels[0]}
+                assert (await stage.post("/stream/start", body, headers=start))[0] == 200
+            for wrong in ({}, {"Authorization": "Bearer x"}, {"Authorization": "t"}):
+                text, samples = await summed(stage, **wrong)
+                assert "cam-" not in text
+                assert samples["byoc_sessions", "cap"] == 2
+            text, _ = await summed(stage, Authorization="Bearer t")
+            assert ('session="cam-one"' in text) is bool(tokens)
+            async with stage.http.get(stage.worker.metrics_address + "/metrics") as answer:
+                assert 'session="cam-two"' in await answer.text()
+
+    ran(test)
+
+
+def test_sums_never_go_back_when_a_session_ends() -> None:
+    async def played(stage: Stage) -> Stream:
+        stream = await stage.start()
+        await stream.publish(pieces(20), speed=0)
+        await stream.until(lambda: len(numbers(stream.output)) == 20)
+        return stream
+
+    async def test() -> None:
+        async with serving() as stage:
+            for count in (20, 40):
+                stream = await played(stage)
+                assert (await summed(stage))[1]["byoc_node_frames_out_total", "cap", "out"] == count
+                await stream.stop()
+                _, samples = await summed(stage)
+                assert samples["byoc_node_frames_out_total", "cap", "out"] == count
+                assert samples["byoc_node_seconds_count", "cap", "out"] == count
+                assert samples["byoc_channel_bytes_total", "cap", "output"] > 0
+                assert samples["byoc_segments_lost_total", "cap"] == 0
+                assert ("byoc_edge_queue", "cap", "source.image -> out.image") not in samples
+
+    ran(test)
+
+
+def test_the_port_of_the_figures_has_nothing_else() -> None:
+    async def test() -> None:
+        async with serving(metrics_port=0) as stage:
+            there = stage.worker.metrics_address
+            for path, status in (("/metrics", 200), ("/stream/status", 404), ("/health", 404)):
+                async with stage.http.get(there + path) as answer:
+                    assert answer.status == status, path
+            foreign = {"Host": "evil.example"}
+            async with stage.http.get(there + "/metrics", headers=foreign) as answer:
+                assert answer.status == 421, "no page of a browser reads them either"
+        async with serving() as stage:
+            assert stage.worker.metrics_address == ""
 
     ran(test)
