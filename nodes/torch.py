@@ -23,10 +23,10 @@ PICKLED: Final = (".pt", ".pth", ".pkl", ".bin", ".ckpt")
 class Torch(Model):
     """Run a PyTorch model on the picture. There are three ways to name one.
 
-    `model: net.pt2` is what torch.export.save() wrote: the best, since it says what it takes.
     `model: ./net.py:Net` is a class in the pipeline's folder, and `weights:` its numbers as
-    safetensors, npz or a state_dict. `model: net.pt` is TorchScript, which is code: it needs
-    `trust: code` and a sha256.
+    safetensors, npz or a state_dict, which run nothing. `model: net.pt2` is what
+    torch.export.save() wrote, and says what it takes; `model: net.pt` is TorchScript. Both are
+    code, since PyTorch runs what they hold: they need `trust: code` and a sha256.
 
     It runs in evaluation and inference mode. All sessions of a process share one copy.
     """
@@ -36,8 +36,10 @@ class Torch(Model):
 
     model: str = WeightsFile(description="net.pt2, ./net.py:Net, or TorchScript; path or address")
     weights: str = WeightsFile("", description="numbers for a class: safetensors, npz, state_dict")
-    sha256: str = Fixed("", description="what the file of weights must be; TorchScript needs it")
-    trust: Literal["", "code"] = Fixed("", description="code: TorchScript may run what it holds")
+    sha256: str = Fixed("", description="what the file must be; .pt2 and TorchScript need it")
+    trust: Literal["", "code"] = Fixed(
+        "", description="code: a .pt2 or TorchScript may run what it holds"
+    )
     arguments: dict[str, Any] = Fixed(
         default_factory=dict, description="what the class is made with, by name"
     )
@@ -108,20 +110,21 @@ class Torch(Model):
             raise BadSetting(("weights",), "only a class takes weights", "name it in `model`")
         if self.arguments:
             raise BadSetting(("arguments",), "only a class is made with arguments")
-        if suffix in EXPORTED:
-            return
         if suffix == ".safetensors":
             said = "safetensors hold weights, and no model"
             raise BadSetting(("model",), said, "write `model: ./net.py:Net` and this as `weights:`")
-        if suffix not in PICKLED:
+        if suffix not in (*EXPORTED, *PICKLED):
             said = f"{self._stored.name} is no model: it should end in .pt2, or be ./net.py:Net"
             raise BadSetting(("model",), said)
+        kind = "an exported program" if suffix in EXPORTED else "TorchScript"
         if self.trust != "code":
-            said = "TorchScript is code, and a file of weights needs its class"
-            hint = "export it as .pt2, or write `trust: code` if you trust whoever made it"
+            said = f"{kind} is code, and a file of weights needs its class"
+            if suffix in EXPORTED:
+                said = f"{kind} is code: PyTorch runs what it holds"
+            hint = "write `trust: code` if you trust whoever made it, or name a class and weights"
             raise BadSetting(("model",), said, hint)
         if not self._stored.sha256:
-            raise BadSetting(("model",), "TorchScript is code: it needs a `sha256:`")
+            raise BadSetting(("model",), f"{kind} is code: it needs a `sha256:`")
 
     def _check_stored(self, folder: Path) -> None:
         """Whether the file is what it should be, and holds nothing that would run."""

@@ -1,7 +1,8 @@
 """Stored: whether a file of PyTorch weights is what it seems, found out without PyTorch.
 
 Nothing in it is run: a pickle is read op by op, as pickletools lists them, and every name that it
-would import is held against the few that tensors need.
+would import is held against the few that tensors need. A file is read as PyTorch would read it, so
+that nothing is one thing here and another there.
 """
 
 import json
@@ -23,6 +24,9 @@ MOST_OPS: Final = 20_000_000
 LEGACY_PICKLES: Final = 4
 """What torch.save() wrote one after another before it wrote zip files (torch/serialization.py):
 a magic number, a version, the system, and the weights."""
+
+_ZIP: Final = b"PK\x03\x04"
+"""By which PyTorch tells a zip file (torch/serialization.py)."""
 
 _NAMES: Final = re.compile(
     r"collections OrderedDict|torch\._utils _rebuild_(tensor(_v2|_v3)?|parameter|qtensor)"
@@ -121,25 +125,41 @@ def _check_pickled(path: Path) -> None:
 
 def _imported(path: Path) -> Iterator[str]:
     """ "module name" of everything that a file of torch.save() would import."""
-    if zipfile.is_zipfile(path):
-        with _opened(path) as archive:
-            found = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
-            if not found:
-                raise StoredInvalid("it is a zip file without weights in it")
-            if archive.getinfo(found[0]).file_size > LONGEST_HEADER:
-                raise StoredInvalid("what it says of its tensors is too long")
-            yield from _globals(BytesIO(archive.read(found[0])))
-        return
     with path.open("rb") as file:
-        if file.read(1) != b"\x80":
+        head = file.read(len(_ZIP))
+        if head == _ZIP:
+            yield from _zipped(path)
+            return
+        if head[:1] != b"\x80":
             raise StoredInvalid("it is neither a zip file nor a pickle, as torch.save() writes")
         file.seek(0)
         for _ in range(LEGACY_PICKLES):
             yield from _globals(file)
 
 
+def _zipped(path: Path) -> Iterator[str]:
+    """The same of its zip file. PyTorch's reader of those takes no notice of case."""
+    with _opened(path) as archive:
+        names = [name.lower() for name in archive.namelist()]
+        if len(set(names)) < len(names):
+            raise StoredInvalid("two files in it have the same name")
+        found = [each for each in archive.infolist() if _last(each.filename) == "data.pkl"]
+        if not found:
+            raise StoredInvalid("it is a zip file without weights in it")
+        for each in found:
+            if each.file_size > LONGEST_HEADER:
+                raise StoredInvalid("what it says of its tensors is too long")
+            yield from _globals(BytesIO(archive.read(each)))
+
+
+def _last(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2].lower()
+
+
 def _globals(file: IO[bytes]) -> Iterator[str]:
-    """What one pickle imports, in order. STACK_GLOBAL takes the last two strings."""
+    """What one pickle imports, in order. Names that are put together on its stack are none that
+    torch.save() writes: they may come from anywhere in the pickle.
+    """
     strings: list[str] = []
     try:
         for count, (op, argument, _) in enumerate(pickletools.genops(file)):
@@ -149,6 +169,7 @@ def _globals(file: IO[bytes]) -> Iterator[str]:
                 yield str(argument)
             elif op.name == "STACK_GLOBAL":
                 yield " ".join(strings[-2:])
+                raise StoredInvalid("its pickle puts names together, as torch.save() does not")
             elif op.name in ("EXT1", "EXT2", "EXT4"):
                 yield f"copyreg extension {argument}"
             elif isinstance(argument, str):

@@ -25,6 +25,9 @@ log: Final = logging.getLogger(__name__)
 
 Precision: TypeAlias = Literal["float32", "float16", "bfloat16"]
 
+SAFE_SINCE: Final = (2, 10)
+"""The oldest PyTorch that we have pickles read by: of older ones `weights_only` had holes."""
+
 CUDA_GRAPH_WARMUPS: Final = 3
 """Runs before a CUDA graph is recorded: libraries choose their algorithms in the first ones."""
 
@@ -41,7 +44,8 @@ class Tuning:
 
 
 def exported(data: bytes, device: str = "cpu") -> "tuple[torch.nn.Module, Signature]":
-    """The module of a torch.export file (.pt2), for a device. Raises ModelFailed.
+    """The module of a torch.export file (.pt2), for a device. It is code: PyTorch unpickles parts
+    of it whatever they hold, and evaluates others. Raises ModelFailed.
 
     A program remembers where it was exported: what it makes itself is moved, too.
     """
@@ -99,8 +103,8 @@ def built(
 def tensors(data: bytes, suffix: str) -> "dict[str, torch.Tensor]":
     """Names and tensors of a file of weights: safetensors, npz, or what torch.save() wrote.
 
-    The last is read with weights_only=True, and with nothing else when that refuses it. Raises
-    ModelFailed.
+    The last is read with weights_only=True, and with nothing else when that refuses it. None of
+    them runs anything. Raises ModelFailed.
     """
     read = _READERS.get(suffix, _unpickled)
     try:
@@ -124,6 +128,12 @@ def _zipped(data: bytes) -> "dict[str, torch.Tensor]":
 
 
 def _unpickled(data: bytes) -> "dict[str, torch.Tensor]":
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < SAFE_SINCE:
+        since = ".".join(map(str, SAFE_SINCE))
+        raise ModelFailed(
+            f"PyTorch {torch.__version__} cannot be trusted to read it without running what it"
+            f" holds: install {since} or newer, or save its state_dict() as safetensors"
+        )
     try:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as exc:

@@ -6,6 +6,7 @@ import os
 import pickle
 import struct
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,14 @@ def test_a_name_that_is_put_together_while_unpickling_is_seen(tmp_path: Path) ->
     path = tmp_path / "w.pth"
     path.write_bytes(pickle.dumps(Touch(tmp_path / "canary"), protocol=4) * 4)
     with pytest.raises(StoredInvalid, match=r"posix\.system"):
+        stored.check(path, ".pth")
+
+
+def test_a_name_that_is_put_together_is_refused_whatever_it_seems_to_be(tmp_path: Path) -> None:
+    """Its parts may come from anywhere in the pickle, and not be those that were seen last."""
+    path = tmp_path / "w.pth"
+    path.write_bytes(pickle.dumps(OrderedDict, protocol=4) * 4)
+    with pytest.raises(StoredInvalid, match="its pickle puts names together"):
         stored.check(path, ".pth")
 
 
