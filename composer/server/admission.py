@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -10,6 +11,8 @@ from aiohttp import web
 from composer.server.routes import Handler, refusal
 from composer.server.same_origin import SameOrigin, body_refused
 from composer.server.tries import Tries
+
+log: Final = logging.getLogger(__name__)
 
 WRONG: Final = "the token is wrong"
 
@@ -23,14 +26,18 @@ class Admission:
 
     def __init__(self, tokens: Sequence[str], tries: Tries, origin: SameOrigin) -> None:
         self._known = [_digest(token) for token in tokens]
-        self._tries, self._origin = tries, origin
+        self._tries, self._origin, self._told = tries, origin, False
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Around all routes."""
-        if not self._known and (refused := self._origin.refused(request)):
-            return refusal(*refused)
-        return await handler(request)
+        if self._known or (refused := self._origin.refused(request)) is None:
+            return await handler(request)
+        status, why = refused
+        if status == 421 and not self._told:  # it may be an orchestrator, whose operator is told
+            self._told = True
+            log.warning("asked as %.100r, which is refused: %s", request.headers.get("Host"), why)
+        return refusal(status, why)
 
     def knows(self, request: web.BaseRequest) -> bool:
         """Whether a request shows one of the tokens."""

@@ -3,6 +3,8 @@
 import hashlib
 import importlib.metadata
 import logging
+import os
+import pickle
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -1192,3 +1194,40 @@ def test_every_head_can_be_written_in_a_file() -> None:
 def test_the_models_of_the_broken_pipelines_are_as_they_are_made() -> None:
     for name, data in make.files().items():
         assert (make.FOLDER / name).read_bytes() == data, name
+
+
+# files that would run something when they are read
+
+
+class Touch:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (f"touch {self.target}",)
+
+
+def with_python(command: str) -> bytes:
+    """A model with an op that onnxruntime-extensions runs as Python."""
+    model = onnx.load_from_string(networks.identity("1x3xHxW"))
+    only = model.graph.node[0]
+    only.op_type, only.domain = "PyOp", "ai.onnx.contrib"
+    only.attribute.append(onnx.helper.make_attribute("code", command))
+    model.opset_import.append(onnx.helper.make_opsetid("ai.onnx.contrib", 1))
+    data: bytes = model.SerializeToString()
+    return data
+
+
+@pytest.mark.parametrize("kind", ["pickle", "op"])
+def test_a_file_that_would_run_something_is_refused_and_runs_nothing(
+    tmp_path: Path, kind: str
+) -> None:
+    canary = tmp_path / "canary"
+    command = f"import os; os.system('touch {canary}')"
+    data = pickle.dumps(Touch(canary)) if kind == "pickle" else with_python(command)
+    said = "seems to be a pickle" if kind == "pickle" else "ops that need a library of their own"
+    with pytest.raises(BadSetting, match=said):
+        shaped(tmp_path, data, post="image")
+    assert not canary.exists()

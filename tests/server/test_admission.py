@@ -62,7 +62,7 @@ async def asked(
         return answer.status, dict(answer.headers), await answer.text()
 
 
-def test_without_a_token_no_browser_is_answered() -> None:
+def test_without_a_token_no_browser_is_answered(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with serving(names=("worker.test",)) as stage:
             for rule in OPEN:
@@ -72,6 +72,7 @@ def test_without_a_token_no_browser_is_answered() -> None:
                 assert "Access-Control-Allow-Origin" not in said, rule.id
 
     ran(test)
+    assert caplog.text.count("BYOC_NAMES") == 1, "an operator is told, and not for each request"
 
 
 def test_whoever_shows_the_token_may_call_the_worker_what_they_like() -> None:
