@@ -211,6 +211,8 @@ class Client:
         return None
 
     async def _connected(self, url: URL) -> ServerConnection:
+        if self._closed:
+            raise RuntimeError("the client is closed")
         trust = self._trusted() if url.scheme == "https" else None
         try:
             return await ServerConnection.open(url, self._resolver, trust)

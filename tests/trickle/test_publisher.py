@@ -277,12 +277,12 @@ def test_segments_that_are_given_up_before_their_requests_began_are_counted() ->
 def test_a_request_that_fails_as_none_should_ends_the_publisher(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """aiohttp refuses requests of a session that is closed with an error that no network has."""
+    """A client that is closed refuses requests with an error that no network has."""
 
     async def test() -> None:
         async with open_http() as http:
-            await http.close()
             out = Publisher(http, "http://127.0.0.1:9/ch?token=s3cr3t", content_type="x")
+            await http.close()
             with pytest.raises(ChannelEnded, match="channel ch broke: RuntimeError"):
                 await out.send(b"x")
             assert (out.ended, out.gave_up, out.broken) == (
