@@ -6,6 +6,7 @@ import pytest
 
 from composer import limits
 from composer.limits import GIB, KIB, MIB, WireLimits
+from tests.clips import ROOT
 
 
 def test_what_is_written_is_set_and_the_rest_stays() -> None:
@@ -48,3 +49,17 @@ def test_what_nobody_sets_is_enough_for_the_wire() -> None:
     """A gateway lets 10 MiB through, and an orchestrator adds its keys (contract 2.3)."""
     made = WireLimits()
     assert min(made.start, made.params, made.control, made.job) == 12 * MIB
+
+
+def test_the_page_for_operators_has_every_limit_and_what_it_is_by_itself() -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    table = page.partition("### Limits")[2].partition("|---|---|---|\n")[2].partition("\n\n")[0]
+    written = {}
+    for line in table.splitlines():
+        name, said, default = line.strip("| ").split(" | ")
+        written[name.strip("`")] = (said, default.removesuffix(" s"))
+    assert list(written) == [row.name for row in limits.rows()]
+    for row in limits.rows():
+        said, default = written[row.name]
+        assert said == row.metadata["said"]
+        assert getattr(limits.read(f"{row.name}={default}"), row.name) == row.default

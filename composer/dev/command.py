@@ -21,6 +21,7 @@ from composer.node import registry
 from composer.node.registry import Registry
 from composer.server.capability import Capability
 from composer.server.manifest import manifest
+from composer.server.reception import Reception
 from composer.server.reload import Reloaded, Reloader, Saves
 from composer.server.worker import Offer, Worker, leave_behind
 from composer.trickle.http import open_http
@@ -151,7 +152,7 @@ class Development:
                 capability = here.capabilities[name]
                 opened = feed.source(self._wishes.clip, self._wishes.camera, self._registry, folder)
                 ongoing = Ongoing(capability, channels, base, http, partial(feed.LiveFeed, opened))
-                await self._live(capability, ongoing, listening)
+                await self._live(capability, ongoing, here.reception, listening)
 
             await worker.run(until_ended)
 
@@ -160,10 +161,14 @@ class Development:
         self._asked.set()
 
     async def _live(
-        self, capability: Capability, ongoing: Ongoing, listening: Callable[[Studio], None]
+        self,
+        capability: Capability,
+        ongoing: Ongoing,
+        reception: Reception,
+        listening: Callable[[Studio], None],
     ) -> None:
         reloader = Reloader(self._file, self._compiled, self._registry, capability)
-        studio = Studio(self._token, ongoing, reloader, lambda made: told(made))
+        studio = Studio(self._token, ongoing, reloader, lambda made: told(made), reception)
 
         def told(made: Reloaded) -> None:
             self._say(terminal.line(made))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -25,13 +25,10 @@ from composer.trickle.http import Http
 if TYPE_CHECKING:  # which is made of it
     from composer.server.worker import Offer, Worker
 
-MOST_BODY: Final = 12 * 1024 * 1024
-"""Largest body of a start or a change: a gateway lets 10 MiB through, and adds its own keys."""
-
 
 def application(worker: "Worker", http: Http, group: asyncio.TaskGroup) -> web.Application:
     """All routes of a worker, and with them a Capability for each offer."""
-    app = web.Application(middlewares=[said_as_json], client_max_size=MOST_BODY)
+    app = web.Application(middlewares=[said_as_json])
     about = About(worker)
     guard = guarded(worker.tokens, worker.renew)
     for offer in worker.offers:
@@ -51,6 +48,7 @@ def application(worker: "Worker", http: Http, group: asyncio.TaskGroup) -> web.A
             capability,
             worker.ready,
             worker.closing,
+            worker.reception,
             loading_seconds=worker.loading_s,
             hosts=worker.trickle_hosts,
         )
@@ -85,7 +83,9 @@ def _add_reload(app: web.Application, offer: "Offer", worker: "Worker") -> None:
     reloader = Reloader(offer.file, offer.compiled, Registry.installed(), here)
     # Who mistakes the token here is no orchestrator, so none has dropped us.
     guard = guarded(worker.tokens, lambda: None)
-    app.router.add_post(lenient(offer.path + "/reload"), guard(kept(reloading(reloader))))
+    app.router.add_post(
+        lenient(offer.path + "/reload"), guard(kept(reloading(reloader, worker.reception)))
+    )
 
 
 def _add_about_one(app: web.Application, offer: "Offer", about: About) -> None:
@@ -112,6 +112,7 @@ def _add_jobs(app: web.Application, worker: "Worker", guard: Callable[[Handler],
         compiled,
         worker.slots,
         worker.places.jobs,
+        worker.reception,
         worker.limits,
         default=next(iter(compiled)),
         closing=worker.closing,

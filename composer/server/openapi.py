@@ -82,12 +82,14 @@ def _streams(name: str, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
         f"Change params of a stream of {name}",
         _json(params),
         {200: "Updated", 400: "Refusal", 404: "Refusal", 422: "Refusal"},
+        {503: "Refusal"},
         parameters=[STREAM],
     )
     stop = _call(
         f"Stop a stream of {name}; doing it again does nothing",
         {"required": False, "content": {"*/*": {}}},
         {200: "Stopped", 400: "Refusal"},
+        {503: "Refusal"},
         parameters=[STREAM],
     )
     status = _call(f"The state of every stream of {name}", None, {200: ""})
@@ -207,7 +209,8 @@ def _call(
     more: Mapping[int, str] | None = None,
     parameters: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    known = {**answers, **(more or {}), 401: "Refusal", 408: "Refusal", 413: "Refusal"}
+    refused = dict.fromkeys((401, 408, 413, 415), "Refusal")
+    known = {**answers, **(more or {}), **refused}
     made: dict[str, Any] = {
         "summary": said,
         "responses": {str(status): _answer(status, model) for status, model in known.items()},
@@ -245,8 +248,8 @@ _SAID: Final = {
     401: "the token is wrong",
     404: "no such stream runs",
     409: "the stream runs already",
-    408: "the body did not come",
-    413: "the body is too large",
+    408: "the body has not come in time",
+    413: "the body is too large, or holds too many values",
     415: "the body is of no kind that is known",
     422: "a value is wrong: one problem per field",
     500: "a node could not be set up",

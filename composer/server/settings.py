@@ -12,7 +12,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from yarl import URL
 
+from composer import limits
 from composer.errors import SettingsInvalid
+from composer.limits import WireLimits
 from composer.pipeline.spec import first_error
 from composer.trickle.host import Host
 
@@ -102,6 +104,12 @@ class Settings(BaseSettings):
     drain_s: float = Field(
         20.0, alias="BYOC_DRAIN_S", ge=0, le=600, description="seconds that streams have to end"
     )
+    limits: str = Field(
+        "",
+        alias="BYOC_LIMITS",
+        description="sizes and times of what comes in that are not the usual ones, with commas"
+        " between them (start=4M, body_s=10)",
+    )
     log: Literal["text", "json"] = Field(
         "text", alias="BYOC_LOG", description="how the log is written: text or json"
     )
@@ -142,6 +150,12 @@ class Settings(BaseSettings):
                 raise ValueError(f"has {each!r}, which {exc}") from None
         return value
 
+    @field_validator("limits")
+    @classmethod
+    def _limits(cls, value: str) -> str:
+        limits.read(value)
+        return value
+
     @model_validator(mode="after")
     def _guarded(self) -> "Settings":
         if self.reload and not self.token.get_secret_value():
@@ -170,6 +184,11 @@ class Settings(BaseSettings):
     @property
     def hosts(self) -> tuple[str, ...]:
         return _listed(self.trickle_hosts)
+
+    @property
+    def wire(self) -> WireLimits:
+        """What may come in."""
+        return limits.read(self.limits)
 
     @property
     def orchestrator_urls(self) -> tuple[str, ...]:

@@ -21,9 +21,12 @@ from composer.engine import loading
 from composer.engine.oneshot import JobLimits
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
+from composer.limits import WireLimits
+from composer.parser import Parser
 from composer.server.application import application
 from composer.server.capability import Capability, Slots
 from composer.server.manifest import manifest
+from composer.server.reception import Reception
 from composer.server.registration import Offered, Registration
 from composer.server.routes import Streams
 from composer.server.settings import Settings
@@ -85,6 +88,7 @@ class Worker:
         reloads: bool = False,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         limits: JobLimits = JobLimits(),  # noqa: B008 - it is frozen
+        wire: WireLimits = WireLimits(),  # noqa: B008 - it is frozen
     ) -> None:
         self.reloads = reloads
         self.registrations: list[Registration] = []
@@ -99,6 +103,8 @@ class Worker:
 
         self.slots, self.places = Slots(capacity), Places(capacity)
         self.limits = limits
+        self.parser = Parser(wire)
+        self.reception = Reception(self.parser, capacity)
         self.address = ""
         self._host, self._port = host, port
         self.tokens, self.trickle_hosts = tuple(tokens), tuple(trickle_hosts)
@@ -122,6 +128,7 @@ class Worker:
                     handler_cancellation=True,
                     access_log=None,
                     keepalive_timeout=HEAD_SECONDS,
+                    auto_decompress=False,  # how far a body may grow is the reception's to say
                     shutdown_timeout=1.0,
                 )
                 await runner.setup()
@@ -139,6 +146,7 @@ class Worker:
                     await runner.cleanup()
                     self.left_behind = self.left_behind or self.places.left_behind > 0
                     self.places.close()
+                    self.parser.close()
 
     def end(self) -> None:
         """Take no more sessions. Whoever let it run brings it to its end then."""
@@ -277,6 +285,8 @@ def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
         orchestrators=settings.orchestrator_urls,
         orch_secret=settings.orch_secret.get_secret_value(),
         reloads=settings.reload,
+        limits=JobLimits(input_bytes=settings.wire.file),
+        wire=settings.wire,
     )
 
 

@@ -265,3 +265,33 @@ def test_the_graph_is_drawn(tmp_path: Path) -> None:
                 assert "soft" in await response.text()
 
     ran(test)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/dev/params", b"{", 400, "the body is not JSON: Expecting property name"),
+        ("/dev/params", b"[" + b"[]," * 9000 + b"0]", 413, "the body has more than 5000 values"),
+        (
+            "/dev/params",
+            b'"' + b"x" * (1 << 20) + b'"',
+            413,
+            "the body has more than 1048576 bytes",
+        ),
+        ("/dev/pause", b"\xff", 400, "the body is not UTF-8"),
+    ],
+)
+def test_bodies_that_cannot_be_used_are_refused_as_the_worker_does(
+    tmp_path: Path, path: str, body: bytes, status: int, said: str
+) -> None:
+    async def test() -> None:
+        async with developing(READS, tmp_path) as desk:
+            await desk.until(lambda state: state["session"]["state"] == "ONLINE")
+            headers = {**desk.shown, "Content-Type": "application/json"}
+            address = desk.studio.address + path
+            async with desk.http.post(address, data=io.BytesIO(body), headers=headers) as answer:
+                told = await answer.json()
+                assert (answer.status, told["status"]) == (status, "error")
+                assert told["message"].startswith(said)
+
+    ran(test)
