@@ -18,6 +18,7 @@ from composer.dev.relay import Relay
 from composer.errors import MediaError, ParamRejected, Stalled
 from composer.media import newest
 from composer.plot import plan_text, svg
+from composer.server.connection import HttpRunner
 from composer.server.reception import Reception
 from composer.server.reload import Reloaded, Reloader
 from composer.server.routes import as_json, refusal, said_as_json, updated
@@ -82,7 +83,7 @@ class Studio:
         app = web.Application(middlewares=[said_as_json, self._gate.middleware])
         app.on_response_prepare.append(add_headers)
         app.add_routes(self._routes())
-        runner = web.AppRunner(
+        runner = HttpRunner(
             app,
             handle_signals=False,
             access_log=None,

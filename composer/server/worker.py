@@ -25,6 +25,7 @@ from composer.limits import WireLimits
 from composer.parser import Parser
 from composer.server.application import application
 from composer.server.capability import Capability, Slots
+from composer.server.connection import HttpRunner
 from composer.server.manifest import manifest
 from composer.server.reception import Reception
 from composer.server.registration import Offered, Registration
@@ -122,7 +123,7 @@ class Worker:
                 open_http(verify_tls=self._tls[0], ca_file=self._tls[1])
             )
             async with asyncio.TaskGroup() as group:
-                runner = web.AppRunner(
+                runner = HttpRunner(
                     application(self, http, group),
                     handle_signals=False,
                     handler_cancellation=True,
