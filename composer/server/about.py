@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from composer.server import bodies, hardware, metrics, openapi
+from composer.server import bodies, hardware, metrics, openapi, traffic
 from composer.server.routes import answer, as_json
 
 if TYPE_CHECKING:  # which has these answers among its routes
@@ -105,7 +105,9 @@ class About:
         return as_json(openapi.document(offers, VERSION, token=token, reloads=worker.reloads))
 
     async def metrics(self, request: web.Request) -> web.Response:
-        text = metrics.text(self._worker.capabilities.values(), self._worker.slots.most)
+        here = self._worker
+        others = traffic.families(here.reception)
+        text = metrics.text(here.capabilities.values(), here.slots.most, others)
         return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 

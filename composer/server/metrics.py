@@ -21,19 +21,20 @@ from composer.session.session import Session
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
-def text(capabilities: Iterable[Capability], most: int) -> bytes:
-    """All figures now. most: sessions that may run at once."""
+def text(capabilities: Iterable[Capability], most: int, others: Iterable[Metric] = ()) -> bytes:
+    """All figures now. most: sessions that may run at once. others: of what is no session's."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Account(list(capabilities), most))
+    registry.register(_Account(list(capabilities), most, list(others)))
     return generate_latest(registry)
 
 
 class _Account(Collector):
-    def __init__(self, capabilities: list[Capability], most: int) -> None:
-        self._capabilities, self._most = capabilities, most
+    def __init__(self, capabilities: list[Capability], most: int, others: list[Metric]) -> None:
+        self._capabilities, self._most, self._others = capabilities, most, others
 
     def collect(self) -> Iterator[Metric]:
         yield from self._process()
+        yield from self._others
         sessions = [(each.name, s) for each in self._capabilities for s in each.sessions.values()]
         yield from _nodes(sessions)
         yield from _edges(sessions)
