@@ -41,6 +41,7 @@ def application(worker: "Worker", http: Http, group: asyncio.TaskGroup) -> web.A
             worker.timing,
             worker.failed,
             worker.places,
+            worker.parser,
         )
         capability.manifest = offer.manifest
         worker.capabilities[offer.name] = capability

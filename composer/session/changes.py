@@ -49,6 +49,10 @@ class Changes:
         with contextlib.suppress(ParamRejected):
             self.change(given)
 
+    def unread(self, why: str) -> None:
+        """A caller has sent what may have been a change; nobody could read it."""
+        self._events.put("params_rejected", problems=[{"at": "", "message": why}])
+
     async def applied(self, patch: Patch, seconds: float) -> float | None:
         """Time of the first frame that a change holds for; None if it did not come in `seconds`, or
         if a node has to be built anew first: the events say when that is ready.

@@ -110,7 +110,7 @@ def dropped_by(session: "Session") -> dict[str, dict[str, int]]:
         "output": _present(execution.egress.counts.dropped),
         "data": _present(execution.data.dropped) if execution.data else {},
         "events": _present({"full": session.events.dropped}),
-        "control": _present({"too_long": session.readers.unheard}),
+        "control": _present(session.readers.unheard),
     }
 
 

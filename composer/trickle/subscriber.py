@@ -1,13 +1,14 @@
 """Subscriber: the segments of a channel as they are written. The wire around a Subscription.
 
 A segment of media may be endless, and is never gathered: 128 KiB wait in the socket's buffer, and
-whoever reads bounds the rest. Messages are gathered, up to LONGEST_MESSAGE.
+whoever reads bounds the rest. Messages are gathered, within limits.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +16,10 @@ from typing import Any, Final
 import aiohttp
 
 from composer.errors import ChannelLost
+from composer.room import Room
+from composer.spool import Spool
 from composer.trickle import wire
+from composer.trickle.message import Message
 from composer.trickle.subscription import Ask, GiveUp, Over, Step, Subscription, Take
 
 log: Final = logging.getLogger(__name__)
@@ -27,7 +31,10 @@ GRACE_SECONDS: Final = 1.0
 """Silence after which a segment is left for the next one, once that has begun."""
 
 LONGEST_MESSAGE: Final = 12 * 1024 * 1024
-"""Largest segment that is gathered as one message."""
+"""Largest segment that is gathered as one message, where nobody says otherwise, ..."""
+
+MESSAGE_SECONDS: Final = 20.0
+"""... and how long one may take from its first byte to its last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +74,8 @@ class Subscriber:
         lost: float = 30.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.too_long = 0
-        """Messages left out because they were larger than LONGEST_MESSAGE, or broken off."""
+        self.left_out: Counter[str] = Counter()
+        """Messages left out, by reason: `too_long` (or broken off), `late`, `full`."""
 
         self._http, self._url, self._now = http, url.rstrip("/"), now
         self._name = self._url.rsplit("/", 1)[-1]
@@ -92,21 +99,32 @@ class Subscriber:
             await _dropped(coming)
 
     async def messages(self) -> AsyncGenerator[bytes, None]:
-        """The channel's segments, each as a whole; empty and broken ones are left out."""
-        gathered: bytearray | None = bytearray()
-        async with contextlib.aclosing(self.__aiter__()) as given:
-            async for item in given:
-                if isinstance(item, Opened):
-                    gathered = bytearray()
-                elif isinstance(item, bytes):
-                    if gathered is not None and len(gathered) + len(item) > LONGEST_MESSAGE:
-                        gathered = None
-                    elif gathered is not None:
-                        gathered += item
-                elif gathered is None or not item.whole:
-                    self.too_long += 1
-                elif gathered:
-                    yield bytes(gathered)
+        """The channel's segments, each as a whole; empty, broken, long and late ones are left
+        out.
+        """
+        async with contextlib.aclosing(
+            self.texts(LONGEST_MESSAGE, MESSAGE_SECONDS, Room(LONGEST_MESSAGE))
+        ) as texts:
+            async for text in texts:
+                yield text.bytes()
+
+    async def texts(self, longest: int, seconds: float, room: Room) -> AsyncGenerator[Spool, None]:
+        """The same, with limits of one's own: bytes and seconds of one, and room for all who share
+        it, which each of them has until the next is asked for.
+        """
+        message = Message(longest, seconds, room, self.left_out)
+        try:
+            async with contextlib.aclosing(self.__aiter__()) as given:
+                async for item in given:
+                    if isinstance(item, Opened):
+                        message.begin()
+                    elif isinstance(item, bytes):
+                        message.add(item)
+                    elif (text := message.end(whole=item.whole)) is not None:
+                        yield text
+                        message.forget()
+        finally:
+            message.forget()
 
     async def _next(self, ask: Ask) -> tuple[Take, aiohttp.ClientResponse] | None:
         """The next segment that has bytes to give, None at the end. Raises ChannelLost."""
