@@ -197,7 +197,7 @@ class Streams:
             body |= {
                 "client_running": True,
                 "fps": rates_of(first),
-                "current_params": {"gateway_request_id": first.name, **first.params()},
+                "current_params": {"gateway_request_id": first.name, **first.changes.told()},
             }
         return body
 
@@ -264,7 +264,7 @@ def _wrong_with(url: str, hosts: Sequence[Host]) -> str:
 
 def _current(session: Session) -> bodies.Current:
     return bodies.Current(
-        state=str(session.state), graph=session.graph_hash, params=session.params()
+        state=str(session.state), graph=session.graph_hash, params=session.changes.told()
     )
 
 
@@ -288,7 +288,7 @@ async def updated(session: Session, patch: Patch) -> web.Response:
         bodies.Updated(
             message="the params are accepted",
             request_id=session.name,
-            params=session.changes.targets(),
+            params=session.changes.told_targets(),
             pts_seconds=seconds,
         )
     )

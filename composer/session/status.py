@@ -81,7 +81,7 @@ def _input(session: "Session", report: Report) -> dict[str, Any]:
 
 
 def _inference(session: "Session", report: Report) -> dict[str, Any]:
-    trouble, params = session.trouble, session.params()
+    trouble, params = session.trouble, session.changes.told()
     failure = session.ending.failure if session.ending is not None else ""
     return {
         "last_output_time": _ms(session, session.execution.egress.last_at),
