@@ -61,6 +61,9 @@ class Patch:
         return self._waiting.applied
 
 
+MOST_GUESSES: Final = 8
+"""Most names that nobody knows for which one that somebody may have meant is looked for."""
+
 PENDING: Final = 256
 """Most patches that may wait for their time; one more is refused."""
 
@@ -180,7 +183,10 @@ class Params:
             param = self._params.get(name)
             if param is None or "/" in name:
                 known = [each for each in self._params if "/" not in each]
-                hint = did_you_mean(str(name), known)
+                guesses = (
+                    len(problems) < MOST_GUESSES
+                )  # each is a comparison with all that are known
+                hint = did_you_mean(str(name), known) if guesses else ""
                 said = f"there is no param {str(name)[:100]!r}"
                 problems.append(Problem("unknown-param", said, str(name)[:100], hint=hint))
                 continue
