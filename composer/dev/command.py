@@ -17,6 +17,7 @@ from composer.dev import feed, terminal
 from composer.dev.ongoing import Ongoing, ends
 from composer.dev.studio import Studio
 from composer.errors import MediaError, NodeFailed, PipelineInvalid, Problem
+from composer.limits import WireLimits
 from composer.node import registry
 from composer.node.registry import Registry
 from composer.server.capability import Capability
@@ -33,12 +34,15 @@ CAPACITY: Final = 4
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the caller asked for. clip, camera: "" for none. ports: 0 for a free one."""
+    """What the caller asked for. clip, camera: "" for none. ports: 0 for a free one. wire: what may
+    come in.
+    """
 
     clip: str = ""
     camera: str = ""
     port: int = 0
     trickle_port: int = 0
+    wire: WireLimits = WireLimits()  # noqa: RUF009 - it is frozen
 
 
 def once_fine(
@@ -140,6 +144,7 @@ class Development:
             tokens=(self._token,),
             trickle_hosts=("127.0.0.1",),
             drain_s=6.0,
+            wire=self._wishes.wire,
         )
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="byoc-")))

@@ -9,7 +9,10 @@ from typing import Any
 import av
 import PIL.Image
 import pytest
+from typer.testing import CliRunner
 
+from composer import limits
+from composer.command.cli import app
 from tests.dev.developing import READS, Desk, developing, makes, ran
 from tests.server import streams
 
@@ -295,3 +298,20 @@ def test_bodies_that_cannot_be_used_are_refused_as_the_worker_does(
                 assert told["message"].startswith(said)
 
     ran(test)
+
+
+def test_what_the_page_takes_can_be_set(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with developing(READS, tmp_path, wire=limits.read("dev=1K")) as desk:
+            status, answer = await desk.post("/dev/pause", {"note": "x" * 1024})
+            assert (status, answer["message"]) == (413, "the body has more than 1024 bytes")
+
+    ran(test)
+
+
+def test_limits_that_cannot_be_used_are_said_before_anything_begins(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(READS, encoding="utf-8")
+    done = CliRunner().invoke(app, ["dev", str(file), "--limits", "dev=1"])
+    assert done.exit_code == 2
+    assert done.stderr == "byoc: --limits (BYOC_LIMITS) dev should be at least 1024\n"
