@@ -45,7 +45,7 @@ class HttpConnection(web.RequestHandler):
         if request.writer.output_size:
             raise ConnectionError("an answer was begun already")
         first = (message or "it is no HTTP").strip().split("\n")[0].rstrip(": ")
-        log.info("a request cannot be read: %s", first)
+        log.debug("a request cannot be read: %s", first)
         answer = refusal(status, f"the request cannot be read: {first}")
         answer.force_close()
         return answer

@@ -85,8 +85,22 @@ class Reception:
 
     async def json(self, request: web.Request, kind: str, empty: bytes = b"") -> ParsedJson:
         """What a body says. empty: what stands for a body of nothing."""
-        async with self.body(request, kind) as text:
-            return await self.parsed(text if text.size else Spool.of(empty), "the body")
+        async with self.reading(request, kind, empty) as said:
+            return said
+
+    @asynccontextmanager
+    async def reading(
+        self, request: web.Request, kind: str, empty: bytes = b""
+    ) -> AsyncIterator[ParsedJson]:
+        """The same for who works on it for long: what it says keeps its room until the block ends,
+        and no place.
+        """
+        async with self.place(kind, self.limits.body_s) as coming:
+            text = await self.taken(request, coming, getattr(self.limits, kind))
+            said = await self.parsed(text if text.size else Spool.of(empty), "the body")
+            del text
+            self.here[kind].discard(coming)
+            yield said
 
     async def parsed(self, text: Spool, named: str) -> ParsedJson:
         """What a text says that came in a body. named: what it is called where it is refused."""
@@ -102,12 +116,6 @@ class Reception:
                     coming.bytes += len(piece)
                     if coming.bytes > most:
                         return
-
-    @asynccontextmanager
-    async def body(self, request: web.Request, kind: str) -> AsyncIterator[Spool]:
-        """A body, which has its place and room until the block ends."""
-        async with self.place(kind, self.limits.body_s) as coming:
-            yield await self.taken(request, coming, getattr(self.limits, kind))
 
     @asynccontextmanager
     async def place(self, kind: str, seconds: float) -> AsyncIterator[Coming]:

@@ -87,7 +87,13 @@ class Streams:
         self._hosts = tuple(Host.parse(each) for each in hosts)
 
     async def start(self, request: web.Request) -> web.Response:
-        said = await self._reception.json(request, "start")
+        # First: while the worker loads, bodies would wait that were read already.
+        if not await self._may_start():
+            return refusal(503, "the worker takes no streams now", retry=True)
+        async with self._reception.reading(request, "start") as said:
+            return await self._started(said)
+
+    async def _started(self, said: ParsedJson) -> web.Response:
         try:
             asked = bodies.Start.model_validate(said.value)
         except ValidationError as exc:
@@ -101,7 +107,7 @@ class Streams:
         )
         if problems := self._unreachable(channels):
             return refusal(422, "a channel may not be used", problems)
-        if not await self._may_start():
+        if self._closing.is_set():  # since the body began to come
             return refusal(503, "the worker takes no streams now", retry=True)
         name = asked.gateway_request_id
         try:

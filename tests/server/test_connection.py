@@ -53,7 +53,7 @@ def test_it_is_refused_in_the_form_of_all_refusals_and_without_a_traceback(
             assert (await stage.get("/health"))[0] == 200
             assert not any(stage.worker.reception.here.values())
 
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.DEBUG, "composer"):
         ran(test)
     assert [record for record in caplog.records if record.exc_info] == []
     assert sum("cannot be read" in record.getMessage() for record in caplog.records) == 1

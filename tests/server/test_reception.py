@@ -7,16 +7,17 @@ import io
 import json
 import os
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from composer import YUV, Context, Live, Node
 from composer.limits import KIB, MIB, WireLimits
 from composer.server.reception import KINDS
-from tests import clocks
+from tests import clocks, stubs
 from tests.server.streams import PASS, Stage, ran, serving
 
 QUICK = WireLimits(body_s=0.2, file_s=0.2)
@@ -251,6 +252,40 @@ def test_who_is_slow_gives_its_room_to_who_is_not() -> None:
                 assert (await slow.answer())[0] == 408
 
     clocks.ran(test)
+
+
+def test_what_a_start_says_keeps_its_room_until_it_is_answered() -> None:
+    """Else any number of starts could wait for the same nodes, with 12 MB each."""
+    held = stubs.Held()
+
+    class Slow(Node):
+        """A source, which nobody goes by while it is set up."""
+
+        text: str = Live("")
+
+        def setup(self, ctx: Context) -> None:
+            held()
+
+        def process(self) -> Iterator[YUV]:
+            yield stubs.picture(0, width=64, height=64)
+
+    async def test() -> None:
+        text = "params: {words: n.text}\nnodes: {n: {type: slow}, o: {type: encode}}"
+        async with serving(
+            text, {"slow": Slow}, wire=WireLimits(waiting=14 * MIB, file=MIB)
+        ) as stage:
+            at = {"gateway_request_id": "one", "params": {"words": "x" * 8 * MIB}}
+            body = json.dumps(at).encode()
+            first = asyncio.ensure_future(sent(stage, "/stream/start", body))
+            await asyncio.to_thread(held.reached.wait, 20)
+            assert not stage.worker.reception.here["start"]
+            assert (await sent(stage, "/stream/start", body))[0] == 503
+            held.allowed.set()
+            assert (await first)[0] == 200
+            assert is_empty(stage)
+            assert (await sent(stage, "/stream/start", body))[0] == 200  # it runs already
+
+    ran(test)
 
 
 # size
