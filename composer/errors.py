@@ -10,6 +10,7 @@ ComposerError
   Stalled           every stage waits for another one: the graph cannot go on
     Overdue         work that blocks has not come back in its time, and is left behind
     Crowded         so much was left behind that no more of its kind is begun
+  ParserLost        the process that reads large JSON could not be begun, or has ended
   TrickleError      a channel of a session
     ChannelEnded    it is closed or gone, as the other side wanted
     ChannelLost     its server cannot be reached or understood any more
@@ -105,6 +106,10 @@ class Overdue(Stalled):
 
 class Crowded(Stalled):
     """So much work of a kind was left behind that no more of it is begun."""
+
+
+class ParserLost(ComposerError):
+    """The process that reads large JSON could not be begun, or has ended."""
 
 
 class TrickleError(ComposerError):

@@ -13,8 +13,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = [path.parent for path in (ROOT / "composer").glob("*/__init__.py")]
 
 LAYERS = (
+    ("limits", "parsing", "room", "spool"),
     ("errors", "strictjson"),
-    ("bucket", "exits", "health", "lazy", "logs", "threads"),
+    ("bucket", "exits", "health", "lazy", "logs", "parser", "threads"),
     ("pipeline", "remote", "trickle"),
     ("node",),
     ("pictures",),

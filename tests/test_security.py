@@ -9,11 +9,12 @@ from composer import strictjson
 from composer.compiler import includes, scope
 from composer.engine import params
 from composer.engine.oneshot import JobLimits
+from composer.limits import WireLimits
 from composer.media import live_reader
 from composer.media.mpegts import demuxer, pes, units
 from composer.models import weights
 from composer.pipeline import source
-from composer.server import application, routes, tries, worker
+from composer.server import tries, worker
 from composer.session import budget, control, data_lines, egress, events, ingress, readers
 from composer.trickle import client, framing, subscriber
 from tests.clips import ROOT
@@ -24,8 +25,16 @@ PAGE = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 JOB = JobLimits()
 
+WIRE = WireLimits()
+
 LIMITS: dict[str, Sequence[float]] = {
-    "body of a start, of params, of a stop": [application.MOST_BODY / MIB],
+    "body of a start, of params": [WIRE.start / MIB],
+    "body of a stop, of a reload": [WIRE.stop / KIB],
+    "values in one JSON": [WIRE.values],
+    "JSON that is read in the worker itself": [WIRE.at_once / KIB],
+    "reading one JSON elsewhere: time, memory": [WIRE.parse_s, WIRE.parse_memory / MIB],
+    "bodies of one kind that come at once": [WIRE.bodies],
+    "all bodies and messages that wait": [WIRE.waiting / MIB],
     "wrong tokens of one address, addresses that are remembered": [
         tries.MOST,
         tries.SECONDS,
@@ -34,7 +43,7 @@ LIMITS: dict[str, Sequence[float]] = {
     "params in one change": [control.MOST_PARAMS],
     "nesting of a param": [strictjson.MOST_DEPTH],
     "changes that wait for their frame": [params.PENDING],
-    "one message of control": [subscriber.LONGEST_MESSAGE / MIB],
+    "one message of control": [WIRE.control / MIB],
     "input that waits for the decoder": [ingress.MOST_BYTES / MIB, ingress.MOST_UNITS],
     "CPU to read an input and take it apart": [
         budget.CPU_SHARE * 100,
@@ -58,7 +67,11 @@ LIMITS: dict[str, Sequence[float]] = {
     "output that waits for the network": [egress.LIMIT_BYTES / MIB],
     "events that wait": [events.MOST],
     "items of data that wait": [data_lines.ITEMS],
-    "file of a job, its answer": [JOB.input_bytes / MIB, JOB.output_bytes / MIB],
+    "JSON of a job, its file, its answer": [
+        WIRE.job / MIB,
+        JOB.input_bytes / MIB,
+        JOB.output_bytes / MIB,
+    ],
     "picture, clip of a job": [JOB.pixels, JOB.media_seconds, JOB.pictures],
     "work of a job": [JOB.seconds],
     "pipeline file": [source.MAX_BYTES / KIB, source.MAX_NODES, source.MAX_DEPTH],
@@ -85,8 +98,10 @@ def test_a_limit_is_that_of_the_code(what: str) -> None:
 
 
 def test_the_time_of_heads_and_bodies_is_that_of_the_code() -> None:
-    seconds = re.findall(r"has to come in (\d+) seconds", PAGE)
-    assert seconds == [f"{routes.BODY_SECONDS:.0f}"] == [f"{worker.HEAD_SECONDS:.0f}"]
+    seconds = re.findall(r"has to come in (\d+) seconds, that of a job in (\d+)", PAGE)
+    assert seconds == [(f"{WIRE.body_s:.0f}", f"{WIRE.file_s:.0f}")]
+    assert worker.HEAD_SECONDS == WIRE.body_s
+    assert (WIRE.params, WIRE.reload, WIRE.file) == (WIRE.start, WIRE.stop, JOB.input_bytes)
 
 
 def test_what_asks_for_no_token_is_what_the_page_says() -> None:

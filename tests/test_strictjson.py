@@ -1,5 +1,6 @@
 """JSON that every reader can read."""
 
+import copy
 import json
 import math
 from enum import StrEnum
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from composer import strictjson
+from composer.strictjson import MOST_TOLD
 
 
 class Word(StrEnum):
@@ -91,10 +93,32 @@ def test_what_can_be_held(value: Any) -> None:
     assert strictjson.why_not(value) == ""
 
 
-def test_what_is_json_to_the_letter() -> None:
-    assert strictjson.is_strict('{"a": [1e400, ' + "9" * 5000 + "]}")
-    assert not strictjson.is_strict('{"a": [NaN]}')
-    assert not strictjson.is_strict("-Infinity")
+@pytest.mark.parametrize(
+    "value",
+    [None, 1.5, "x" * MOST_TOLD, [1.5] * 4000, {"a": "x" * 30_000, "b": [True] * 200}],
+)
+def test_what_is_not_long_is_told_as_it_is(value: Any) -> None:
+    assert strictjson.brief(value) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("ab" * 20_000, f"{'ab' * 32}... (40000 characters, crc32 "),
+        ("\ud800" * 40_000, "\ud800" * 64 + "... (40000 characters, crc32 "),
+        ([[1, "x"]] * 5000, "a list (5000 values, crc32 "),
+        ({"a": "x" * 40_000, "b": 1}, "a mapping (2 values, crc32 "),
+    ],
+)
+def test_what_is_long_is_told_by_its_beginning_and_a_mark(value: Any, told: str) -> None:
+    assert strictjson.brief(value).startswith(told)
+    assert strictjson.brief(copy.deepcopy(value)) == strictjson.brief(value)
+
+
+def test_long_values_that_differ_anywhere_are_told_apart() -> None:
+    values: list[Any] = ["x" * 40_000, "x" * 39_999 + "y", ["x" * 40_000], ["x" * 40_000, "x"]]
+    values += [{"a": values[0]}, {"b": values[0]}, [values[0], 1], [values[0], 2], [[values[0]]]]
+    assert len({strictjson.brief(value) for value in values}) == len(values)
 
 
 def test_numbers_without_end_are_read_as_what_they_are() -> None:

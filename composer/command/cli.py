@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 import typer
 
 from composer import exits, lazy, strictjson
+from composer import limits as wire_limits
 from composer.compiler import compile as compiler
 from composer.compiler import plan as plans
 from composer.compiler.ends import Ends
@@ -436,10 +437,17 @@ def dev(
     camera: Annotated[str, typer.Option(help="camera to feed it with: /dev/video0")] = "",
     port: Annotated[int, typer.Option(min=0, max=65535, help="of the page; 0 for a free one")] = 0,
     trickle_port: Annotated[int, typer.Option(min=0, max=65535, help="of the channels")] = 0,
+    limits: Annotated[
+        str, typer.Option(envvar="BYOC_LIMITS", help="sizes and times that are not the usual ones")
+    ] = "",
 ) -> None:
     """Run a pipeline while you write it: what is saved is applied, and a page shows it."""
     registry = _registry()
-    wishes = development.Wishes(clip, camera, port, trickle_port)
+    try:
+        wire = wire_limits.read(limits)
+    except ValueError as exc:
+        _cannot(f"--limits (BYOC_LIMITS) {exc}")
+    wishes = development.Wishes(clip, camera, port, trickle_port, wire)
 
     def wrong(problems: Sequence[Any], lines: Mapping[str, Sequence[str]]) -> None:
         said = f"{report.text(problems, lines)}\nit begins when that is mended and saved"

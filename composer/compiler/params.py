@@ -63,7 +63,8 @@ class Param:
             value = _checked(_field_type(target), value)
         if not self.targets and self.spec.type is not None:
             value = _checked(_TYPES[self.spec.type], value)
-        _held(value, written)
+        if value is not written:
+            _held(value, written)
         return value
 
     def within(self, value: Any) -> None:

@@ -17,10 +17,12 @@ from composer.dev import feed, terminal
 from composer.dev.ongoing import Ongoing, ends
 from composer.dev.studio import Studio
 from composer.errors import MediaError, NodeFailed, PipelineInvalid, Problem
+from composer.limits import WireLimits
 from composer.node import registry
 from composer.node.registry import Registry
 from composer.server.capability import Capability
 from composer.server.manifest import manifest
+from composer.server.reception import Reception
 from composer.server.reload import Reload, Reloader, Saves
 from composer.server.worker import Offer, Worker, leave_behind
 from composer.trickle.http import open_http
@@ -32,12 +34,15 @@ CAPACITY: Final = 4
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the caller asked for. clip, camera: "" for none. ports: 0 for a free one."""
+    """What the caller asked for. clip, camera: "" for none. ports: 0 for a free one. wire: what may
+    come in.
+    """
 
     clip: str = ""
     camera: str = ""
     port: int = 0
     trickle_port: int = 0
+    wire: WireLimits = WireLimits()  # noqa: RUF009 - it is frozen
 
 
 def once_fine(
@@ -139,6 +144,7 @@ class Development:
             tokens=(self._token,),
             trickle_hosts=("127.0.0.1",),
             drain_s=6.0,
+            wire=self._wishes.wire,
         )
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="byoc-")))
@@ -151,7 +157,7 @@ class Development:
                 capability = here.capabilities[name]
                 opened = feed.source(self._wishes.clip, self._wishes.camera, self._registry, folder)
                 ongoing = Ongoing(capability, channels, base, http, partial(feed.LiveFeed, opened))
-                await self._live(capability, ongoing, listening)
+                await self._live(capability, ongoing, here.reception, listening)
 
             await worker.run(until_ended)
 
@@ -160,10 +166,14 @@ class Development:
         self._asked.set()
 
     async def _live(
-        self, capability: Capability, ongoing: Ongoing, listening: Callable[[Studio], None]
+        self,
+        capability: Capability,
+        ongoing: Ongoing,
+        reception: Reception,
+        listening: Callable[[Studio], None],
     ) -> None:
         reloader = Reloader(self._file, self._compiled, self._registry, capability)
-        studio = Studio(self._token, ongoing, reloader, lambda reload: told(reload))
+        studio = Studio(self._token, ongoing, reloader, lambda reload: told(reload), reception)
 
         def told(reload: Reload) -> None:
             self._say(terminal.line(reload))

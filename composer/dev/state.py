@@ -170,7 +170,7 @@ def graph(plan: Plan) -> dict[str, Any]:
 def params(plan: Plan, session: Session | None) -> dict[str, Any]:
     """JSON Schema of what may be changed, and what each is worth now."""
     defaults = {name: each.value for name, each in plan.params.items() if "/" not in name}
-    values = session.params() if session is not None else {}
+    values = session.changes.told() if session is not None else {}
     return {"schema": params_schema(plan), "values": defaults | values}
 
 

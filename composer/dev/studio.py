@@ -18,9 +18,10 @@ from composer.dev.relay import Relay
 from composer.errors import MediaError, ParamRejected, Stalled
 from composer.media import newest
 from composer.plot import plan_text, svg
+from composer.server.connection import HttpRunner
+from composer.server.reception import Reception
 from composer.server.reload import Reload, Reloader
 from composer.server.routes import as_json, refusal, said_as_json, updated
-from composer.session import control
 from composer.threads import Threads
 from composer.trickle.server_log import SERVER_LOG
 
@@ -32,8 +33,6 @@ MOST_VIEWERS: Final = 16
 
 SNAPSHOT_SECONDS: Final = 10.0
 """What a snapshot may take with those before it."""
-
-MOST_BODY: Final = 1 << 20
 
 ASSETS: Final = {
     "": ("index.html", "text/html"),
@@ -48,7 +47,8 @@ ASSETS: Final = {
 class Studio:
     """Serves one pipeline under development on the loopback.
 
-    told: called with everything that was reloaded because somebody asked for it here.
+    told: called with everything that was reloaded because somebody asked for it here. reception:
+    where bodies come in.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Studio:
         ongoing: Ongoing,
         reloader: Reloader,
         told: Callable[[Reload], None],
+        reception: Reception,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.address = ""
@@ -65,7 +66,7 @@ class Studio:
         self._snapshots = Threads("snapshot", 1)
         self._gate = TokenGate(token)
         self._token, self._ongoing, self._reloader = token, ongoing, reloader
-        self._told, self._now = told, now
+        self._told, self._reception, self._now = told, reception, now
         self._meter = state.Meter()
         self._files = self._listed()
         self._message = b""
@@ -80,17 +81,16 @@ class Studio:
     @asynccontextmanager
     async def serving(self, port: int) -> AsyncIterator[str]:
         """Listen while the block runs; gives the link. Raises OSError where the port is taken."""
-        app = web.Application(
-            middlewares=[said_as_json, self._gate.middleware], client_max_size=MOST_BODY
-        )
+        app = web.Application(middlewares=[said_as_json, self._gate.middleware])
         app.on_response_prepare.append(add_headers)
         app.add_routes(self._routes())
-        runner = web.AppRunner(
+        runner = HttpRunner(
             app,
             handle_signals=False,
             access_log=None,
             logger=SERVER_LOG,
             handler_cancellation=True,
+            auto_decompress=False,
             shutdown_timeout=0.2,
         )
         await runner.setup()
@@ -228,32 +228,30 @@ class Studio:
         session = self._ongoing.session
         if session is None:
             return refusal(409, "no session runs")
+        said = await self._reception.json(request, "dev")
         try:
-            patch = self._ongoing.change(session, control.decoded(await request.read()))
-        except ValueError as exc:
-            return refusal(400, str(exc))
+            patch = self._ongoing.change(session, said.value)
         except ParamRejected as exc:
             return refusal(422, str(exc), exc.problems)
-        said = await updated(session, patch)
+        answer = await updated(session, patch)
         self.look()
-        return said
+        return answer
 
     async def _rebuild(self, request: web.Request) -> web.Response:
+        await self._reception.skipped(request, "dev")
         await self.rebuild()
         return as_json(self.reloads.as_data()[0])
 
     async def _pause(self, request: web.Request) -> web.Response:
         """{"paused": true or false}; without it, the other way round."""
-        try:
-            asked = control.decoded(await request.read() or b"{}")
-        except ValueError as exc:
-            return refusal(400, str(exc))
+        asked = (await self._reception.json(request, "dev", empty=b"{}")).value
         paused = asked.get("paused") if isinstance(asked, dict) else None
         self._ongoing.pause(paused=not self._ongoing.paused if paused is None else bool(paused))
         self.look()
         return as_json({"paused": self._ongoing.paused})
 
     async def _snapshot(self, request: web.Request) -> web.Response:
+        await self._reception.skipped(request, "dev")
         try:
             return web.Response(body=await self.snapshot(), content_type="image/png")
         except MediaError as exc:

@@ -199,7 +199,9 @@ class Job:
             "height": size[1],
             "frames": 1 if still else frames,
             "format": self.format,
-            "params": run.params.values(),
+            "params": {
+                name: strictjson.brief(value) for name, value in run.params.values().items()
+            },
             "seconds": round(account.seconds, 3),
         }
         return Result(body, self.format, metadata)

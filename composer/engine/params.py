@@ -61,6 +61,9 @@ class Patch:
         return self._waiting.applied
 
 
+MOST_GUESSES: Final = 8
+"""Most names that nobody knows for which one that somebody may have meant is looked for."""
+
 PENDING: Final = 256
 """Most patches that may wait for their time; one more is refused."""
 
@@ -182,7 +185,9 @@ class Params:
             param = self._params.get(name)
             if param is None or "/" in name:
                 known = [public for public in self._params if "/" not in public]
-                hint = did_you_mean(str(name), known)
+                # Each guess is a comparison with all that are known.
+                guesses = len(problems) < MOST_GUESSES
+                hint = did_you_mean(str(name), known) if guesses else ""
                 message = f"there is no param {str(name)[:100]!r}"
                 problems.append(Problem("unknown-param", message, str(name)[:100], hint=hint))
                 continue

@@ -427,5 +427,5 @@ def shown(value: object) -> str:
             return "a list"
         case float() if math.isinf(value):
             return ".inf" if value > 0 else "-.inf"
-    text = repr(value)
+    text = repr(value[:60] if isinstance(value, str | bytes) else value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from composer.server import bodies, hardware, metrics, openapi
+from composer.server import bodies, hardware, metrics, openapi, traffic
 from composer.server.routes import answer, as_json
 
 if TYPE_CHECKING:  # which has these answers among its routes
@@ -119,7 +119,8 @@ class About:
 
     def _figures(self, *, named: bool) -> web.Response:
         worker = self._worker
-        text = metrics.text(worker.capabilities.values(), worker.slots.most, named=named)
+        others = traffic.families(worker.reception)
+        text = metrics.text(worker.capabilities.values(), worker.slots.most, others, named=named)
         return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 

@@ -1,7 +1,7 @@
 """The routes of a worker: which request its pipelines, and the process as a whole, answer how."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -23,9 +23,6 @@ from composer.trickle.outbound import Outbound
 if TYPE_CHECKING:  # which is made of it
     from composer.server.worker import Offer, Worker
 
-MOST_BODY: Final = 12 * 1024 * 1024
-"""Largest body of a start or a change: a gateway lets 10 MiB through, and adds its own keys."""
-
 
 def application(worker: "Worker", outbound: Outbound, group: asyncio.TaskGroup) -> web.Application:
     """All routes of a worker, and with them a Capability for each offer."""
@@ -40,6 +37,7 @@ def application(worker: "Worker", outbound: Outbound, group: asyncio.TaskGroup) 
             worker.timing,
             worker.failed,
             worker.places,
+            worker.parser,
         )
         capability.manifest = offer.manifest
         worker.capabilities[offer.name] = capability
@@ -47,6 +45,7 @@ def application(worker: "Worker", outbound: Outbound, group: asyncio.TaskGroup) 
             capability,
             worker.ready,
             worker.closing,
+            worker.reception,
             loading_seconds=worker.loading_s,
             reach=outbound.reach,
         )
@@ -69,7 +68,7 @@ def figures(worker: "Worker") -> web.Application:
 def _bare(worker: "Worker") -> web.Application:
     """An application without routes."""
     around = [said_as_json, worker.admission.middleware]
-    return web.Application(middlewares=around, client_max_size=MOST_BODY)
+    return web.Application(middlewares=around)
 
 
 def _add_streams(app: web.Application, offer: "Offer", streams: Streams, worker: "Worker") -> None:
@@ -96,8 +95,9 @@ def _add_reload(app: web.Application, offer: "Offer", worker: "Worker") -> None:
     here = worker.capabilities[offer.name]
     reloader = Reloader(offer.file, offer.compiled, Registry.installed(), here)
     # Who mistakes the token here is no orchestrator, so none has dropped us.
-    reload = worker.admission.guarded(kept(reloading(reloader)), lambda: None)
-    app.router.add_post(lenient(offer.path + "/reload"), reload)
+    reload = kept(reloading(reloader, worker.reception))
+    guarded = worker.admission.guarded(reload, lambda: None)
+    app.router.add_post(lenient(offer.path + "/reload"), guarded)
 
 
 def _add_about_one(app: web.Application, offer: "Offer", about: About) -> None:
@@ -124,6 +124,7 @@ def _add_jobs(app: web.Application, worker: "Worker") -> None:
         compiled,
         worker.slots,
         worker.places.jobs,
+        worker.reception,
         worker.limits,
         default=next(iter(compiled)),
         closing=worker.closing,

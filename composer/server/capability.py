@@ -13,6 +13,7 @@ from composer.compiler.change import Change
 from composer.compiler.plan import Plan
 from composer.engine.swap import Prepared
 from composer.errors import NodeFailed, ParamRejected, Stalled
+from composer.parser import Parser
 from composer.server import memory
 from composer.server.totals import Totals
 from composer.session.channels import Channels
@@ -88,6 +89,7 @@ class Capability:
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         failed: Callable[[Exception], None] = lambda failure: None,
         places: Places | None = None,
+        parser: Parser | None = None,
     ) -> None:
         self.name, self.plan, self.slots = name, plan, slots
         self.manifest: Mapping[str, Any] = {}
@@ -102,6 +104,7 @@ class Capability:
         self._failed = failed
         self.places = places or Places(slots.most)
         """Where it blocks."""
+        self._parser = parser or Parser()
         self._moving, self._closed = asyncio.Lock(), False
         self._asked: dict[str, tuple[Channels, Any]] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
@@ -183,6 +186,7 @@ class Capability:
                 beside=beside,
                 alone=lambda: self.slots.used <= 1,
                 places=self.places,
+                parser=self._parser,
             )
         except BaseException:
             self.slots.give_back()

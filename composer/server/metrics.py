@@ -21,13 +21,19 @@ from composer.session.ending import Reason
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
-def text(capabilities: Iterable[Capability], most: int, *, named: bool = True) -> bytes:
-    """All figures now. most: sessions that may run at once. named: those of each session by its
-    name; else they are summed up, with all that have ended: whoever knows the name of a session
-    knows those of its channels.
+def text(
+    capabilities: Iterable[Capability],
+    most: int,
+    others: Iterable[Metric] = (),
+    *,
+    named: bool = True,
+) -> bytes:
+    """All figures now. most: sessions that may run at once. others: of what is no session's. named:
+    those of each session by its name; else they are summed up, with all that have ended: whoever
+    knows the name of a session knows those of its channels.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Account(list(capabilities), most, named=named))
+    registry.register(_Account(list(capabilities), most, list(others), named=named))
     return generate_latest(registry)
 
 
@@ -41,11 +47,15 @@ class _Figures:
 
 
 class _Account(Collector):
-    def __init__(self, capabilities: list[Capability], most: int, *, named: bool) -> None:
-        self._capabilities, self._most, self._named = capabilities, most, named
+    def __init__(
+        self, capabilities: list[Capability], most: int, others: list[Metric], *, named: bool
+    ) -> None:
+        self._capabilities, self._most = capabilities, most
+        self._others, self._named = others, named
 
     def collect(self) -> Iterator[Metric]:
         yield from self._process()
+        yield from self._others
         labels = ["capability", "session"] if self._named else ["capability"]
         rows = list(self._rows())
         yield from _nodes(labels, rows)

@@ -82,12 +82,14 @@ def _streams(name: str, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
         f"Change params of a stream of {name}",
         _json(params),
         {200: "Updated", 400: "Refusal", 404: "Refusal", 422: "Refusal"},
+        {503: "Refusal"},
         parameters=[STREAM],
     )
     stop = _call(
         f"Stop a stream of {name}; doing it again does nothing",
         {"required": False, "content": {"*/*": {}}},
         {200: "Stopped", 400: "Refusal"},
+        {503: "Refusal"},
         parameters=[STREAM],
     )
     status = _call(f"The state of every stream of {name}", None, {200: ""})
@@ -247,8 +249,8 @@ _SAID: Final = {
     403: "without a token: a page of another site asks",
     404: "no such stream runs",
     409: "the stream runs already",
-    408: "the body did not come",
-    413: "the body is too large",
+    408: "the body has not come in time",
+    413: "the body is too large, or holds too many values",
     415: "the body is of no kind that is known",
     421: "without a token: the worker is not known by that name",
     422: "a value is wrong: one problem per field",

@@ -1,19 +1,17 @@
-"""Order: what a request for a one-shot job says, in its query, its path and its body.
+"""Order: what a request for a one-shot job says, in its query, its path and its body."""
 
-The body is taken on the loop in the pieces in which it comes, and read on a thread.
-"""
-
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 
-from composer import strictjson
 from composer.engine.oneshot import FORMATS, Order, TooLarge
 from composer.errors import ParamRejected, Problem
-from composer.server import envelope
+from composer.server.form import MOST_HEAD, MOST_PARTS, MultipartForm
+from composer.server.reception import Coming, Reception, answered
+from composer.spool import Spool
 
 TYPES: Final = {
     "png": "image/png",
@@ -30,23 +28,17 @@ TYPES: Final = {
 """What each format is called in Content-Type and Accept."""
 
 STREAM: Final = "text/event-stream"
-BODY_SECONDS: Final = 60.0
-"""How long a body may take to come."""
+MOST_TEXT: Final = 64 << 10
+"""Bytes of a part of a form that is neither the file nor params."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What query, path and body say, the body as it came. form: the parts of a form.
+    """What query, body and path say, the later before the earlier. file: the picture or clip."""
 
-    json: the body is an envelope.
-    """
-
-    query: Mapping[str, str]
-    path: Mapping[str, str]
+    asked: Mapping[str, Any]
     accept: str
-    body: Sequence[bytes] = ()
-    form: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
-    json: bool = False
+    file: Spool | bytes = b""
 
 
 class OrderRefused(Exception):
@@ -57,61 +49,80 @@ class OrderRefused(Exception):
         self.status = status
 
 
-async def received(request: web.Request, limit: int) -> Sent:
-    """The whole request, of `limit` bytes at the most. Raises OrderRefused for one that cannot be
-    used or does not come, and TooLarge.
+async def received(request: web.Request, reception: Reception, limit: int) -> Sent | None:
+    """The whole request, with a file of `limit` bytes at the most; None where its body is empty.
+
+    Raises OrderRefused for one that cannot be used, TooLarge, and what a Reception raises.
     """
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await _read(request, limit)
-    except TimeoutError:
-        raise OrderRefused(408, "the body did not come") from None
-
-
-async def _read(request: web.Request, limit: int) -> Sent:
+    query, accept = dict(request.query), request.headers.get("Accept", "")
     path = {
         key: request.match_info[key] for key in ("width", "height") if key in request.match_info
     }
-    query, accept = dict(request.query), request.headers.get("Accept", "")
+    async with reception.place("job", reception.limits.file_s) as coming:
+        body = await _read(request, reception, coming, limit)
+        if body is None:
+            return None
+        said, file = body
+        asked = {**query, **said, **path}
+        if isinstance(asked.get("params"), str):
+            # Surrogates are refused as what they are: no UTF-8.
+            text = asked["params"].encode("utf-8", "surrogatepass")
+            asked["params"] = (await reception.parsed(Spool.of(text), "params")).value
+    return Sent(asked, accept, file)
+
+
+async def _read(
+    request: web.Request, reception: Reception, coming: Coming, limit: int
+) -> tuple[dict[str, Any], Spool | bytes] | None:
+    """What the body says, and the picture or clip; None where it is empty."""
     if request.content_type == "multipart/form-data":
-        return Sent(query, path, accept, form=await _parts(request, limit))
-    in_json = request.content_type == "application/json"
-    hint = ""
-    if in_json and envelope.MOST_BYTES < limit:
-        limit = envelope.MOST_BYTES
-        hint = " of JSON; send the picture as the body, or in a form"
-    body = await _taken(request.content.iter_chunked(1 << 16), limit, hint)
-    return Sent(query, path, accept, body, json=in_json)
+        return await _form(request, reception, coming, limit)
+    if request.content_type != "application/json":
+        file = await reception.taken(request, coming, limit)
+        return ({}, file) if file.size else None
+    most = reception.limits.job
+    hint = " of JSON; send the picture as the body, or in a form" if most < limit else ""
+    text = await reception.taken(request, coming, min(most, limit), hint)
+    if not text.size:
+        return None
+    with answered("the body"):
+        said, picture = await reception.parser.open(text, "image")
+    return said, picture
 
 
-async def _parts(request: web.Request, limit: int) -> dict[str, list[bytes]]:
-    form: dict[str, list[bytes]] = {}
+async def _form(
+    request: web.Request, reception: Reception, coming: Coming, limit: int
+) -> tuple[dict[str, Any], Spool | bytes] | None:
+    """The same of the parts of a form; None where it has none."""
+    most = {"file": limit, "params": reception.limits.job}
+    whole = sum(most.values()) + MOST_PARTS * (MOST_TEXT + MOST_HEAD)
     try:
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader) or not part.name:
-                raise OrderRefused(400, "every part of the form needs a name")
-            form[part.name] = await _taken(_chunks(part), limit if part.name == "file" else 1 << 16)
-            if len(form) > 16:
-                raise OrderRefused(400, "the form has more than 16 parts")
+        form = MultipartForm(request.headers["Content-Type"])
+        async with aclosing(reception.pieces(request, coming, whole)) as pieces:
+            async for piece in pieces:
+                form.feed(piece)
+                _check_sizes(form.parts, most)
+        form.end()
+        if not form.parts:
+            return None
+        file = form.parts.pop("file", b"")
+        said: dict[str, Any] = {
+            name: part.bytes().decode() for name, part in form.parts.items() if name != "params"
+        }
+    except UnicodeDecodeError:
+        raise OrderRefused(400, "the form holds text that is not UTF-8") from None
     except ValueError as exc:
-        raise OrderRefused(400, "the form cannot be read") from exc
-    return form
+        raise OrderRefused(400, str(exc)) from exc
+    if "params" in form.parts:
+        said["params"] = (await reception.parsed(form.parts["params"], "params")).value
+    return said, file
 
 
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while chunk := await part.read_chunk(1 << 16):
-        yield bytes(chunk)
-
-
-async def _taken(chunks: AsyncIterator[bytes] | Any, limit: int, hint: str = "") -> list[bytes]:
-    """In the pieces in which it came: to join them is work for another thread."""
-    pieces, size = [], 0
-    async for chunk in chunks:
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge(f"the body has more than {limit} bytes{hint}")
-    return pieces
+def _check_sizes(parts: Mapping[str, Spool], most: Mapping[str, int]) -> None:
+    """Raises TooLarge."""
+    for name, part in parts.items():
+        if part.size > (limit := most.get(name, MOST_TEXT)):
+            raise TooLarge(f"the part {name[:60]!r} has more than {limit} bytes")
 
 
 # what it says
@@ -123,42 +134,13 @@ def order(sent: Sent) -> tuple[Order, bool]:
 
     A caller may make it long: for a thread.
     """
-    return _order(sent.accept, {**sent.query, **_said(sent), **sent.path})
-
-
-def _said(sent: Sent) -> dict[str, Any]:
-    """What the body says."""
-    if sent.form:
-        try:
-            texts = {name: b"".join(data) for name, data in sent.form.items()}
-            return {name: data if name == "file" else data.decode() for name, data in texts.items()}
-        except UnicodeDecodeError as exc:
-            raise OrderRefused(400, "the form cannot be read") from exc
-    body = b"".join(sent.body)
-    if not sent.json:
-        return {"file": body}
-    try:
-        said, picture = envelope.opened(body, "image")
-    except ValueError as exc:
-        raise OrderRefused(400, str(exc)) from exc
-    return {**said, "file": picture}
-
-
-def _object(text: str, what: str) -> dict[str, Any]:
-    try:
-        found = strictjson.read(text)
-    except (ValueError, RecursionError) as exc:
-        raise OrderRefused(400, f"{what} is not JSON") from exc
-    if not isinstance(found, dict):
-        raise OrderRefused(400, f"{what} should be a JSON object")
-    return found
+    data = sent.file.bytes() if isinstance(sent.file, Spool) else sent.file
+    return _order(sent.accept, {**sent.asked, "file": data})
 
 
 def _order(accept: str, asked: Mapping[str, Any]) -> tuple[Order, bool]:
     """The order, and whether progress is wanted as a stream."""
     params = asked.get("params", {})
-    if isinstance(params, str):
-        params = _object(params, "params")
     if not isinstance(params, dict):
         raise OrderRefused(400, "params should be a JSON object")
     size = None

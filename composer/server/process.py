@@ -33,6 +33,7 @@ from composer.errors import (
 )
 from composer.server.capability import Full, Slots
 from composer.server.order import STREAM, TYPES, OrderRefused, Sent, order, received
+from composer.server.reception import Reception
 from composer.server.routes import Handler, refusal
 from composer.threads import Threads
 
@@ -56,22 +57,20 @@ class Jobs:
     """What the handlers work with. default: the pipeline of /process, "" for the only one.
 
     slots: the room of the worker, of which a job takes one until its answer is sent. threads: where
-    jobs work. beat: seconds between two progress events. closing: set when no job may begin any
-    more. failed: told why one failed. reading: bodies that may come at once, as many as slots.
+    jobs work. reception: where their bodies come in, as many at once as there are slots. beat:
+    seconds between two progress events. closing: set when no job may begin any more. failed: told
+    why one failed.
     """
 
     pipelines: Mapping[str, Compiled]
     slots: Slots
     threads: Threads
+    reception: Reception
     limits: JobLimits = field(default_factory=JobLimits)
     default: str = ""
     beat: float = 2.0
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     failed: Callable[[BaseException], None] = lambda failure: None
-    reading: Slots = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "reading", Slots(self.slots.most))
 
     @property
     def seconds(self) -> float:
@@ -105,12 +104,8 @@ async def _process(request: web.Request, jobs: Jobs) -> web.StreamResponse:
         raise Crowded("jobs hang, so no more are taken")
     if jobs.slots.used >= jobs.slots.most:  # else the body would be read for nothing
         raise Full
-    jobs.reading.take()
-    try:
-        sent = await received(request, jobs.limits.input_bytes)
-    finally:
-        jobs.reading.give_back()
-    if not sent.body and not sent.form:
+    sent = await received(request, jobs.reception, jobs.limits.input_bytes)
+    if sent is None:
         return web.Response()
     jobs.slots.take()
     try:

@@ -12,11 +12,12 @@ from pydantic import BaseModel, ValidationError
 from composer import strictjson
 from composer.engine.params import Patch
 from composer.errors import Crowded, NodeFailed, ParamRejected, Problem, Stalled
+from composer.parsing import ParsedJson
 from composer.pipeline.spec import sentence, shown
 from composer.server import bodies
 from composer.server.capability import Capability, Full, Overtaken, StillEnding, Taken
+from composer.server.reception import Reception
 from composer.server.reload import Outcome, Reloader
-from composer.session import control
 from composer.session.channels import Channels
 from composer.session.ending import Ending, Reason, Unstarted
 from composer.session.patience import came_within
@@ -34,9 +35,6 @@ APPLY_SECONDS: Final = 0.25
 
 STOP_SECONDS: Final = 8.0
 """How long the answer to a stop waits for the end; a gateway gives up after 10 (contract 2.5)."""
-
-BODY_SECONDS: Final = 20.0
-"""How long a body may take to come."""
 
 RETRY_SECONDS: Final = 5
 """What a caller is told to wait when there is no room."""
@@ -76,8 +74,8 @@ def refusal(
 class Streams:
     """The handlers of one capability.
 
-    ready: set when sessions may start. closing: set when none may start any more. reach: where
-    channels may be.
+    ready: set when sessions may start. closing: set when none may start any more. reception: where
+    bodies come in. reach: where channels may be.
     """
 
     def __init__(
@@ -85,21 +83,26 @@ class Streams:
         capability: Capability,
         ready: asyncio.Event,
         closing: asyncio.Event,
+        reception: Reception,
         *,
         loading_seconds: float = 20.0,
         reach: Reach,
     ) -> None:
         self._capability, self._ready, self._closing = capability, ready, closing
-        self._loading_seconds, self._reach = loading_seconds, reach
+        self._reception, self._loading_seconds, self._reach = reception, loading_seconds, reach
 
     async def start(self, request: web.Request) -> web.Response:
-        body = await _body(request)
+        # First: while the worker loads, bodies would wait that were read already.
+        if not await self._may_start():
+            return refusal(503, "the worker takes no streams now", retry=True)
+        async with self._reception.reading(request, "start") as said:
+            return await self._started(said)
+
+    async def _started(self, said: ParsedJson) -> web.Response:
         try:
-            asked = bodies.Start.model_validate(control.decoded(body))
+            asked = bodies.Start.model_validate(said.value)
         except ValidationError as exc:
             return _unreadable(exc)
-        except ValueError as exc:
-            return refusal(400, str(exc))
         channels = Channels(
             asked.control_url,
             asked.events_url,
@@ -109,13 +112,13 @@ class Streams:
         )
         if refused := self._unreachable(channels):
             return refused
-        if not await self._may_start():
+        if self._closing.is_set():  # since the body began to come
             return refusal(503, "the worker takes no streams now", retry=True)
         name = asked.gateway_request_id
         try:
             session = await self._capability.start(name, channels, asked.params)
         except ParamRejected as exc:
-            return refusal(_status(body), str(exc), exc.problems)
+            return refusal(_status(said), str(exc), exc.problems)
         except ChannelsRefused as exc:
             return refusal(422, REFUSED, [_bad(name, NOT_PUBLIC) for name in exc.which])
         except NodeFailed as exc:
@@ -153,20 +156,16 @@ class Streams:
         session = self._session(request)
         if isinstance(session, web.Response):
             return session
-        body = await _body(request) or b"{}"
+        said = await self._reception.json(request, "params", empty=b"{}")
         try:
-            asked = control.decoded(body)
-        except ValueError as exc:
-            return refusal(400, str(exc))
-        try:
-            patch = session.changes.change(asked)
+            patch = session.changes.change(said.value)
         except ParamRejected as exc:
             malformed = any(each.code == "bad-params" for each in exc.problems)
-            return refusal(400 if malformed else _status(body), str(exc), exc.problems)
+            return refusal(400 if malformed else _status(said), str(exc), exc.problems)
         return await updated(session, patch)
 
     async def stop(self, request: web.Request) -> web.Response:
-        await _body(request)  # it may hold anything, and no one needs it
+        await self._reception.skipped(request, "stop")  # it may hold anything (contract 2.5)
         name = request.headers.get("X-Stream-Id", "")
         if name:
             session = self._capability.sessions.get(name)
@@ -211,7 +210,7 @@ class Streams:
             body |= {
                 "client_running": True,
                 "fps": rates_of(first),
-                "current_params": {"gateway_request_id": first.name, **first.params()},
+                "current_params": {"gateway_request_id": first.name, **first.changes.told()},
             }
         return body
 
@@ -263,23 +262,14 @@ def _bad(channel: str, said: str) -> Problem:
     return Problem("bad-url", f"{channel}_url {said}", f"{channel}_url")
 
 
-async def _body(request: web.Request) -> bytes:
-    """The whole body. Raises HTTPRequestTimeout for one that does not come."""
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await request.read()
-    except TimeoutError:
-        raise web.HTTPRequestTimeout from None
-
-
-def _status(body: bytes) -> int:
+def _status(said: ParsedJson) -> int:
     """Of the refusal of what a body holds: NaN and the like are no JSON, a wrong value is."""
-    return 422 if strictjson.is_strict(body.decode()) else 400
+    return 422 if said.strict else 400
 
 
 def _current(session: Session) -> bodies.Current:
     return bodies.Current(
-        state=str(session.state), graph=session.graph_hash, params=session.params()
+        state=str(session.state), graph=session.graph_hash, params=session.changes.told()
     )
 
 
@@ -303,16 +293,17 @@ async def updated(session: Session, patch: Patch) -> web.Response:
         bodies.Updated(
             message="the params are accepted",
             request_id=session.name,
-            params=session.changes.targets(),
+            params=session.changes.told_targets(),
             pts_seconds=seconds,
         )
     )
 
 
-def reloading(reloader: Reloader) -> Handler:
+def reloading(reloader: Reloader, reception: Reception) -> Handler:
     """Puts the file as it is now in the place of what runs; 422 with what is wrong with it."""
 
     async def reload(request: web.Request) -> web.StreamResponse:
+        await reception.skipped(request, "reload")
         try:
             done = await reloader.reload(await reloader.written())
         except Stalled as exc:
@@ -351,7 +342,7 @@ async def said_as_json(request: web.Request, handler: Handler) -> web.StreamResp
     except web.HTTPException as exc:
         if exc.status < 400:
             raise
-        made = refusal(exc.status, exc.reason)
+        made = refusal(exc.status, exc.reason, retry=exc.status == 503)
         if "Allow" in exc.headers:
             made.headers["Allow"] = exc.headers["Allow"]
         return made

@@ -12,7 +12,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from yarl import URL
 
+from composer import limits
 from composer.errors import SettingsInvalid
+from composer.limits import WireLimits
 from composer.pipeline.spec import first_error
 from composer.trickle.host import Host
 
@@ -120,6 +122,12 @@ class Settings(BaseSettings):
     drain_s: float = Field(
         20.0, alias="BYOC_DRAIN_S", ge=0, le=600, description="seconds that streams have to end"
     )
+    limits: str = Field(
+        "",
+        alias="BYOC_LIMITS",
+        description="sizes and times of what comes in that are not the usual ones, with commas"
+        " between them (start=4M, body_s=10)",
+    )
     log: Literal["text", "json"] = Field(
         "text", alias="BYOC_LOG", description="how the log is written: text or json"
     )
@@ -158,6 +166,12 @@ class Settings(BaseSettings):
                 Host.parse(each)
             except ValueError as exc:
                 raise ValueError(f"has {each!r}, which {exc}") from None
+        return value
+
+    @field_validator("limits")
+    @classmethod
+    def _limits(cls, value: str) -> str:
+        limits.read(value)
         return value
 
     @model_validator(mode="after")
@@ -205,6 +219,11 @@ class Settings(BaseSettings):
         if len(hosts) < len(_listed(self.trickle_hosts)):
             hosts += [URL(each).raw_host or "" for each in self.orchestrator_urls]
         return tuple(dict.fromkeys(hosts))
+
+    @property
+    def wire(self) -> WireLimits:
+        """What may come in."""
+        return limits.read(self.limits)
 
     @property
     def orchestrator_urls(self) -> tuple[str, ...]:

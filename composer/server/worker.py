@@ -21,10 +21,14 @@ from composer.engine import loading
 from composer.engine.oneshot import JobLimits
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
+from composer.limits import WireLimits
+from composer.parser import Parser
 from composer.server.admission import Admission
 from composer.server.application import application, figures
 from composer.server.capability import Capability, Slots
+from composer.server.connection import HttpRunner
 from composer.server.manifest import manifest
+from composer.server.reception import Reception
 from composer.server.registration import Offered, Registration
 from composer.server.routes import Streams
 from composer.server.same_origin import SameOrigin, called
@@ -99,6 +103,7 @@ class Worker:
         reloads: bool = False,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         limits: JobLimits = JobLimits(),  # noqa: B008 - it is frozen
+        wire: WireLimits = WireLimits(),  # noqa: B008 - it is frozen
     ) -> None:
         self.reloads = reloads
         self.registrations: list[Registration] = []
@@ -113,6 +118,8 @@ class Worker:
 
         self.slots, self.places = Slots(capacity), Places(capacity)
         self.limits = limits
+        self.parser = Parser(wire)
+        self.reception = Reception(self.parser, capacity)
         self.address = self.metrics_address = ""
         self._host, self._port, self._metrics_port = host, port, metrics_port
         self.tokens = tuple(tokens)
@@ -149,6 +156,7 @@ class Worker:
                         await runner.cleanup()
                     self.left_behind = self.left_behind or self.places.left_behind > 0
                     self.places.close()
+                    self.parser.close()
 
     def end(self) -> None:
         """Take no more sessions. Whoever let it run brings it to its end then."""
@@ -232,14 +240,15 @@ class Worker:
                 each.abandon()
 
 
-def _runner(app: web.Application) -> web.AppRunner:
-    return web.AppRunner(
+def _runner(app: web.Application) -> HttpRunner:
+    return HttpRunner(
         app,
         handle_signals=False,
         handler_cancellation=True,
         access_log=None,
         logger=SERVER_LOG,
         keepalive_timeout=HEAD_SECONDS,
+        auto_decompress=False,  # how far a body may grow is the reception's to say
         shutdown_timeout=1.0,
     )
 
@@ -302,6 +311,8 @@ def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
         orchestrators=settings.orchestrator_urls,
         orch_secret=settings.orch_secret.get_secret_value(),
         reloads=settings.reload,
+        limits=JobLimits(input_bytes=settings.wire.file),
+        wire=settings.wire,
     )
 
 

@@ -12,6 +12,7 @@ from composer.session import control
 from composer.session.deployment import Deployment
 from composer.session.effective import Effective
 from composer.session.events import Events
+from composer.session.told import Told
 
 
 class Changes:
@@ -22,7 +23,7 @@ class Changes:
         """When a caller changed something last; 0 for never."""
 
         self._deployment, self._events, self._now = deployment, events, now
-        self._effective = Effective()
+        self._effective, self._told = Effective(), Told()
         self._pulse = asyncio.Event()  # set, and replaced, whenever a change holds
 
     def patch(self, given: Any) -> Patch:
@@ -49,6 +50,10 @@ class Changes:
         with contextlib.suppress(ParamRejected):
             self.change(given)
 
+    def unread(self, why: str) -> None:
+        """A caller has sent what may have been a change; nobody could read it."""
+        self._events.put("params_rejected", problems=[{"at": "", "message": why}])
+
     async def applied(self, patch: Patch, seconds: float) -> float | None:
         """Time of the first frame that a change holds for; None if it did not come in `seconds`, or
         if a node has to be built anew first: the events say when that is ready.
@@ -63,7 +68,7 @@ class Changes:
 
     def tell(self) -> None:
         """Let the events say what the params are set to."""
-        self._events.update(self.targets())
+        self._events.update(self.told_targets())
 
     def params(self) -> dict[str, Any]:
         """The value of every param that a caller may set, as nodes work with it now."""
@@ -72,6 +77,14 @@ class Changes:
     def targets(self) -> dict[str, Any]:
         """The value that each of them will have, when no ramp moves and no node is built anew."""
         return self._effective.targets(self._deployment.execution.targets())
+
+    def told(self) -> dict[str, Any]:
+        """What params() says, with what is long cut."""
+        return self._told.of(self.params())
+
+    def told_targets(self) -> dict[str, Any]:
+        """What targets() says, likewise."""
+        return self._told.of(self.targets())
 
     def deployed(self, built: tuple[str, ...] | None = None) -> None:
         """A plan holds from now on. built: the nodes that were set up for it, None for all."""

@@ -1,11 +1,13 @@
 """What a caller asks of a running session: one path for REST and for the control channel."""
 
-import json
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from composer import strictjson
-from composer.errors import ParamRejected, Problem
+from composer.errors import Overdue, ParamRejected, ParserLost, Problem
+from composer.parser import Parser
+from composer.parsing import TooMuch, UnreadableJson
+from composer.pipeline.spec import shown
+from composer.spool import Spool
 
 MOST_PARAMS: Final = 256
 """Most params in one change."""
@@ -16,26 +18,20 @@ STANDARD: Final = ("width", "height", "max_framerate", "detect_out_resolution")
 _YES_NO: Final = ("true", "1", "yes", "false", "0", "no")
 
 
-def decoded(body: bytes) -> Any:
-    """What a JSON body holds; NaN and infinities are refused where a field takes them.
+class Unheard(Exception):
+    """A message that may hold a change, and cannot be read: why."""
 
-    Raises ValueError: a sentence for the caller.
+
+async def message(body: Spool, parser: Parser) -> Mapping[str, Any] | None:
+    """The change in a message of the control channel; None for a keepalive and for garbage.
+
+    Raises Unheard for one that may hold a change, and cannot be read here or now.
     """
     try:
-        return strictjson.read(body.decode())
-    except RecursionError:
-        raise ValueError("the body is nested too deeply") from None
-    except UnicodeDecodeError:
-        raise ValueError("the body is not UTF-8") from None
-    except json.JSONDecodeError as exc:
-        raise ValueError(f"the body is not JSON: {exc.msg} at character {exc.pos}") from None
-
-
-def message(body: bytes) -> Mapping[str, Any] | None:
-    """The change in a message of the control channel; None for a keepalive and for garbage."""
-    try:
-        given = decoded(body)
-    except ValueError:
+        given = (await parser.read(body)).value
+    except (TooMuch, Overdue, ParserLost) as exc:
+        raise Unheard(f"the message {exc}" if isinstance(exc, TooMuch) else str(exc)) from exc
+    except UnreadableJson:
         return None
     if not isinstance(given, dict) or not given or given == {"keep": "alive"}:
         return None
@@ -78,7 +74,7 @@ def _checked(foreign: Mapping[str, Any], given: Mapping[str, Any]) -> list[Probl
     if not 1 <= (_integer(rate) or 0) <= 60:
         problems.append(_wrong("max_framerate", "a whole number from 1 to 60", rate))
     wish = foreign.get("detect_out_resolution", True)
-    if not isinstance(wish, bool) and str(wish).lower() not in _YES_NO:
+    if not isinstance(wish, bool) and not _is_yes_or_no(wish):
         problems.append(_wrong("detect_out_resolution", "true or false", wish))
     return problems
 
@@ -87,9 +83,16 @@ def _integer(value: Any) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None
+        return int(value) if len(value) < 10 and value.isascii() and value.isdigit() else None
     return value if isinstance(value, int) else None
 
 
+def _is_yes_or_no(value: Any) -> bool:
+    """Whether it is one of the words, or one of the numbers among them."""
+    if isinstance(value, str):
+        return len(value) < 6 and value.lower() in _YES_NO
+    return isinstance(value, int) and value in (0, 1)
+
+
 def _wrong(name: str, wanted: str, value: Any) -> Problem:
-    return Problem("bad-value", f"{name} should be {wanted}, got {value!r:.100}", name)
+    return Problem("bad-value", f"{name} should be {wanted}, got {shown(value)}", name)

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from composer.errors import ChannelLost
+from composer.parser import Parser
 from composer.session import control
 from composer.session.channels import Channels
 from composer.session.ending import Reason
@@ -31,26 +32,36 @@ class Readers:
         timing: Timing,
         end: Callable[[Reason, str], None],
         now: Callable[[], float] = time.monotonic,
+        parser: Parser | None = None,
     ) -> None:
         self.heard_at = 0.0
         """When control brought a word last, in monotonic seconds; 0 for never."""
 
         self._http, self._timing, self._end, self._now = http, timing, end, now
-        self._channels = channels
+        self._channels, self._parser = channels, parser or Parser()
         self._control: Subscriber | None = None
 
     @property
-    def unheard(self) -> int:
-        """Messages of control that were too long, or broken off."""
-        return self._control.too_long if self._control is not None else 0
+    def unheard(self) -> Mapping[str, int]:
+        """Messages of control that were left out, by reason."""
+        return self._control.left_out if self._control is not None else {}
 
-    async def read_control(self, change: Callable[[Mapping[str, Any]], None]) -> None:
-        """change: called with each object that is no keepalive."""
+    async def read_control(
+        self, change: Callable[[Mapping[str, Any]], None], refuse: Callable[[str], None]
+    ) -> None:
+        """change: called with each object that is no keepalive. refuse: told why one that may be a
+        change is not read.
+        """
         self._control = channel = self._subscriber(self._channels.control, -1, MOST_MESSAGES)
+        limits, room = self._parser.limits, self._parser.room
         try:
-            async for body in channel.messages():
+            async for body in channel.texts(limits.control, limits.body_s, room):
                 self.heard_at = self._now()
-                asked = control.message(body)
+                try:
+                    asked = await control.message(body, self._parser)
+                except control.Unheard as exc:
+                    refuse(str(exc))
+                    continue
                 if asked is not None:
                     change(asked)
         except ChannelLost as exc:

@@ -18,6 +18,7 @@ from composer.engine.account import Report
 from composer.engine.notices import Happened, Notice
 from composer.engine.swap import Prepared
 from composer.errors import ComposerError, NodeFailed, ParamRejected, Stalled
+from composer.parser import Parser
 from composer.session import digest, finish, status
 from composer.session.changes import Changes
 from composer.session.channels import Channels
@@ -45,8 +46,8 @@ class Session:
     """One stream. Let run() go on as a task, wait until it is `ready`, end() it.
 
     http: owned by the server. params: what the caller set at the start. beside: how many other
-    sessions the process has. alone: whether it has none now. places: where it blocks. Raises
-    ParamRejected.
+    sessions the process has. alone: whether it has none now. places: where it blocks. parser: of
+    its control. Raises ParamRejected.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Session:
         beside: int = 0,
         alone: Callable[[], bool] = lambda: True,
         places: Places | None = None,
+        parser: Parser | None = None,
     ) -> None:
         self.name, self.channels, self.timing, self.now = name, channels, timing, now
         self.began, self.started_ms = now(), round(time.time() * 1000)
@@ -73,7 +75,7 @@ class Session:
 
         self._http = http
         self.ready.add_done_callback(_looked_at)
-        self.readers = Readers(http, channels, timing, self.end, now)
+        self.readers = Readers(http, channels, timing, self.end, now, parser)
         self._writers = Writers(http, channels, timing, self.end, now)
         self.events = Events(lambda: round(time.time() * 1000), self._writers.events_wait)
         self.trouble = Trouble(self.events, now)
@@ -204,7 +206,7 @@ class Session:
         here, channels = self.execution, self.channels
         match activity:
             case Activity.READ_CONTROL if channels.control:
-                return self.readers.read_control(self.changes.heard)
+                return self.readers.read_control(self.changes.heard, self.changes.unread)
             case Activity.READ_INPUT if channels.subscribe and here.ingress is not None:
                 return self.readers.read_input(here.ingress, self.look_in)
             case Activity.WATCH:

@@ -82,7 +82,7 @@ def _input(session: "Session", report: Report) -> dict[str, Any]:
 
 
 def _inference(session: "Session", report: Report) -> dict[str, Any]:
-    trouble, params = session.trouble, session.params()
+    trouble, params = session.trouble, session.changes.told()
     failure = session.ending.failure if session.ending is not None else ""
     return {
         "last_output_time": _ms(session, session.execution.egress.last_at),
@@ -111,7 +111,7 @@ def dropped_by(session: "Session") -> dict[str, dict[str, int]]:
         "output": _present(execution.egress.counts.dropped),
         "data": _present(execution.data.dropped) if execution.data else {},
         "events": _present({"full": session.events.dropped}),
-        "control": _present({"too_long": session.readers.unheard}),
+        "control": _present(session.readers.unheard),
     }
 
 

@@ -1,23 +1,27 @@
 """Subscriber: the segments of a channel as they are written. The wire around a Subscription.
 
 A segment of media may be endless, and is never gathered: what waits is the socket's, and whoever
-reads bounds the rest. Messages are gathered, up to LONGEST_MESSAGE.
+reads bounds the rest. Messages are gathered, within limits.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from composer.bucket import Bucket
 from composer.errors import ChannelLost
+from composer.room import Room
+from composer.spool import Spool
 from composer.trickle import wire
 from composer.trickle.channel_address import ChannelAddress
 from composer.trickle.client import Response
 from composer.trickle.http import Http, client_of
+from composer.trickle.message import Message
 from composer.trickle.subscription import Ask, GiveUp, Over, Step, Subscription, Take
 
 log: Final = logging.getLogger(__name__)
@@ -36,7 +40,10 @@ LOOK_SECONDS: Final = 0.5
 """How often the loop looks after a segment that a thread reads."""
 
 LONGEST_MESSAGE: Final = 12 * 1024 * 1024
-"""Largest segment that is gathered as one message."""
+"""Largest segment that is gathered as one message, where nobody says otherwise, ..."""
+
+MESSAGE_SECONDS: Final = 20.0
+"""... and how long one may take from its first byte to its last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +85,8 @@ class Subscriber:
         most: float = MOST_SEGMENTS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.too_long = 0
-        """Messages left out because they were larger than LONGEST_MESSAGE, or broken off."""
+        self.left_out: Counter[str] = Counter()
+        """Messages left out, by reason: `too_long` (or broken off), `late`, `full`."""
 
         self._client, self._address, self._now = client_of(http), ChannelAddress.parse(url), now
         self._name = self._address.name
@@ -111,21 +118,32 @@ class Subscriber:
             await _dropped(coming)
 
     async def messages(self) -> AsyncGenerator[bytes, None]:
-        """The channel's segments, each as a whole; empty and broken ones are left out."""
-        gathered: bytearray | None = bytearray()
-        async with contextlib.aclosing(self.__aiter__()) as given:
-            async for item in given:
-                if isinstance(item, Opened):
-                    gathered = bytearray()
-                elif isinstance(item, bytes):
-                    if gathered is not None and len(gathered) + len(item) > LONGEST_MESSAGE:
-                        gathered = None
-                    elif gathered is not None:
-                        gathered += item
-                elif gathered is None or not item.whole:
-                    self.too_long += 1
-                elif gathered:
-                    yield bytes(gathered)
+        """The channel's segments, each as a whole; empty, broken, long and late ones are left
+        out.
+        """
+        async with contextlib.aclosing(
+            self.texts(LONGEST_MESSAGE, MESSAGE_SECONDS, Room(LONGEST_MESSAGE))
+        ) as texts:
+            async for text in texts:
+                yield text.bytes()
+
+    async def texts(self, longest: int, seconds: float, room: Room) -> AsyncGenerator[Spool, None]:
+        """The same, with limits of one's own: bytes and seconds of one, and room for all who share
+        it, which each of them has until the next is asked for.
+        """
+        message = Message(longest, seconds, room, self.left_out)
+        try:
+            async with contextlib.aclosing(self.__aiter__()) as given:
+                async for item in given:
+                    if isinstance(item, Opened):
+                        message.begin()
+                    elif isinstance(item, bytes):
+                        message.add(item)
+                    elif (text := message.end(whole=item.whole)) is not None:
+                        yield text
+                        message.forget()
+        finally:
+            message.forget()
 
     async def _next(self, ask: Ask) -> tuple[Take, Response] | None:
         """The next segment that has bytes to give, None at the end. Raises ChannelLost."""

@@ -9,7 +9,10 @@ from typing import Any
 import av
 import PIL.Image
 import pytest
+from typer.testing import CliRunner
 
+from composer import limits
+from composer.command.cli import app
 from composer.dev.ongoing import RETRY_SECONDS
 from tests.dev.developing import READS, Desk, developing, makes, ran
 from tests.server import streams
@@ -263,3 +266,50 @@ def test_the_graph_is_drawn(tmp_path: Path) -> None:
                 assert "soft" in await response.text()
 
     ran(test)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "said"),
+    [
+        ("/dev/params", b"{", 400, "the body is not JSON: Expecting property name"),
+        ("/dev/params", b"[" + b"[]," * 9000 + b"0]", 413, "the body has more than 5000 values"),
+        (
+            "/dev/params",
+            b'"' + b"x" * (1 << 20) + b'"',
+            413,
+            "the body has more than 1048576 bytes",
+        ),
+        ("/dev/pause", b"\xff", 400, "the body is not UTF-8"),
+    ],
+)
+def test_bodies_that_cannot_be_used_are_refused_as_the_worker_does(
+    tmp_path: Path, path: str, body: bytes, status: int, said: str
+) -> None:
+    async def test() -> None:
+        async with developing(READS, tmp_path) as desk:
+            await desk.until(lambda state: state["session"]["state"] == "ONLINE")
+            headers = {**desk.shown, "Content-Type": "application/json"}
+            address = desk.studio.address + path
+            async with desk.http.post(address, data=io.BytesIO(body), headers=headers) as answer:
+                told = await answer.json()
+                assert (answer.status, told["status"]) == (status, "error")
+                assert told["message"].startswith(said)
+
+    ran(test)
+
+
+def test_what_the_page_takes_can_be_set(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with developing(READS, tmp_path, wire=limits.read("dev=1K")) as desk:
+            status, answer = await desk.post("/dev/pause", {"note": "x" * 1024})
+            assert (status, answer["message"]) == (413, "the body has more than 1024 bytes")
+
+    ran(test)
+
+
+def test_limits_that_cannot_be_used_are_said_before_anything_begins(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(READS, encoding="utf-8")
+    done = CliRunner().invoke(app, ["dev", str(file), "--limits", "dev=1"])
+    assert done.exit_code == 2
+    assert done.stderr == "byoc: --limits (BYOC_LIMITS) dev should be at least 1024\n"

@@ -7,7 +7,7 @@ import pytest
 from pydantic import model_validator
 
 from composer import YUV, Live, Node
-from composer.engine.params import PENDING, Params, Ramp
+from composer.engine.params import MOST_GUESSES, PENDING, Params, Ramp
 from composer.errors import ParamRejected
 from tests import stubs
 from tests.stubs import WAIT, good_graph
@@ -42,6 +42,13 @@ def refused(here: Params, values: dict[str, Any]) -> list[tuple[str, str]]:
         here.patch(values)
     assert (here.at(0), here.values()) == before
     return [(problem.at, problem.message) for problem in caught.value.problems]
+
+
+def test_of_many_names_that_nobody_knows_only_the_first_are_guessed_at() -> None:
+    with pytest.raises(ParamRejected) as caught:
+        params().patch({f"leve{number}": 1 for number in range(200)})
+    hints = [problem.hint for problem in caught.value.problems]
+    assert hints == ["did you mean 'level'?"] * MOST_GUESSES + [""] * (200 - MOST_GUESSES)
 
 
 # what is accepted

@@ -7,12 +7,14 @@ import json
 import threading
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from composer import YUV, Node
 from composer.engine import oneshot
 from composer.engine.oneshot import JobLimits
-from composer.server import envelope, order, process
+from composer.limits import WireLimits
+from composer.server import process
 from composer.testing import gradient
 from composer.threads import MOST_LEFT
 from tests.conformance.test_c47_c48_batch import encoded, post
@@ -159,11 +161,9 @@ def test_no_more_bodies_come_at_once_than_there_are_slots() -> None:
     ran(test)
 
 
-def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(order, "BODY_SECONDS", 0.2)
-
+def test_a_body_that_does_not_come_is_given_up() -> None:
     async def test() -> None:
-        async with serving(capacity=1) as stage:
+        async with serving(capacity=1, wire=WireLimits(file_s=0.2)) as stage:
             host, port = stage.worker.address.removeprefix("http://").split(":")
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(b"POST /process HTTP/1.1\r\nHost: w\r\nContent-Length: 9\r\n\r\nhalf")
@@ -177,7 +177,7 @@ def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 def test_json_that_is_too_long_is_refused_with_what_to_do() -> None:
     async def test() -> None:
         async with serving() as stage:
-            body = io.BytesIO(b'{"image": "' + bytes(envelope.MOST_BYTES))
+            body = io.BytesIO(b'{"image": "' + bytes(WireLimits().job))
             kind = {"Content-Type": "application/json"}
             address = stage.worker.address + "/process"
             async with stage.http.post(address, data=body, headers=kind) as answer:
@@ -203,6 +203,22 @@ def test_a_picture_comes_in_json_as_well_as_in_a_form() -> None:
             in_form = await post(stage, "/process", form, "multipart/form-data; boundary=x")
             assert in_json[0] == in_form[0] == 200
             assert in_json[1] == in_form[1]
+
+    ran(test)
+
+
+def test_a_large_picture_in_json_is_the_same_as_the_picture() -> None:
+    async def test() -> None:
+        async with serving() as stage:
+            noise = np.random.default_rng(1).integers(0, 256, (400, 400, 3), np.uint8)
+            picture = encoded(noise, "png")
+            body = json.dumps({"image": base64.b64encode(picture).decode(), "format": "rgb"})
+            assert len(body) > WireLimits().at_once
+            apart = await post(stage, "/process", body.encode(), "application/json")
+            alone = await post(stage, "/process?format=rgb", picture)
+            assert apart[:2] == alone[:2]
+            assert apart[0] == 200
+            assert stage.worker.parser.read_count["apart"] == 1
 
     ran(test)
 

@@ -20,10 +20,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from composer import Context
 from composer.compiler.compile import compile_file
+from composer.limits import WireLimits
 from composer.models.engine import Engine
 from composer.models.pool import POOL
 from composer.node.registry import Registry
-from composer.server import routes
 from composer.server import worker as workers
 from composer.server.application import application
 from composer.server.manifest import manifest
@@ -319,10 +319,9 @@ def test_heads_and_bodies_that_do_not_come_are_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(workers, "HEAD_SECONDS", 0.2)
-    monkeypatch.setattr(routes, "BODY_SECONDS", 0.2)
 
     async def test() -> None:
-        async with serving(BRIGHT) as stage:
+        async with serving(BRIGHT, wire=WireLimits(body_s=0.2)) as stage:
             host, port = stage.worker.address.removeprefix("http://").split(":")
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(b"POST /stream/start HTTP/1.1\r\nHost:")

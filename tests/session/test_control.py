@@ -1,13 +1,28 @@
 """What a caller asks of a session, before anybody looks at the values."""
 
+import asyncio
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from composer import parsing
 from composer.errors import ParamRejected
+from composer.limits import WireLimits
+from composer.parser import Parser
 from composer.session import control
+from composer.spool import Spool
+
+
+def heard(body: bytes) -> Mapping[str, Any] | None:
+    """The change in a message of control."""
+    parser = Parser(WireLimits())
+    try:
+        return asyncio.run(control.message(Spool.of(body), parser))
+    finally:
+        parser.close()
 
 
 @pytest.mark.parametrize(
@@ -24,6 +39,8 @@ from composer.session import control
         ({"width": 512, "height": 512}, ["width", "height"], {"width": 512, "height": 512}),
         ({"width": 512, "height": 512}, ["width"], {"width": 512}),
         ({"detect_out_resolution": "no"}, [], {}),
+        ({"detect_out_resolution": "TRUE"}, [], {}),
+        ({"detect_out_resolution": 1}, [], {}),
     ],
 )
 def test_what_a_body_sets(given: Any, known: list[str], values: dict[str, Any]) -> None:
@@ -43,6 +60,8 @@ def test_what_a_body_sets(given: Any, known: list[str], values: dict[str, Any]) 
         ({"max_framerate": 61}, ["max_framerate"]),
         ({"max_framerate": 30.5}, ["max_framerate"]),
         ({"detect_out_resolution": "perhaps"}, ["detect_out_resolution"]),
+        ({"detect_out_resolution": None}, ["detect_out_resolution"]),
+        ({"detect_out_resolution": 2}, ["detect_out_resolution"]),
     ],
 )
 def test_what_is_refused_with_its_field(given: Any, fields: list[str]) -> None:
@@ -57,25 +76,30 @@ def test_what_is_refused_with_its_field(given: Any, fields: list[str]) -> None:
         (b"{", "not JSON"),
         (b"", "not JSON"),
         (b"\xff\xfe", "UTF-8"),
-        (b"[" * 100_000, "too deeply"),
+        (b"[" * 4_000, "too deeply"),
     ],
 )
 def test_bodies_that_cannot_be_read(body: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        control.decoded(body)
-    assert control.message(body) is None
+        parsing.parsed(body, 200_000)
+    assert heard(body) is None
 
 
 def test_numbers_that_json_does_not_have_are_left_for_the_field_to_refuse() -> None:
     body = b'{"a": NaN, "b": -Infinity, "c": 1e400, "d": ' + b"9" * 5000 + b"}"
-    found = dict(control.message(body) or {})
+    found = dict(heard(body) or {})
     assert math.isnan(found.pop("a"))
     assert found == {"b": -math.inf, "c": math.inf, "d": math.inf}
 
 
 def test_messages_of_the_control_channel() -> None:
-    assert control.message(b'{"keep":"alive"}') is None
-    assert control.message(b"{}") is None
-    assert control.message(b"[1]") is None
+    assert heard(b'{"keep":"alive"}') is None
+    assert heard(b"{}") is None
+    assert heard(b"[1]") is None
     large = {"prompt": "x" * 2_000_000}
-    assert control.message(json.dumps(large).encode()) == large
+    assert heard(json.dumps(large).encode()) == large
+
+
+def test_a_message_that_may_be_a_change_and_cannot_be_read_is_no_garbage() -> None:
+    with pytest.raises(control.Unheard, match="the message has more than 5000 values"):
+        heard(b'{"points": [' + b"0," * 5000 + b"0]}")

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from composer.errors import ChannelLost
+from composer.room import Room
 from composer.trickle import subscriber as subscribers
 from composer.trickle.http import Http, open_http
 from composer.trickle.server import TrickleServer
@@ -178,9 +179,7 @@ async def _pieces(body: bytes):  # type: ignore[no-untyped-def]
         yield body[at : at + 7000]
 
 
-def test_a_message_without_end_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscribers, "LONGEST_MESSAGE", 1000)
-
+def test_a_message_without_end_is_left_out() -> None:
     async def test() -> None:
         answers = [
             wire_stub.status(200, body=b"x" * 1001, seq="0"),
@@ -190,8 +189,9 @@ def test_a_message_without_end_is_left_out(monkeypatch: pytest.MonkeyPatch) -> N
         ]
         async with Stub(GET=answers).serving() as url, open_http() as http:
             channel = Subscriber(http, url, start=0)
-            assert [body async for body in channel.messages()] == [b"x" * 1000]
-            assert channel.too_long == 2
+            texts = channel.texts(1000, 20.0, Room(1000))
+            assert [text.bytes() async for text in texts] == [b"x" * 1000]
+            assert dict(channel.left_out) == {"too_long": 2}
 
     ran(test)
 
