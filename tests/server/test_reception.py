@@ -54,6 +54,9 @@ class Raw:
         return status, headers, json.loads(body)
 
 
+JSON = "Content-Type: application/json\r\n"
+
+
 @asynccontextmanager
 async def asking(
     stage: Stage, path: str, length: int, body: bytes = b"", head: bytes = b""
@@ -64,6 +67,8 @@ async def asking(
     raw = Raw(reader, writer)
     try:
         first = f"POST {path} HTTP/1.1\r\nHost: worker\r\n"
+        if b"Content-Type" not in head:
+            first += JSON
         await raw.send(first.encode() + b"Content-Length: %d\r\n" % length + head + b"\r\n" + body)
         yield raw
     finally:
@@ -72,7 +77,8 @@ async def asking(
 
 async def sent(stage: Stage, path: str, body: bytes, **headers: str) -> tuple[int, Any]:
     """The answer to a body, its headers with _ for -."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named = {"Content-Type": "application/json"}
+    named |= {name.replace("_", "-"): value for name, value in headers.items()}
     address = stage.worker.address + path
     async with stage.http.post(address, data=io.BytesIO(body), headers=named) as answer:
         return answer.status, await answer.json()
@@ -301,7 +307,7 @@ def test_each_body_has_the_size_of_its_place(path: str) -> None:
             async with asking(stage, path, most + 1, head=name) as told:  # before a byte of it came
                 status, _, said = await told.answer()
             assert (status, said["message"]) == (413, f"the body has more than {most} bytes")
-            chunks = f"Transfer-Encoding: chunked\r\n{name.decode()}"
+            chunks = f"Transfer-Encoding: chunked\r\n{name.decode()}{JSON}"
             host, port = stage.worker.address.removeprefix("http://").split(":")
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(f"POST {path} HTTP/1.1\r\nHost: w\r\n{chunks}\r\n".encode())
@@ -349,7 +355,12 @@ GOOD = json.dumps({"width": 64, "height": 48, "note": "x" * 300_000}).encode()
         ("deflate", zlib.compress(b"{}"), 200, "the params are accepted"),
         ("deflate", deflated(b"{}"), 200, "the params are accepted"),
         ("gzip", gzip.compress(GOOD, mtime=0), 422, "there is no param 'note'"),
-        ("gzip", gzip.compress(b" " * 100_000_000, mtime=0), 413, "the body has more than 12582912 bytes"),
+        (
+            "gzip",
+            gzip.compress(b" " * 100_000_000, mtime=0),
+            413,
+            "the body has more than 12582912 bytes",
+        ),
         ("gzip", b"\x1f\x8b" + bytes(200), 400, "the body is not what gzip makes"),
         ("gzip", gzip.compress(GOOD, mtime=0)[:-9], 400, "the body is not what gzip makes"),
         ("deflate", b"\xff" * 50, 400, "the body is not what deflate makes"),
