@@ -104,20 +104,33 @@ class Parser:
         self.waiting += 1
         try:
             await self._turn_came()
-            if self._closed:
-                self._turn.release()
-                raise ParserLost(_CLOSED)
-            loop = asyncio.get_running_loop()
-            work = loop.run_in_executor(self._thread, self._asked, text, name)
-            work.add_done_callback(self._done)
             # A caller who leaves does not end it: the next one waits until the process is free.
-            found = await asyncio.shield(work)
+            found = await asyncio.shield(self._asking(text, name))
         except (UnreadableJson, Overdue, ParserLost) as exc:
             raise self._refused(exc) from None
         finally:
             self.waiting -= 1
         self.read_count["apart"] += 1
         return found
+
+    def _asking(self, text: Spool, name: str) -> "asyncio.Future[Any]":
+        """Done when the process has answered; it is the turn of the next one then. Raises
+        ParserLost.
+        """
+        try:
+            if self._closed:
+                raise ParserLost(_CLOSED)
+            file = text.file()  # the text may be gone before the answer comes
+        except ParserLost:
+            self._turn.release()
+            raise
+        except SpoolFailed as exc:
+            self._turn.release()
+            raise ParserLost(f"there is no file to read JSON from: {exc}") from exc
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._thread, self._asked, file, text.size, name)
+        work.add_done_callback(self._done)
+        return work
 
     async def _turn_came(self) -> None:
         """Raises Overdue."""
@@ -141,26 +154,14 @@ class Parser:
 
     # on its thread
 
-    def _asked(self, text: Spool, name: str) -> Any:
-        """What the process answers. Raises UnreadableJson, TooMuch and ParserLost."""
+    def _asked(self, file: int, size: int, name: str) -> Any:
+        """What the process answers to a text in a file, which is closed then. Raises
+        UnreadableJson, TooMuch and ParserLost.
+        """
         try:
-            text.file()
-        except SpoolFailed as exc:
-            raise ParserLost(f"there is no file to read JSON from: {exc}") from exc
-        with self._beginning:
-            if self._closed:
-                raise ParserLost(_CLOSED)
-            if self._process is None:
-                self._process = self._begun()
-        try:
-            outcome, found = self._process.ask(text, self.limits.values, name)
-        except BlockingIOError:
-            self._lost("it takes too long")
-            seconds = self.limits.parse_s
-            raise TooMuch(f"takes more than {seconds:g} s to read") from None
-        except (OSError, EOFError) as exc:
-            said = f"the process that reads JSON has ended ({self._lost(type(exc).__name__)})"
-            raise ParserLost(said) from None
+            outcome, found = self._answered(file, size, name)
+        finally:
+            os.close(file)
         if outcome == parsing.UNREADABLE:
             raise UnreadableJson(found)
         if outcome == parsing.TOO_MUCH:
@@ -169,6 +170,22 @@ class Parser:
             log.error("the process that reads JSON made a mistake: %s", found)
             raise ParserLost("the process that reads JSON made a mistake")
         return found
+
+    def _answered(self, file: int, size: int, name: str) -> tuple[int, Any]:
+        with self._beginning:
+            if self._closed:
+                raise ParserLost(_CLOSED)
+            if self._process is None:
+                self._process = self._begun()
+        try:
+            return self._process.ask(file, size, self.limits.values, name)
+        except BlockingIOError:
+            self._lost("it takes too long")
+            seconds = self.limits.parse_s
+            raise TooMuch(f"takes more than {seconds:g} s to read") from None
+        except (OSError, EOFError) as exc:
+            said = f"the process that reads JSON has ended ({self._lost(type(exc).__name__)})"
+            raise ParserLost(said) from None
 
     def _begun(self) -> "_Process":
         try:
@@ -202,12 +219,13 @@ class _Process:
                 self._socket.close()
                 raise
 
-    def ask(self, text: Spool, most: int, name: str) -> tuple[int, Any]:
-        """What came of a text, which it takes the place of, and the values or the sentence. Raises
-        BlockingIOError when it takes too long, OSError and EOFError when the process is gone.
+    def ask(self, file: int, size: int, most: int, name: str) -> tuple[int, Any]:
+        """What came of the text in a file, where the answer takes its place, and the values or the
+        sentence. Raises BlockingIOError when it takes too long, OSError and EOFError when the
+        process is gone.
         """
-        file, named = text.file(), name.encode()
-        head = parsing.HEAD.pack(text.size, most, len(named))
+        named = name.encode()
+        head = parsing.HEAD.pack(size, most, len(named))
         socket.send_fds(self._socket, [head, named], [file])
         outcome, is_in_file, size = parsing.REPLY.unpack(self._exactly(parsing.REPLY.size))
         if not is_in_file:

@@ -18,7 +18,7 @@ class SpoolFailed(OSError):
 
 
 class Spool:
-    """Add to it, then read it; whoever adds bounds it. It is gone with the last who holds it.
+    """Add to it, then read it, and close() it; whoever adds bounds it.
 
     Adding, and asking for the file, raise SpoolFailed.
     """
@@ -49,14 +49,23 @@ class Spool:
         return bytes(self._short) if self._file < 0 else os.pread(self._file, self.size, 0)
 
     def file(self) -> int:
-        """A descriptor of the file that holds it, and belongs to it."""
+        """A descriptor of the file that holds it, for whoever asks to close: it outlives this."""
         if self._file < 0:
             self._spill()
-        return self._file
+        try:
+            return os.dup(self._file)
+        except OSError as exc:
+            raise SpoolFailed(exc.errno, exc.strerror) from exc
 
-    def __del__(self) -> None:
+    def close(self) -> None:
+        """Let go of all of it. It may have been closed already."""
+        self._short, self.size = bytearray(), 0
         if self._file >= 0:
             os.close(self._file)
+            self._file = -1
+
+    def __del__(self) -> None:
+        self.close()
 
     def _spill(self) -> None:
         try:

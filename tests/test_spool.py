@@ -18,18 +18,23 @@ def test_what_was_added_is_there_in_its_order(sizes: list[int]) -> None:
 
 
 @pytest.mark.parametrize("size", [3, 3 * SHORT])
-def test_a_file_holds_it_for_whoever_asks(size: int) -> None:
+def test_a_file_holds_it_for_whoever_asks_and_outlives_it(size: int) -> None:
     held = Spool.of(b"x" * size)
-    assert os.pread(held.file(), size + 1, 0) == b"x" * size
+    file = held.file()
     held.add(b"y")
     assert held.bytes() == b"x" * size + b"y"
+    held.close()
+    held.close()
+    assert os.pread(file, size + 2, 0) == b"x" * size + b"y"
+    os.close(file)
 
 
 def test_its_file_goes_with_it() -> None:
     before = os.listdir("/proc/self/fd")
-    held = Spool.of(bytes(SHORT + 1))
-    assert len(os.listdir("/proc/self/fd")) == len(before) + 1
-    del held
+    held, other = Spool.of(bytes(SHORT + 1)), Spool.of(bytes(SHORT + 1))
+    assert len(os.listdir("/proc/self/fd")) == len(before) + 2
+    held.close()
+    del other
     assert os.listdir("/proc/self/fd") == before
 
 

@@ -25,10 +25,13 @@ _PARAMETER: Final = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)
 """One behind the kind of a disposition, with its value as it is written."""
 
 
-class MultipartForm:
-    """Takes a form apart. content_type: of the request. All of it raises ValueError: a sentence.
+class FormRefused(ValueError):
+    """A form that cannot be taken apart: a sentence for whoever sent it."""
 
-    feed() it, and end() it.
+
+class MultipartForm:
+    """Takes a form apart: feed() it, end() it, and close() it. content_type: of the request. All of
+    it raises FormRefused.
     """
 
     def __init__(self, content_type: str) -> None:
@@ -51,7 +54,12 @@ class MultipartForm:
     def end(self) -> None:
         """Nothing more comes."""
         if not self._over:
-            raise ValueError("the form has no end")
+            raise FormRefused("the form has no end")
+
+    def close(self) -> None:
+        """Let go of all parts that nobody has taken out."""
+        for part in self.parts.values():
+            part.close()
 
     def _went_on(self) -> bool:
         """Whether enough was there to come one step further."""
@@ -80,14 +88,14 @@ class MultipartForm:
             return True
         end = self._held.find(_LINE + _LINE)
         if max(end, 0) > MOST_HEAD or (end < 0 and len(self._held) > MOST_HEAD):
-            raise ValueError(f"the head of a part has more than {MOST_HEAD >> 10} KiB")
+            raise FormRefused(f"the head of a part has more than {MOST_HEAD >> 10} KiB")
         if end < 0:
             return False
         name = _name(self._held[:end])
         if name in self.parts:
-            raise ValueError(f"the form has the part {name[:60]!r} twice")
+            raise FormRefused(f"the form has the part {name[:60]!r} twice")
         if len(self.parts) == MOST_PARTS:
-            raise ValueError(f"the form has more than {MOST_PARTS} parts")
+            raise FormRefused(f"the form has more than {MOST_PARTS} parts")
         self.parts[name], self._name = Spool(), name
         self._held, self._in_head = self._held[end + 2 * len(_LINE) :], False
         return True
@@ -98,7 +106,7 @@ def _boundary(content_type: str) -> bytes:
     message["Content-Type"] = content_type
     boundary = message.get_boundary() or ""
     if not boundary.isascii() or not 0 < len(boundary) <= MOST_BOUNDARY:
-        raise ValueError("the form says no boundary that can be used")
+        raise FormRefused("the form says no boundary that can be used")
     return boundary.encode()
 
 
@@ -111,7 +119,7 @@ def _name(head: bytes) -> str:
         for parameter, value in _PARAMETER.findall(disposition):
             if parameter.lower() == "name" and (name := _unquoted(value.strip())):
                 return name
-    raise ValueError("every part of the form needs a name")
+    raise FormRefused("every part of the form needs a name")
 
 
 def _unquoted(value: str) -> str:

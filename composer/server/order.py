@@ -1,7 +1,7 @@
 """Order: what a request for a one-shot job says, in its query, its path and its body."""
 
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ from aiohttp import web
 
 from composer.engine.oneshot import FORMATS, Order, TooLarge
 from composer.errors import ParamRejected, Problem
-from composer.server.form import MOST_HEAD, MOST_PARTS, MultipartForm
+from composer.server.form import MOST_HEAD, MOST_PARTS, FormRefused, MultipartForm
 from composer.server.reception import Coming, Reception, answered
 from composer.spool import Spool
 
@@ -59,7 +59,10 @@ async def received(request: web.Request, reception: Reception, limit: int) -> Se
         key: request.match_info[key] for key in ("width", "height") if key in request.match_info
     }
     async with reception.place("job", reception.limits.file_s) as coming:
-        body = await _read(request, reception, coming, limit)
+        try:
+            body = await _read(request, reception, coming, limit)
+        except FormRefused as exc:
+            raise OrderRefused(400, str(exc)) from exc
         if body is None:
             return None
         said, file = body
@@ -76,46 +79,45 @@ async def _read(
 ) -> tuple[dict[str, Any], Spool | bytes] | None:
     """What the body says, and the picture or clip; None where it is empty."""
     if request.content_type == "multipart/form-data":
-        return await _form(request, reception, coming, limit)
+        with closing(MultipartForm(request.headers["Content-Type"])) as form:
+            return await _form(request, reception, coming, limit, form)
     if request.content_type != "application/json":
         file = await reception.taken(request, coming, limit)
         return ({}, file) if file.size else None
     most = reception.limits.job
     hint = " of JSON; send the picture as the body, or in a form" if most < limit else ""
-    text = await reception.taken(request, coming, min(most, limit), hint)
-    if not text.size:
-        return None
-    with answered("the body"):
-        said, picture = await reception.parser.open(text, "image")
-    return said, picture
+    with closing(await reception.taken(request, coming, min(most, limit), hint)) as text:
+        if not text.size:
+            return None
+        with answered("the body"):
+            return await reception.parser.open(text, "image")
 
 
 async def _form(
-    request: web.Request, reception: Reception, coming: Coming, limit: int
+    request: web.Request, reception: Reception, coming: Coming, limit: int, form: MultipartForm
 ) -> tuple[dict[str, Any], Spool | bytes] | None:
     """The same of the parts of a form; None where it has none."""
     most = {"file": limit, "params": reception.limits.job}
     whole = sum(most.values()) + MOST_PARTS * (MOST_TEXT + MOST_HEAD)
+    async with aclosing(reception.pieces(request, coming, whole)) as pieces:
+        async for piece in pieces:
+            form.feed(piece)
+            _check_sizes(form.parts, most)
+    form.end()
+    said: dict[str, Any] = {}
+    for name, part in form.parts.items():
+        if name == "params":
+            said[name] = (await reception.parsed(part, "params")).value
+        elif name != "file":
+            said[name] = _text(part)
+    return (said, form.parts.pop("file", b"")) if form.parts else None
+
+
+def _text(part: Spool) -> str:
     try:
-        form = MultipartForm(request.headers["Content-Type"])
-        async with aclosing(reception.pieces(request, coming, whole)) as pieces:
-            async for piece in pieces:
-                form.feed(piece)
-                _check_sizes(form.parts, most)
-        form.end()
-        if not form.parts:
-            return None
-        file = form.parts.pop("file", b"")
-        said: dict[str, Any] = {
-            name: part.bytes().decode() for name, part in form.parts.items() if name != "params"
-        }
+        return part.bytes().decode()
     except UnicodeDecodeError:
         raise OrderRefused(400, "the form holds text that is not UTF-8") from None
-    except ValueError as exc:
-        raise OrderRefused(400, str(exc)) from exc
-    if "params" in form.parts:
-        said["params"] = (await reception.parsed(form.parts["params"], "params")).value
-    return said, file
 
 
 def _check_sizes(parts: Mapping[str, Spool], most: Mapping[str, int]) -> None:
@@ -134,7 +136,10 @@ def order(sent: Sent) -> tuple[Order, bool]:
 
     A caller may make it long: for a thread.
     """
-    data = sent.file.bytes() if isinstance(sent.file, Spool) else sent.file
+    data = sent.file
+    if isinstance(data, Spool):
+        with closing(data) as spool:
+            data = spool.bytes()
     return _order(sent.accept, {**sent.asked, "file": data})
 
 

@@ -8,7 +8,7 @@ import asyncio
 import zlib
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager, suppress
 from typing import Final
 
 from aiohttp import web
@@ -96,9 +96,8 @@ class Reception:
         and no place.
         """
         async with self.place(kind, self.limits.body_s) as coming:
-            text = await self.taken(request, coming, getattr(self.limits, kind))
-            said = await self.parsed(text if text.size else Spool.of(empty), "the body")
-            del text
+            with closing(await self.taken(request, coming, getattr(self.limits, kind))) as text:
+                said = await self.parsed(text if text.size else Spool.of(empty), "the body")
             self.here[kind].discard(coming)
             yield said
 
@@ -140,11 +139,15 @@ class Reception:
             self._leave(coming)
 
     async def taken(self, request: web.Request, coming: Coming, most: int, hint: str = "") -> Spool:
-        """All of a body. most: bytes that it may have. hint: what to do instead."""
+        """All of a body, to be closed. most: bytes that it may have. hint: what to do instead."""
         body = Spool()
-        async with aclosing(self.pieces(request, coming, most, hint)) as pieces:
-            async for piece in pieces:
-                body.add(piece)
+        try:
+            async with aclosing(self.pieces(request, coming, most, hint)) as pieces:
+                async for piece in pieces:
+                    body.add(piece)
+        except BaseException:
+            body.close()
+            raise
         return body
 
     async def pieces(

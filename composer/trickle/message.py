@@ -55,6 +55,8 @@ class Message:
 
     def forget(self) -> None:
         """Nobody works on it any more."""
+        if self._gathered is not None:
+            self._gathered.close()
         self._gathered = None
         self._stop()
         self._room.give_back(self._held)

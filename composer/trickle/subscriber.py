@@ -140,7 +140,8 @@ class Subscriber:
                     elif isinstance(item, bytes):
                         message.add(item)
                     elif (text := message.end(whole=item.whole)) is not None:
-                        yield text
+                        with contextlib.closing(text):
+                            yield text
                         message.forget()
         finally:
             message.forget()

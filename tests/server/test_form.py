@@ -2,7 +2,7 @@
 
 import pytest
 
-from composer.server.form import MOST_HEAD, MOST_PARTS, MultipartForm
+from composer.server.form import MOST_HEAD, MOST_PARTS, FormRefused, MultipartForm
 
 TYPE = "multipart/form-data; boundary=edge"
 
@@ -22,7 +22,9 @@ def parts(form: bytes, piece: int, kind: str = TYPE) -> dict[str, bytes]:
     for place in range(0, len(form), piece):
         taken.feed(form[place : place + piece])
     taken.end()
-    return {name: part.bytes() for name, part in taken.parts.items()}
+    parts = {name: part.bytes() for name, part in taken.parts.items()}
+    taken.close()
+    return parts
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 7, 64, len(FORM)])
@@ -66,7 +68,7 @@ def part(name: str, value: bytes = b"") -> bytes:
 )
 @pytest.mark.parametrize("piece", [5, 100_000])
 def test_what_is_wrong_with_a_form_is_said(form: bytes, why: str, piece: int) -> None:
-    with pytest.raises(ValueError) as refused:  # noqa: PT011 - what it says is compared below
+    with pytest.raises(FormRefused) as refused:
         parts(form, piece)
     assert str(refused.value) == why
 
@@ -81,5 +83,5 @@ def test_what_is_wrong_with_a_form_is_said(form: bytes, why: str, piece: int) ->
     ],
 )
 def test_a_form_without_a_boundary_cannot_be_taken_apart(kind: str) -> None:
-    with pytest.raises(ValueError, match="the form says no boundary that can be used"):
+    with pytest.raises(FormRefused, match="the form says no boundary that can be used"):
         MultipartForm(kind)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import gzip
 import io
 import json
@@ -499,6 +500,52 @@ def test_every_kind_has_a_limit_of_its_name() -> None:
     limits = WireLimits()
     assert all(getattr(limits, kind) for kind in KINDS)
     assert set(ROUTES.values()) | {"dev"} == set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body", "status"),
+    [
+        ("/stream/start", "", b"[" + b"[]," * 400_000 + b"0]", 413),
+        ("/stream/start", "", b'"' + b"x" * MIB, 400),
+        ("/stream/start", "", b'"' + b"x" * 13 * MIB, 413),
+        ("/process", "application/json", b'{"image": "' + b"AAAA" * 300_000 + b'"}', 415),
+        ("/process", "application/json", b'{"image": "' + b"A?AA" * 300_000 + b'"}', 400),
+        ("/process", "text/plain", b"x" * MIB, 415),
+        (
+            "/process",
+            FORM.decode(),
+            b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + b"x" * MIB,
+            400,
+        ),
+    ],
+)
+def test_no_body_leaves_a_file_behind(path: str, kind: str, body: bytes, status: int) -> None:
+    """At once: a cycle would keep megabytes until somebody looks for garbage."""
+
+    def files() -> int:
+        return sum("spool" in os.readlink(f"/proc/self/fd/{each}") for each in held())
+
+    def held() -> list[str]:
+        return [
+            each for each in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{each}")
+        ]
+
+    async def test() -> None:
+        async with serving() as stage:
+            kinds = {"Content_Type": kind} if kind else {}
+            for _ in range(3):
+                found, _ = await sent(stage, path, body, **kinds)
+                assert found == status
+                async with asking(stage, path, 4 * MIB, b" " * MIB):  # and leaves
+                    await until(stage, "job" if path == "/process" else "start", 1)
+                await until(stage, "job" if path == "/process" else "start", 0)
+            assert files() == 0
+
+    gc.disable()
+    try:
+        ran(test)
+    finally:
+        gc.enable()
 
 
 def test_the_process_that_reads_ends_with_its_worker() -> None:
