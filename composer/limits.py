@@ -36,7 +36,9 @@ class WireLimits:
     parse_s: float = _row(5.0, 0.1, "reading one JSON elsewhere, and as long to get its turn")
     parse_memory: int = _row(512 * MIB, 64 * MIB, "memory of the process that reads JSON")
     bodies: int = _row(64, 1, "bodies of one kind that come at once; of jobs, as many as slots")
-    body_s: float = _row(20.0, 0.1, "a body, or a message of control, from its begin to its end")
+    body_s: float = _row(
+        20.0, 0.1, "a body, or a message of control, from its first byte to its last"
+    )
     file_s: float = _row(60.0, 0.1, "the same of a job's body")
     waiting: int = _row(256 * MIB, MIB, "all that has come of bodies and messages, and is not read")
 

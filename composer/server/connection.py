@@ -1,18 +1,15 @@
 """Connection: one of a client. What it cannot read is refused as everything else is.
 
-Of a request that is no HTTP no handler hears: aiohttp answers it in plain text, and writes a
-traceback for every one.
+Of a request that is no HTTP no handler hears, and aiohttp answers it in plain text. It is not
+logged: anybody can send it, and what it holds may be a secret.
 """
 
 import asyncio
-import logging
 from typing import Final
 
 from aiohttp import web
 
 from composer.server.routes import refusal
-
-log: Final = logging.getLogger(__name__)
 
 PIECE: Final = 64 << 10
 """Bytes that are taken from a socket at once. A client can make ten thousand chunks of them, each
@@ -45,7 +42,6 @@ class HttpConnection(web.RequestHandler):
         if request.writer.output_size:
             raise ConnectionError("an answer was begun already")
         first = (message or "it is no HTTP").strip().split("\n")[0].rstrip(": ")
-        log.debug("a request cannot be read: %s", first)
         answer = refusal(status, f"the request cannot be read: {first}")
         answer.force_close()
         return answer
