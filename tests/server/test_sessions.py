@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
-import aiohttp
 import av
 import pytest
 
@@ -244,20 +243,20 @@ def test_a_channel_whose_requests_fail_as_none_should_is_its_sessions_alone(
     channel: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A mistake in the client, as one in ours would be: neither the network's nor a server's."""
-    asked, got = aiohttp.ClientSession._request, Client.get
-
-    async def broken(http: Any, method: str, url: str, **more: Any) -> Any:
-        if "/bad/" in url:
-            raise RuntimeError("s3cr3t")
-        return await asked(http, method, url, **more)
+    got, posted = Client.get, Client.post
 
     async def broken_get(client: Client, address: str) -> Response:
         if "/bad/" in address:
             raise RuntimeError("s3cr3t")
         return await got(client, address)
 
-    monkeypatch.setattr(aiohttp.ClientSession, "_request", broken)
+    async def broken_post(client: Client, address: str, *more: Any) -> Response:
+        if "/bad/" in address:
+            raise RuntimeError("s3cr3t")
+        return await posted(client, address, *more)
+
     monkeypatch.setattr(Client, "get", broken_get)
+    monkeypatch.setattr(Client, "post", broken_post)
 
     async def test() -> None:
         async with serving() as stage:
