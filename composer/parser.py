@@ -127,8 +127,7 @@ class Parser:
         except SpoolFailed as exc:
             self._turn.release()
             raise ParserLost(f"there is no file to read JSON from: {exc}") from exc
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._thread, self._asked, file, text.size, name)
+        work = asyncio.wrap_future(self._thread.submit(self._asked, file, text.size, name))
         work.add_done_callback(self._done)
         return work
 
