@@ -147,12 +147,10 @@ class Job:
         """The same as work(), on a thread of its own, which is left behind where a node hangs:
         raises Overdue soon after the limit.
         """
-        threads = Threads("job", 1)
         try:
-            return threads.call(self._limits.seconds + GRACE_SECONDS, self.work)
+            return Threads("job", 1).call(self._limits.seconds + GRACE_SECONDS, self.work)
         finally:
             self.abort()
-            threads.close()
 
     def work(self) -> Result:
         """Raises NodeFailed, MediaError, TooLarge, GivenUp or Stalled. Where a node hangs it comes

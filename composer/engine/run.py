@@ -27,6 +27,7 @@ from composer.engine.turns import Gate
 from composer.errors import Stalled
 from composer.node.frames import Frame, Snapshot
 from composer.node.node import Context
+from composer.threads import LEFT_BEHIND
 
 if TYPE_CHECKING:  # a file needs neither
     from composer.session.egress import Egress
@@ -222,6 +223,11 @@ class Run:
             self._move(RunState.ENDED)
         for stage in self.assembly.stages:
             stage.inbox.abort()
+
+    def leave_behind(self) -> None:
+        """Nobody waits for it any more: threads of it that hang are counted as left behind."""
+        for stage in self.assembly.stages:
+            LEFT_BEHIND.add(stage.threads)
 
     def prepare(self, plan: Plan, change: Change) -> Prepared:
         """Another plan, ready to be put in between two frames. Raises NodeFailed where a node of it

@@ -9,6 +9,7 @@ from typing import Any, Final
 from composer import logs
 from composer.errors import NodeFailed
 from composer.node.node import Context, Node
+from composer.threads import LEFT_BEHIND
 
 log: Final = logging.getLogger(__name__)
 
@@ -31,13 +32,15 @@ class Setup:
         self.done = threading.Event()
         self._lock = threading.Lock()
         self._abandoned = False
-        threading.Thread(target=self._main, name=f"setup {name}", daemon=True).start()
+        self._thread = threading.Thread(target=self._main, name=f"setup {name}", daemon=True)
+        self._thread.start()
 
     def abandon(self) -> None:
         """Nobody wants the node any more: it is closed when setup() returns."""
         with self._lock:
             self._abandoned = True
             if not self.done.is_set():
+                LEFT_BEHIND.add([self._thread])
                 return
         if self.failure is None:
             close_quietly(self.name, self.node)

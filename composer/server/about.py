@@ -7,6 +7,7 @@ from aiohttp import web
 
 from composer.server import bodies, hardware, metrics, openapi, traffic
 from composer.server.routes import answer, as_json
+from composer.threads import LEFT_BEHIND
 
 if TYPE_CHECKING:  # which has these answers among its routes
     from composer.server.worker import Offer, Worker
@@ -83,6 +84,7 @@ class About:
             for threads in self._worker.places
             if threads.crowded
         ]
+        stuck += [why] if (why := LEFT_BEHIND.why_anew) else []
         return _probed("; ".join(stuck))
 
     # the process

@@ -17,6 +17,7 @@ from composer.engine.account import BUCKETS, Histogram
 from composer.server.capability import Capability
 from composer.server.totals import Totals
 from composer.session.ending import Reason
+from composer.threads import LEFT_BEHIND
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -94,6 +95,11 @@ class _Account(Collector):
                 ended.add_metric([each.name, reason], each.ended[reason])
         yield running
         yield ended
+        yield GaugeMetricFamily(
+            "byoc_abandoned_threads",
+            "Threads that hang, and that nobody waits for any more",
+            len(LEFT_BEHIND),
+        )
 
 
 def _nodes(labels: list[str], rows: Iterable[_Figures]) -> Iterator[Metric]:

@@ -155,7 +155,6 @@ class Worker:
                     for runner in runners:
                         await runner.cleanup()
                     self.left_behind = self.left_behind or self.places.left_behind > 0
-                    self.places.close()
                     self.parser.close()
 
     def end(self) -> None:

@@ -26,6 +26,8 @@ class Deployment:
     ) -> None:
         self.over = asyncio.Event()
         """Set when the run has come to its end, or was closed again before it began."""
+        self.given_up = False
+        """Whether nothing more is worked on."""
 
         self._around, self._notify, self._begin = around, notify, begin
         self._heard = to_loop(self._noticed)
@@ -58,8 +60,14 @@ class Deployment:
 
     def give_up(self) -> None:
         """Nothing more is worked on, and nothing more is set up."""
-        self._next = None
+        self._next, self.given_up = None, True
         self.execution.give_up()
+
+    def leave_behind(self) -> None:
+        """Nobody waits for what has not come to its end."""
+        if not self.over.is_set():
+            self.give_up()
+            self.execution.leave_behind()
 
     def _begin_anew(self, plan: Plan) -> None:
         """As if it had been started now, with what callers have set so far."""

@@ -89,6 +89,10 @@ class Execution(ABC):
         """Nothing more is worked on. What is being set up is closed when that is done."""
 
     @abstractmethod
+    def leave_behind(self) -> None:
+        """It has not come to its end in time, and nobody waits for it any more."""
+
+    @abstractmethod
     def end_input(self) -> None:
         """Nothing more comes in: what was taken in comes out, and that is the end."""
 
@@ -217,6 +221,9 @@ class ThreadedExecution(Execution):
         if self.ingress is not None:
             self.ingress.abandon()
         self.run.abort()
+
+    def leave_behind(self) -> None:
+        self.run.leave_behind()
 
     def end_input(self) -> None:
         if self.ingress is not None:

@@ -27,9 +27,10 @@ async def linger(ingress: InputEnd, timing: Timing) -> None:
 async def drain(deployment: Deployment, timing: Timing) -> None:
     """Let what was taken in come out; what takes too long is given up."""
     deployment.execution.end_input()
-    if not await came_within(deployment.over.wait(), timing.drain):
+    if not deployment.given_up and not await came_within(deployment.over.wait(), timing.drain):
         log.warning("its nodes did not end in time")
         deployment.give_up()
+    if deployment.given_up:
         await came_within(deployment.over.wait(), timing.give_up)
     deployment.execution.egress.end()
 

@@ -146,8 +146,7 @@ class Session:
             async with asyncio.TaskGroup() as group:
                 await self._live(group)
         finally:
-            if not self._deployment.over.is_set():  # no end in order
-                self._deployment.give_up()
+            self._deployment.leave_behind()
             self.end(Reason.FAILED, "internal error")
             if self.life.phase is not Phase.CLOSING:
                 self.life.move(Phase.CLOSING)
@@ -178,7 +177,7 @@ class Session:
                 self._run_ended()
 
     async def _live(self, group: asyncio.TaskGroup) -> None:
-        group.create_task(self.open())
+        opening = group.create_task(self.open())
         await asyncio.wait({self.ready})
         self._attend(group)
         await self.life.ends()
@@ -192,6 +191,7 @@ class Session:
             self._attend(group)
             await self._flush()
             self.life.move(Phase.CLOSING)
+        opening.cancel()  # what hangs there has had the time of a drain
         self._attend(group)
 
     def _attend(self, group: asyncio.TaskGroup) -> None:
@@ -242,14 +242,15 @@ class Session:
     async def _watch(self) -> None:
         """End a session that nobody wants any more, or that gives nothing though it should."""
         while not self.life.ending:
-            if failure := self.output_stalled():
+            if failure := self.output_stalled() or self.watch.hangs(self.execution):
                 self.events.put("error", error=failure)
                 self.end(Reason.FAILED, failure)
                 return
             left = self.watch.wanted_for(self.execution, self.readers.heard_at)
             if left <= 0:
                 self.end(Reason.IDLE, "no control message and no input")
-            await came_within(self.life.ends(), min(left, self.timing.stall / 4))
+            look = min(self.timing.stall, self.timing.stuck) / 4
+            await came_within(self.life.ends(), min(left, look))
 
     # what happened
 
@@ -343,7 +344,7 @@ class Session:
         return self.watch.output_stalled(self.execution)
 
     def stuck(self) -> str:
-        """What of it has not moved for too long, "" for nothing."""
+        """What of it should have ended long ago, "" for nothing."""
         return self.watch.stuck(self.life, self.execution)
 
     @property

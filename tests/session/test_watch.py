@@ -73,6 +73,10 @@ class Playing:
             await asyncio.to_thread(threading.Event().wait, 0.005)
 
     @property
+    def hangs(self) -> str:
+        return self.session.watch.hangs(self.session.execution)
+
+    @property
     def ends(self) -> str:
         return self.session.output_stalled()
 
@@ -240,7 +244,10 @@ def test_a_source_that_gives_nothing_more_ends_its_session_before_it_is_stuck() 
             assert stage.ends == "nothing came out for 20 s, though input came in"
             assert stage.session.stuck() == ""
             stage.passes(40)
-            assert stage.session.stuck() == "node 's' has given no frame for 60 s"
+            assert stage.hangs == "node 's' has given no frame for 60 s"
+            assert stage.session.stuck() == ""
+            stage.passes(20)
+            assert stage.session.stuck() == "node 's' has given no frame for 80 s"
             stage.session.end(Reason.FAILED, stage.ends)
             assert stage.session.stuck() == ""
             go_on.set()
