@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from composer import logs
+from composer.engine.blame import blamed
 from composer.errors import NodeFailed
 from composer.node.node import Context, Node
 from composer.threads import LEFT_BEHIND
@@ -49,9 +50,10 @@ class Setup:
         where = logs.enter(self._session)
         where.at(self.name)
         try:
-            self.node.setup(self._context)
-        except BaseException as exc:  # noqa: BLE001 - a node may even call sys.exit()
-            self.failure = NodeFailed(self.name, "setup()", exc, None)
+            with blamed(self.name, "setup()"):
+                self.node.setup(self._context)
+        except NodeFailed as exc:
+            self.failure = exc
             close_quietly(self.name, self.node)
         where.leave()
         with self._lock:
@@ -62,8 +64,9 @@ class Setup:
 
 
 def close_quietly(name: str, node: Node) -> None:
-    """Close a node whose failure to close would tell nobody anything."""
+    """Close a node that nobody waits for; the log has what keeps it from that."""
     try:
-        node.close()
-    except Exception as exc:  # noqa: BLE001 - a node is anybody's code
-        log.debug("node %r while closing: %s", name, exc)
+        with blamed(name, "close()"):
+            node.close()
+    except NodeFailed as exc:
+        log.warning("%s", exc)

@@ -19,7 +19,7 @@ from composer.compiler.plan import Mode, Plan
 from composer.device import cuda
 from composer.engine import loading
 from composer.engine.oneshot import JobLimits
-from composer.errors import SettingsInvalid
+from composer.errors import SettingsInvalid, words_of
 from composer.exits import Exit
 from composer.limits import WireLimits
 from composer.parser import Parser
@@ -164,7 +164,7 @@ class Worker:
     def failed(self, failure: BaseException) -> None:
         """A session or a job failed; with a lost GPU all others will."""
         if not self.lost and cuda.lost(failure):
-            self.lost = str(failure).splitlines()[0]
+            self.lost = words_of(failure).splitlines()[0]
             log.critical("a GPU is lost, and only another process can use it: %s", self.lost)
             self.end()
 
