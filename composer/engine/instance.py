@@ -7,7 +7,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from composer import logs
+from composer import logs, strictjson
 from composer.compiler.plan import Step
 from composer.device import cuda
 from composer.engine.account import NodeCount
@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # a graph on the CPU needs none
     from composer.device.lanes import Lane
 
 log: Final = logging.getLogger(__name__)
+
+MOST_ABOUT: Final = 16384
+"""Characters of JSON of what a node says of itself; every event of the state holds it."""
 
 
 class NodeState(Enum):
@@ -93,6 +96,7 @@ class Instance:
         try:
             with blamed(self.step.name, "setup()"), self._lane or nullcontext():
                 self.node.setup(self.context)
+            self.tell()
         finally:
             logs.here().leave()
 
@@ -132,9 +136,9 @@ class Instance:
             return
         try:
             with blamed(self.step.name, "its account"):
-                self.count.about = self.node.about()
-                self.count.lost = self.node.lost()
-                self.count.lost_tracks = self.node.lost_tracks()
+                self.count.about = _plain(self.node.about())
+                self.count.lost = {str(why): int(n) for why, n in self.node.lost().items()}
+                self.count.lost_tracks = tuple(str(track) for track in self.node.lost_tracks())
         except NodeFailed as exc:
             if not self._mute:
                 log.warning("%s", exc)
@@ -245,6 +249,7 @@ class Instance:
             self._move(NodeState.OPEN)
         else:
             self._close(before)
+        self.tell()
         return True
 
     def _keep(self, asked: Mapping[str, Any], failure: NodeFailed) -> None:
@@ -252,6 +257,17 @@ class Instance:
         self._refused, self.seen = asked, Snapshot()
         log.warning("%s; it goes on as it was", failure)
         self._notify(Notice(Happened.KEPT, self.step.name, str(failure)))
+
+
+def _plain(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a node says of itself as plain data, so that nobody who tells it calls code of the node.
+    Raises ValueError where it is too much, or no mapping.
+    """
+    written = strictjson.text(dict(about))
+    if len(written) > MOST_ABOUT:
+        raise ValueError(f"it says more than {MOST_ABOUT} characters of itself")
+    plain: Mapping[str, Any] = strictjson.read(written)
+    return plain
 
 
 def _rebuilding(cls: type[Node], values: Mapping[str, Any]) -> Mapping[str, Any]:

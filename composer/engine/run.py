@@ -240,13 +240,18 @@ class Run:
     # how it is
 
     def report(self) -> Report:
-        """The account so far."""
+        """The account so far. What nodes say of themselves is as they said it last: when they were
+        set up, at tell(), when they were closed.
+        """
         ended = self._ended or self._now()
         assembly = self.assembly
-        for stage in assembly.stages:
-            stage.tell()
         seconds, media_seconds = ended - self._began, self._media_micros / 1_000_000
         return Report(assembly.counts(), assembly.edges, seconds, media_seconds)
+
+    def tell(self) -> None:
+        """Ask all nodes what they have to say of themselves. It takes as long as they do."""
+        for stage in self.assembly.stages:
+            stage.tell()
 
     def work(self) -> dict[str, int]:
         """How many frames each node has taken in front of which some wait to be worked on."""

@@ -24,6 +24,7 @@ from composer.session.demand import Demand
 from composer.session.egress import Egress
 from composer.session.ends import DataEnd, InputEnd, OutputEnd
 from composer.session.ingress import Ingress
+from composer.session.teller import Teller
 from composer.session.timing import Timing
 from composer.threads import Places
 
@@ -142,7 +143,9 @@ class Execution(ABC):
 
     @abstractmethod
     def account(self) -> Report:
-        """What its nodes and edges have done so far."""
+        """What its nodes and edges have done so far, and what nodes had to say of themselves when
+        they were asked last. Waits for nothing.
+        """
 
     @abstractmethod
     def work(self) -> Mapping[str, int]:
@@ -184,6 +187,7 @@ class ThreadedExecution(Execution):
             session=around.session,
         )
         self.run = Run(plan, media, around.now, lambda notice: notify(self, notice))
+        self._teller = Teller(around.session, self.run.tell, around.now)
 
     # its life
 
@@ -224,6 +228,7 @@ class ThreadedExecution(Execution):
 
     def leave_behind(self) -> None:
         self.run.leave_behind()
+        self._teller.leave_behind()
 
     def end_input(self) -> None:
         if self.ingress is not None:
@@ -262,6 +267,7 @@ class ThreadedExecution(Execution):
         return False
 
     def account(self) -> Report:
+        self._teller.ask()
         return self.run.report()
 
     def work(self) -> Mapping[str, int]:
