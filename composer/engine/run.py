@@ -24,7 +24,7 @@ from composer.engine.stage import StageRun, leading_ports, wire
 from composer.engine.step import Environment
 from composer.engine.swap import Prepared
 from composer.engine.turns import Gate
-from composer.errors import Stalled
+from composer.errors import Stalled, told
 from composer.node.frames import Frame, Snapshot
 from composer.node.node import Context
 from composer.threads import LEFT_BEHIND
@@ -336,8 +336,11 @@ class Run:
     def fail(self, failure: Exception) -> None:
         """End it; the first failure is the one that is told."""
         with self._moving:
-            if self._failure is None:
+            first = self._failure is None
+            if first:
                 self._failure = failure
+        if not first:
+            log.info("after it had failed: %s", told(failure))
         self.abort()
 
     def finished(self) -> None:

@@ -281,13 +281,15 @@ class Session:
 
     def _run_ended(self) -> None:
         failure = self.execution.failure
-        if self.life.phase is not Phase.LIVE:  # else somebody has said already what became of it
+        if self.life.phase is Phase.SETTING_UP:  # whoever set it up says what became of that
             return
         if failure is not None:
             self.events.put("error", error=_sentence(failure))
-            self.end(Reason.FAILED, _sentence(failure))
-        else:
-            self.end(Reason.FINISHED)
+        if self.life.phase is Phase.LIVE:
+            reason = Reason.FINISHED if failure is None else Reason.FAILED
+            self.end(reason, "" if failure is None else _sentence(failure))
+        elif failure is not None:
+            log.warning("as it ended: %s", _sentence(failure), extra={"session": self.name})
 
     # how it is
 
