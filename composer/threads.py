@@ -170,8 +170,9 @@ class Places:
     """Where the blocking work of a worker runs, by kind. capacity: sessions and jobs at once.
 
     loads: libraries and models before the first session. starts, ends: of sessions. changes:
-    another plan or file for what runs. jobs: one-shot jobs from their bodies to their answers. What
-    has a slot has a place here, too: none waits for another one that hangs.
+    another plan or file for what runs. checks: validators of nodes. jobs: one-shot jobs from their
+    bodies to their answers. What has a slot has a place here, too: none waits for another one that
+    hangs.
     """
 
     def __init__(self, capacity: int = 1) -> None:
@@ -180,10 +181,11 @@ class Places:
         self.starts = Threads("start", most)
         self.ends = Threads("end", most)
         self.changes = Threads("change", most + 1)
+        self.checks = Threads("check of params", most)
         self.jobs = Threads("job", most)
 
     def __iter__(self) -> Iterator[Threads]:
-        return iter((self.loads, self.starts, self.ends, self.changes, self.jobs))
+        return iter((self.loads, self.starts, self.ends, self.changes, self.checks, self.jobs))
 
     @property
     def left_behind(self) -> int:

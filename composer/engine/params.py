@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from composer.compiler.params import Param
-from composer.engine.acceptance import Acceptance
+from composer.engine.acceptance import Acceptance, Judgement
 from composer.errors import ParamRejected, Problem
 from composer.node.frames import Snapshot
 from composer.node.node import Node
@@ -100,19 +100,39 @@ class Params:
 
         Raises ParamRejected with one Problem per param; then nothing has changed.
         """
+        while (patch := self.take(self.judged(values, at), at)) is None:
+            continue  # somebody else has changed something meanwhile
+        return patch
+
+    def asks_nodes(self, values: Mapping[str, Any]) -> bool:
+        """Whether code of nodes has a say in a change, so that judging it may take any time."""
+        return self._acceptance.asks_nodes(values)
+
+    def judged(self, values: Mapping[str, Any], at: float = 0.0) -> Judgement:
+        """Whether a change can be made; it changes nothing and holds nobody up. Raises
+        ParamRejected.
+        """
+        held = self._values if self.running or at > 0 else None
+        return self._acceptance.judge(values, held)
+
+    def take(self, judgement: Judgement, at: float = 0.0) -> Patch | None:
+        """Make a change that was judged; None where nodes are set otherwise by now, and it has to
+        be judged again. Raises ParamRejected where too many wait.
+        """
         with self._lock:
             if len(self._pending) >= PENDING and self._newest(at) is None:
                 raise ParamRejected([Problem("too-many", f"{PENDING} changes wait already")])
-            held = self._values if self.running or at > 0 else None
-            accepted = self._acceptance.accept(values, held)
+            if judgement.version != self._acceptance.version:
+                return None
+            self._acceptance.adopt(judgement)
             self._version += 1
             change = self._newest(at)
             if change is None:
-                change = _PendingChange(self._version, accepted, at)
+                change = _PendingChange(self._version, dict(judgement.values), at)
                 self._pending.append(change)
                 self._pending.sort(key=lambda waiting: (waiting.at, waiting.version))
             else:
-                change.values.update(accepted)
+                change.values.update(judgement.values)
                 change.version = self._version
             return Patch(self._version, dict(change.values), change)
 

@@ -113,11 +113,11 @@ class Capability:
     async def start(self, name: str, channels: Channels, params: Any) -> Session:
         """A session that lives. The same asked for twice is one session.
 
-        Raises Full, Taken, StillEnding, Overtaken, ParamRejected and ChannelsRefused where nothing
-        was begun; NodeFailed, ParamRejected and Stalled where its nodes could not be set up, and it
-        is over then; Unstarted where something ended it before they were, or the worker ends.
-        Whoever is cancelled while another session ends, or while names are looked up, has begun
-        nothing; one that was begun goes on.
+        Raises Full, Taken, StillEnding, Overtaken and ChannelsRefused where nothing was begun;
+        NodeFailed, ParamRejected and Stalled where its nodes could not be set up, and it is over
+        then; Unstarted where something ended it before they were, or the worker ends. Whoever is
+        cancelled while another session ends, or while names are looked up, has begun nothing; one
+        that was begun goes on.
         """
         if name not in self.sessions and self.slots.used >= self.slots.most:
             raise Full  # before anything is looked up for it
@@ -169,7 +169,7 @@ class Capability:
     async def _begin(
         self, name: str, channels: Channels, params: Any, pins: PinnedResolver
     ) -> Session:
-        """Raises Full, ParamRejected and Unstarted."""
+        """Raises Full and Unstarted."""
         if self._closed:
             raise Unstarted(Ending(Reason.SHUTDOWN))
         self.slots.take()

@@ -158,7 +158,7 @@ class Streams:
             return session
         said = await self._reception.json(request, "params", empty=b"{}")
         try:
-            patch = session.changes.change(said.value)
+            patch = await session.changes.change(said.value)
         except ParamRejected as exc:
             malformed = any(each.code == "bad-params" for each in exc.problems)
             return refusal(400 if malformed else _status(said), str(exc), exc.problems)
@@ -348,7 +348,7 @@ async def said_as_json(request: web.Request, handler: Handler) -> web.StreamResp
         return made
     except (ConnectionError, asyncio.CancelledError):
         raise
-    except Exception:
+    except (Exception, SystemExit):  # what calls sys.exit() here is a node, and ends no worker
         log.exception("%s %s failed", request.method, request.rel_url.raw_path)
         return refusal(500, "the worker made a mistake; its log says which")
 

@@ -25,19 +25,21 @@ class Changes:
         self._deployment, self._events, self._now = deployment, events, now
         self._effective, self._told = Effective(), Told()
         self._pulse = asyncio.Event()  # set, and replaced, whenever a change holds
+        self._patching = asyncio.Lock()
 
-    def patch(self, given: Any) -> Patch:
-        """Accept a change as a whole. Raises ParamRejected."""
-        execution = self._deployment.execution
-        patch = execution.patch(control.values(given, execution.known))
-        self._effective.asked(patch.values)
-        self.last_at = self._now()
-        return patch
+    async def patch(self, given: Any) -> Patch:
+        """Accept a change as a whole, behind those that came before it. Raises ParamRejected."""
+        async with self._patching:
+            execution = self._deployment.execution
+            patch = await execution.patch(control.values(given, execution.known))
+            self._effective.asked(patch.values)
+            self.last_at = self._now()
+            return patch
 
-    def change(self, given: Any) -> Patch:
+    async def change(self, given: Any) -> Patch:
         """The same while it runs; the events tell the gateway. Raises ParamRejected."""
         try:
-            patch = self.patch(given)
+            patch = await self.patch(given)
         except ParamRejected as exc:
             problems = [{"at": each.at, "message": each.message} for each in exc.problems]
             self._events.put("params_rejected", problems=problems)
@@ -45,10 +47,10 @@ class Changes:
         self.tell()
         return patch
 
-    def heard(self, given: Any) -> None:
+    async def heard(self, given: Any) -> None:
         """The same for a caller who hears nothing but the events."""
         with contextlib.suppress(ParamRejected):
-            self.change(given)
+            await self.change(given)
 
     def unread(self, why: str) -> None:
         """A caller has sent what may have been a change; nobody could read it."""

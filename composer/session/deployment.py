@@ -47,7 +47,7 @@ class Deployment:
             except (NodeFailed, Stalled) as exc:
                 failure = exc
             if self._next is not None:
-                self._begin_anew(self._next)
+                await self._begin_anew(self._next)
             elif failure is not None:
                 raise failure
             else:
@@ -69,12 +69,12 @@ class Deployment:
             self.give_up()
             self.execution.leave_behind()
 
-    def _begin_anew(self, plan: Plan) -> None:
+    async def _begin_anew(self, plan: Plan) -> None:
         """As if it had been started now, with what callers have set so far."""
         asked, self._next = self.execution.asked(), None
         self.execution = self._begin(plan, self._around, self._heard)
         self.over.clear()
-        self.execution.patch(asked)
+        await self.execution.patch(asked)
 
     def _noticed(self, execution: Execution, notice: Notice) -> None:
         if execution is not self.execution:  # it was given up for another plan

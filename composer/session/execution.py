@@ -10,12 +10,13 @@ from typing import Any
 
 from composer.compiler.change import Change
 from composer.compiler.plan import Plan
+from composer.engine.acceptance import Judgement
 from composer.engine.account import Report
 from composer.engine.notices import Notice
-from composer.engine.params import Patch
+from composer.engine.params import Params, Patch
 from composer.engine.run import Media, Run
 from composer.engine.swap import Prepared
-from composer.errors import Overdue
+from composer.errors import Overdue, ParamRejected, Problem, Stalled
 from composer.session import demand
 from composer.session.budget import InputBudget
 from composer.session.channels import Channels
@@ -104,8 +105,10 @@ class Execution(ABC):
     # its params
 
     @abstractmethod
-    def patch(self, values: Mapping[str, Any]) -> Patch:
-        """Accept a change of params as a whole. Raises ParamRejected."""
+    async def patch(self, values: Mapping[str, Any]) -> Patch:
+        """Accept a change of params as a whole. Raises ParamRejected, for a node, too, whose
+        validators take too long.
+        """
 
     @abstractmethod
     def values(self) -> dict[str, Any]:
@@ -242,8 +245,24 @@ class ThreadedExecution(Execution):
 
     # its params
 
-    def patch(self, values: Mapping[str, Any]) -> Patch:
-        return self.run.params.patch(values)
+    async def patch(self, values: Mapping[str, Any]) -> Patch:
+        while True:
+            params = self.run.params
+            judgement = await self._judged(params, values)
+            # Another plan may have come meanwhile, with params of its own.
+            if params is self.run.params and (patch := params.take(judgement)) is not None:
+                return patch
+
+    async def _judged(self, params: Params, values: Mapping[str, Any]) -> Judgement:
+        if not params.asks_nodes(values):
+            return params.judged(values)
+        around = self._around
+        try:
+            return await around.places.checks.run(around.timing.check, params.judged, values)
+        except Stalled as exc:
+            name = next(iter(values))
+            message = f"{name} cannot be checked by its node: {exc}"
+            raise ParamRejected([Problem("bad-value", message, name)]) from None
 
     def values(self) -> dict[str, Any]:
         return outer(self.run.params.values())

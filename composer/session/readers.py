@@ -1,7 +1,7 @@
 """Readers: what comes to a session from its channels."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -47,9 +47,9 @@ class Readers:
         return self._control.left_out if self._control is not None else {}
 
     async def read_control(
-        self, change: Callable[[Mapping[str, Any]], None], refuse: Callable[[str], None]
+        self, change: Callable[[Mapping[str, Any]], Awaitable[None]], refuse: Callable[[str], None]
     ) -> None:
-        """change: called with each object that is no keepalive. refuse: told why one that may be a
+        """change: awaited with each object that is no keepalive. refuse: told why one that may be a
         change is not read.
         """
         self._control = channel = self._subscriber(self._channels.control, -1, MOST_MESSAGES)
@@ -63,7 +63,7 @@ class Readers:
                     refuse(str(exc))
                     continue
                 if asked is not None:
-                    change(asked)
+                    await change(asked)
         except ChannelLost as exc:
             self._end(Reason.LOST, str(exc))
         else:

@@ -52,7 +52,7 @@ class Session:
 
     http: owned by the server. params: what the caller set at the start. beside: how many other
     sessions the process has. alone: whether it has none now. places: where it blocks. parser: of
-    its control. begin: makes the executions of its plan. Raises ParamRejected.
+    its control. begin: makes the executions of its plan.
     """
 
     def __init__(
@@ -95,8 +95,7 @@ class Session:
         self._tasks: dict[Activity, asyncio.Task[None]] = {}
         self._fed = False
         self._hash: tuple[Plan | None, str] = (None, "")
-        if params:
-            self.changes.patch(params)
+        self._first_params = params
 
     # what others do with it
 
@@ -162,6 +161,8 @@ class Session:
         begun.
         """
         try:
+            if self._first_params:
+                await self.changes.patch(self._first_params)
             await self._deployment.set_up()
         except (NodeFailed, ParamRejected, Stalled) as exc:
             if self.life.phase is Phase.SETTING_UP:

@@ -18,7 +18,8 @@ class Timing:
     that does not move, though nobody waits for what it gives; one that does not end then is held
     against the process.
     catch_up: what readers have for the last segment, where its channel is closed behind it. setup,
-    change: what nodes have to be set up at the start, and another plan to take over.
+    change: what nodes have to be set up at the start, and another plan to take over. check: what a
+    node's own validators have for a change of params.
     """
 
     status: float = 5.0
@@ -36,6 +37,7 @@ class Timing:
     catch_up: float = 0.5
     setup: float = 90.0
     change: float = 300.0
+    check: float = 1.0
 
     @property
     def close(self) -> float:

@@ -310,14 +310,14 @@ def test_a_pause_that_a_caller_asks_for_is_no_stall() -> None:
 
     async def test() -> None:
         async with playing(text, opened=True, mark=marking(pace)) as stage:
-            stage.session.changes.patch({"show": False})
+            await stage.session.changes.patch({"show": False})
             for number, given in enumerate(segments(60), 1):
                 stage.passes(6)
                 stage.comes(given)
                 await pace.has(number * GOP - 1)
                 assert stage.ends == ""
             assert not stage.session.execution.egress.counts.packets
-            stage.session.changes.patch({"show": True})
+            await stage.session.changes.patch({"show": True})
             stage.passes(19)
             stage.comes(segments(20)[0])
             assert stage.ends == ""
