@@ -64,8 +64,13 @@ def words_of(exc: BaseException) -> str:
 
 def told(exc: BaseException) -> str:
     """The kind of an exception, and its words."""
-    kind, words = _had(lambda: type(exc).__name__, "an exception"), words_of(exc)
+    kind, words = kind_of(exc), words_of(exc)
     return f"{kind}: {words}" if words else kind
+
+
+def kind_of(exc: BaseException) -> str:
+    """The name of its class."""
+    return _had(lambda: type(exc).__name__, "an exception")
 
 
 def _had(make: Callable[[], str], instead: str) -> str:

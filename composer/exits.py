@@ -5,9 +5,13 @@ import signal
 from collections.abc import Callable
 from enum import IntEnum
 from functools import partial
-from typing import NoReturn
+from typing import Final, NoReturn
 
+from composer import lines
 from composer.errors import ComposerError, PipelineInvalid, SettingsInvalid
+
+LAST_WORDS_SECONDS: Final = 0.5
+"""What the end waits for readers of the log."""
 
 
 class Exit(IntEnum):
@@ -50,5 +54,8 @@ def at_signals(ask: Callable[[], object] | None = None) -> None:
 
 
 def leave(code: Exit) -> NoReturn:
-    """End the process at once. No thread is waited for; each line of the log is out already."""
+    """End the process at once. No thread is waited for, and no reader of what was said last for
+    longer than a moment.
+    """
+    lines.flush(LAST_WORDS_SECONDS)
     os._exit(code)

@@ -411,6 +411,7 @@ def _serve(
     try:
         chosen = settings.load(given)
         logs.configure(chosen.log)
+        logs.catch()
         named = files or [Path(each) for each in chosen.files]
         if not named:
             _cannot("name a pipeline file, here or in BYOC_PIPELINES")

@@ -13,6 +13,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from composer import logs
 from composer.engine.account import BUCKETS, Histogram
 from composer.server.capability import Capability
 from composer.server.totals import Totals
@@ -99,6 +100,11 @@ class _Account(Collector):
             "byoc_abandoned_threads",
             "Threads that hang, and that nobody waits for any more",
             len(LEFT_BEHIND),
+        )
+        yield CounterMetricFamily(
+            "byoc_log_records_left_out",
+            "Records of the log that were too many, or that nobody read",
+            logs.left_out(),
         )
 
 

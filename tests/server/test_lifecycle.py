@@ -241,6 +241,43 @@ def whole(stream: Stream) -> bool:
     return all(each) and len(found) >= 10 and found == list(range(len(found)))
 
 
+LOUD = '''
+"""A node that says much about each picture."""
+
+import logging
+import sys
+
+from composer import YUV, Node
+
+
+class Hold(Node):
+    """Prints and logs."""
+
+    def process(self, image: YUV) -> YUV:
+        for stream in (sys.stdout, sys.stderr):
+            print("x" * 9999, file=stream, flush=True)
+        for number in range(100):
+            logging.getLogger(str(number)).warning("y" * 999)
+        return image
+'''
+
+
+def test_a_log_that_nobody_reads_holds_neither_a_frame_nor_the_end(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(HELD)
+    (tmp_path / "hold.py").write_text(LOUD)
+
+    async def test() -> None:
+        async with streaming(tmp_path, 1) as (process, address, _, (stream,), http):
+            await stream.until(lambda: len(numbers(stream.output)) >= 40)
+            async with http.get(f"{address}/live") as answer:
+                assert answer.status == 200
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 20) == 0
+            assert whole(stream)
+
+    ran(test, 40)
+
+
 def test_sigterm_in_the_middle_of_four_streams_ends_them_in_order(tmp_path: Path) -> None:
     write(tmp_path, "flush")
     os.mkfifo(tmp_path / "go")
