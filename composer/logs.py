@@ -21,7 +21,7 @@ from composer import strictjson
 from composer.errors import told
 from composer.lines import Lines, Write, to_file, unheld
 from composer.lines import flush as flush_lines
-from composer.loglimits import MOST_CHARACTERS, Allowance, Tracebacks, cut
+from composer.loglimits import MOST_CHARACTERS, MOST_TRACEBACK, Allowance, Tracebacks, cut
 
 log: Final = logging.getLogger(__name__)
 
@@ -134,8 +134,10 @@ class TextLines(logging.Formatter):
         record.more = f" (left out before: {about['left_out']})" if "left_out" in about else ""
         record.asctime = self.formatTime(record)
         record.message = _on_one_line(_message(record))
-        exc = _exception(record)
-        return self.formatMessage(record) + (f"\n{self._tracebacks.of(exc)}" if exc else "")
+        below = _stack(record)
+        if exc := _exception(record):
+            below.append(self._tracebacks.of(exc))
+        return "\n".join([self.formatMessage(record), *below])
 
 
 class JsonLines(logging.Formatter):
@@ -155,6 +157,8 @@ class JsonLines(logging.Formatter):
             "message": _message(record),
             **getattr(record, "about", {}),
         }
+        if stack := _stack(record):
+            said["stack"] = stack[0]
         if exc := _exception(record):
             said["error"] = self._tracebacks.of(exc)
         return strictjson.text(said, ensure_ascii=False)
@@ -175,6 +179,12 @@ def _on_one_line(message: str) -> str:
 
 
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def _stack(record: logging.LogRecord) -> list[str]:
+    """What a record says of where threads are: one text, or none."""
+    stack = getattr(record, "stack", "")
+    return [cut(str(stack).rstrip(), MOST_TRACEBACK)] if stack else []
 
 
 def _exception(record: logging.LogRecord) -> BaseException | None:

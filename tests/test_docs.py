@@ -19,7 +19,8 @@ from composer.node.registry import Registry
 from composer.parser import Parser
 from composer.pipeline import report
 from composer.plot import plan_text, reference, svg
-from composer.server import metrics, traffic
+from composer.server import metrics, traffic, vitals
+from composer.server.headroom import Headroom
 from composer.server.reception import Reception
 from composer.server.settings import Settings
 from tests import commands
@@ -170,7 +171,8 @@ def test_the_page_for_operators_has_every_setting() -> None:
 
 def test_the_page_for_operators_names_figures_that_there_are() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    known = metrics.text([], 1, traffic.families(Reception(Parser()))).decode()
+    others = [*traffic.families(Reception(Parser())), *vitals.families(Headroom())]
+    known = metrics.text([], 1, others).decode()
     for name in re.findall(r"`(byoc_\w+)`", page):
         assert f"# TYPE {name.removesuffix('_total')}" in known, name
 

@@ -14,7 +14,7 @@ from composer.media import containers, live_reader
 from composer.media.mpegts import demuxer, pes, units
 from composer.models import weights
 from composer.pipeline import source
-from composer.server import tries, worker
+from composer.server import descriptors, door, tries, worker
 from composer.session import budget, control, data_lines, egress, events, ingress, readers
 from composer.session.timing import Timing
 from composer.trickle import client, framing, subscriber
@@ -79,6 +79,7 @@ LIMITS: dict[str, Sequence[float]] = {
     "check of params by a node's own code": [Timing().check],
     "what may be opened or read and says nothing": [containers.SILENCE_SECONDS],
     "threads that hang before a restart is asked for": [threads.RESTART_AT],
+    "connections, descriptors kept for what runs": [door.MOST_CONNECTIONS, descriptors.RESERVE],
     "JSON of a job, its file, its answer": [
         WIRE.job / MIB,
         JOB.input_bytes / MIB,

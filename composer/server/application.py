@@ -38,6 +38,7 @@ def application(worker: "Worker", outbound: Outbound, group: asyncio.TaskGroup) 
             worker.failed,
             worker.places,
             worker.parser,
+            worker.headroom.why_no_start,
         )
         capability.manifest = offer.manifest
         worker.capabilities[offer.name] = capability
@@ -129,6 +130,7 @@ def _add_jobs(app: web.Application, worker: "Worker") -> None:
         default=next(iter(compiled)),
         closing=worker.closing,
         failed=worker.failed,
+        why_none=worker.headroom.why_no_start,
     )
     app.add_routes(process.routes(jobs, lambda job: worker.admission.guarded(job, worker.renew)))
 

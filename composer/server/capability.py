@@ -39,6 +39,10 @@ class Full(Exception):
     """As many sessions as may be are there."""
 
 
+class Strained(Exception):
+    """There is too little of something for one more: what runs would lose by it."""
+
+
 class Taken(Exception):
     """A session of this name runs, and with other channels or params than those asked for."""
 
@@ -76,7 +80,7 @@ class Slots:
 class Capability:
     """Starts sessions of one plan and keeps them by name until they are over.
 
-    failed: told why one failed in its nodes.
+    failed: told why one failed in its nodes. why_no_start: why none may begin now, "" for nothing.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Capability:
         failed: Callable[[Exception], None] = lambda failure: None,
         places: Places | None = None,
         parser: Parser | None = None,
+        why_no_start: Callable[[], str] = lambda: "",
     ) -> None:
         self.name, self.plan, self.slots = name, plan, slots
         self.manifest: Mapping[str, Any] = {}
@@ -101,7 +106,7 @@ class Capability:
         """What they have done, all together."""
 
         self._outbound, self._group, self._timing = outbound, group, timing
-        self._failed = failed
+        self._failed, self._why_no_start = failed, why_no_start
         self.places = places or Places(slots.most)
         """Where it blocks."""
         self._parser = parser or Parser()
@@ -113,14 +118,14 @@ class Capability:
     async def start(self, name: str, channels: Channels, params: Any) -> Session:
         """A session that lives. The same asked for twice is one session.
 
-        Raises Full, Taken, StillEnding, Overtaken and ChannelsRefused where nothing was begun;
-        NodeFailed, ParamRejected and Stalled where its nodes could not be set up, and it is over
-        then; Unstarted where something ended it before they were, or the worker ends. Whoever is
-        cancelled while another session ends, or while names are looked up, has begun nothing; one
-        that was begun goes on.
+        Raises Full, Strained, Taken, StillEnding, Overtaken and ChannelsRefused where nothing was
+        begun; NodeFailed, ParamRejected and Stalled where its nodes could not be set up, and it is
+        over then; Unstarted where something ended it before they were, or the worker ends. Whoever
+        is cancelled while another session ends, or while names are looked up, has begun nothing;
+        one that was begun goes on.
         """
-        if name not in self.sessions and self.slots.used >= self.slots.most:
-            raise Full  # before anything is looked up for it
+        if name not in self.sessions:
+            self._look_for_room()  # before anything is looked up for it
         pins = await self._outbound.pinned(asdict(channels))
         session = await self._present(name)
         if session is None:
@@ -134,6 +139,13 @@ class Capability:
             await session.over.wait()
             raise
         return session
+
+    def _look_for_room(self) -> None:
+        """Raises Full and Strained."""
+        if self.slots.used >= self.slots.most:
+            raise Full
+        if why := self._why_no_start():
+            raise Strained(why)
 
     async def _present(self, name: str) -> Session | None:
         """The session of a name; None where there is none. One that is ending is waited for.

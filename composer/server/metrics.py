@@ -13,12 +13,10 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from composer import logs
 from composer.engine.account import BUCKETS, Histogram
 from composer.server.capability import Capability
 from composer.server.totals import Totals
 from composer.session.ending import Reason
-from composer.threads import LEFT_BEHIND
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -96,16 +94,6 @@ class _Account(Collector):
                 ended.add_metric([each.name, reason], each.ended[reason])
         yield running
         yield ended
-        yield GaugeMetricFamily(
-            "byoc_abandoned_threads",
-            "Threads that hang, and that nobody waits for any more",
-            len(LEFT_BEHIND),
-        )
-        yield CounterMetricFamily(
-            "byoc_log_records_left_out",
-            "Records of the log that were too many, or that nobody read",
-            logs.left_out(),
-        )
 
 
 def _nodes(labels: list[str], rows: Iterable[_Figures]) -> Iterator[Metric]:
@@ -130,13 +118,14 @@ def _nodes(labels: list[str], rows: Iterable[_Figures]) -> Iterator[Metric]:
             errors.add_metric(key, count.errors)
             for reason, number in count.left_out.items():
                 dropped.add_metric([*key, reason], number)
-            _add(work, key, count.work)
+            add_histogram(work, key, count.work)
             if sum(count.age.counts):
-                _add(age, key, count.age)
+                add_histogram(age, key, count.age)
     return iter((taken, given, errors, dropped, work, age))
 
 
-def _add(family: HistogramMetricFamily, key: list[str], seen: Histogram) -> None:
+def add_histogram(family: HistogramMetricFamily, key: list[str], seen: Histogram) -> None:
+    """Add what was seen below some labels."""
     bounds = [*(f"{bound:g}" for bound in BUCKETS), "+Inf"]
     total, buckets = 0, []
     for bound, count in zip(bounds, seen.counts, strict=True):

@@ -15,7 +15,7 @@ from composer.errors import Crowded, NodeFailed, ParamRejected, Problem, Stalled
 from composer.parsing import ParsedJson
 from composer.pipeline.spec import sentence, shown
 from composer.server import bodies
-from composer.server.capability import Capability, Full, Overtaken, StillEnding, Taken
+from composer.server.capability import Capability, Full, Overtaken, StillEnding, Strained, Taken
 from composer.server.reception import Reception
 from composer.server.reload import Outcome, Reloader
 from composer.session.channels import Channels
@@ -127,7 +127,7 @@ class Streams:
             return refusal(503, str(exc), retry=True)
         except Stalled as exc:
             return refusal(504, str(exc))
-        except (Full, Taken, StillEnding, Overtaken, Unstarted) as exc:
+        except (Full, Strained, Taken, StillEnding, Overtaken, Unstarted) as exc:
             return self._not_started(name, exc)
         return answer(
             bodies.Started(
@@ -141,6 +141,8 @@ class Streams:
             case Full():
                 most = self._capability.slots.most
                 return refusal(503, f"all {most} streams of this worker are taken", retry=True)
+            case Strained():
+                return refusal(503, str(why), retry=True)
             case StillEnding():
                 return refusal(503, f"stream {name!r} has not come to its end yet", retry=True)
             case Overtaken():

@@ -128,6 +128,12 @@ class Settings(BaseSettings):
         description="sizes and times of what comes in that are not the usual ones, with commas"
         " between them (start=4M, body_s=10)",
     )
+    memory_mib: int = Field(
+        0,
+        alias="BYOC_MEMORY_MIB",
+        ge=0,
+        description="MiB that this worker may take; 0 for as many as its container or machine has",
+    )
     log: Literal["text", "json"] = Field(
         "text", alias="BYOC_LOG", description="how the log is written: text or json"
     )

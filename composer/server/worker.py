@@ -1,6 +1,7 @@
 """The worker: its sockets, its capabilities, and an end in good order."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import threading
@@ -23,10 +24,13 @@ from composer.errors import SettingsInvalid, words_of
 from composer.exits import Exit
 from composer.limits import WireLimits
 from composer.parser import Parser
+from composer.server import descriptors
 from composer.server.admission import Admission
 from composer.server.application import application, figures
 from composer.server.capability import Capability, Slots
 from composer.server.connection import HttpRunner
+from composer.server.door import Door
+from composer.server.headroom import Headroom
 from composer.server.manifest import manifest
 from composer.server.reception import Reception
 from composer.server.registration import Offered, Registration
@@ -101,6 +105,7 @@ class Worker:
         orchestrators: Sequence[str] = (),
         orch_secret: str = "",
         reloads: bool = False,
+        memory_mib: int = 0,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         limits: JobLimits = JobLimits(),  # noqa: B008 - it is frozen
         wire: WireLimits = WireLimits(),  # noqa: B008 - it is frozen
@@ -120,6 +125,7 @@ class Worker:
         self.limits = limits
         self.parser = Parser(wire)
         self.reception = Reception(self.parser, capacity)
+        self.headroom = Headroom(memory_mib << 20, self._shed_soon)
         self.address = self.metrics_address = ""
         self._host, self._port, self._metrics_port = host, port, metrics_port
         self.tokens = tuple(tokens)
@@ -140,10 +146,13 @@ class Worker:
             async with asyncio.TaskGroup() as group:
                 runners = [_runner(application(self, outbound, group)), _runner(figures(self))]
                 registering: list[asyncio.Task[None]] = []
+                self._loop = asyncio.get_running_loop()
+                self.headroom.begin()
                 try:
-                    self.address = await self._listen(runners[0], self._port)
+                    self.address = await self._listen(runners[0], self._port, group)
                     if self._metrics_port is not None:
-                        self.metrics_address = await self._listen(runners[1], self._metrics_port)
+                        apart = await self._listen(runners[1], self._metrics_port, group)
+                        self.metrics_address = apart
                     if await self._prepared():
                         registering = self._register(outbound.common, group)
                         await listening(self)
@@ -156,6 +165,7 @@ class Worker:
                         await runner.cleanup()
                     self.left_behind = self.left_behind or self.places.left_behind > 0
                     self.parser.close()
+                    self.headroom.end()
 
     def end(self) -> None:
         """Take no more sessions. Whoever let it run brings it to its end then."""
@@ -168,12 +178,29 @@ class Worker:
             log.critical("a GPU is lost, and only another process can use it: %s", self.lost)
             self.end()
 
-    async def _listen(self, runner: web.AppRunner, port: int) -> str:
+    def _shed_soon(self) -> None:
+        """Memory is about to run out. Called in another thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._shed)
+
+    def _shed(self) -> None:
+        """End the session that began last, so that the system ends nothing; one at a time, since
+        its memory comes back with its end.
+        """
+        here = [
+            session for each in self.capabilities.values() for session in each.sessions.values()
+        ]
+        if not here or any(session.life.ending for session in here):
+            return
+        newest = max(here, key=lambda session: session.began)
+        newest.end(Reason.OVERLOAD, f"memory runs out: {self.headroom.memory}")
+
+    async def _listen(self, runner: web.AppRunner, port: int, group: asyncio.TaskGroup) -> str:
         """The address at which a runner can be asked then."""
         await runner.setup()
-        await web.TCPSite(runner, self._host, port).start()
-        host, port = runner.addresses[0][:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        door = Door(runner, self._host, port, group)
+        await door.start()
+        return door.address
 
     async def _prepared(self) -> bool:
         """Load libraries and models before the first session, and keep the models after the last;
@@ -286,6 +313,7 @@ def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None
 
     Raises OSError where a port is taken, NodeFailed where a model cannot be loaded.
     """
+    descriptors.raise_limit()
     try:
         return asyncio.run(_serve(offers, settings, say))
     finally:
@@ -310,6 +338,7 @@ def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
         orchestrators=settings.orchestrator_urls,
         orch_secret=settings.orch_secret.get_secret_value(),
         reloads=settings.reload,
+        memory_mib=settings.memory_mib,
         limits=JobLimits(input_bytes=settings.wire.file),
         wire=settings.wire,
     )

@@ -36,7 +36,7 @@ from composer.trickle.http import open_http
 from composer.trickle.outbound import Outbound
 from nodes.onnx import Onnx
 from tests import networks
-from tests.server.streams import QUICK, live_plan, numbers, pieces, ran, serving
+from tests.server.streams import QUICK, live_plan, numbers, pieces, ran, serving, threaded
 from tests.stubs import reach
 
 BRIGHT = """
@@ -544,7 +544,7 @@ def test_eight_streams_share_one_model_and_it_outlives_the_last(gated: type[Gate
                 assert numbers(each.output) == list(range(10))
             assert holds() == [8]
             session = stage.sessions[streams[0].name]
-            session.execution.run.tell()  # else a thread does, some time
+            threaded(session).run.tell()  # else a thread does, some time
             about = session.status()["inference_status"]["models"]["m"]
             assert (about["provider"], about["items"]) == ("CPUExecutionProvider", 80)
             for each in streams:
