@@ -15,6 +15,7 @@ from av.codec.hwaccel import HWAccel
 
 from composer.media.awaited import Awaited
 from composer.media.mpegts.demuxer import CLOCK, Track, Unit
+from composer.media.mpegts.sizes import size_of
 from composer.media.mpegts.units import LONGEST_OPUS, opus_samples
 from composer.media.packets import SoundPacket, packet_of
 from composer.media.timeline import Pace, Timeline
@@ -76,6 +77,8 @@ class LiveReader:
         """Units that could not be decoded, and pictures decoded in part."""
         self.recoded = ""
         """The codec of sound that was wanted as it is coded and cannot go out so; "" for none."""
+        self.refused = ""
+        """Why the pictures that come now are not decoded; "" where they are, or nobody knows."""
 
         self._units, self.layout, self.sound = units, layout, sound
         self._threads, self._max_pixels, self._device = threads, max_pixels, device
@@ -183,8 +186,22 @@ class LiveReader:
         frames = decoder.decode(unit, self._unwrapped)
         if decoder.failed:
             self._count_damaged()
+            if unit.key and kind == "video":
+                self._look_at_size(unit)
+        elif frames and kind == "video":
+            self.refused = ""
         stamped = self._stamped(kind, frames)
         return held + stamped if held else stamped
+
+    def _look_at_size(self, unit: Unit) -> None:
+        """Say why a key picture cannot be decoded, where that is its size."""
+        width, height = size_of(unit.track.codec, unit.data) or (0, 0)
+        if width * height <= self._max_pixels:
+            return
+        refused = f"pictures of {width}x{height}, and {self._max_pixels} pixels are the most"
+        if refused != self.refused:
+            log.warning("the input has brought %s", refused)
+        self.refused = refused
 
     def _let_go(self, kind: str) -> list[av.VideoFrame | Sounding]:
         """What the decoder of a track that is no longer decoded still holds."""

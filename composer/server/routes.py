@@ -22,7 +22,7 @@ from composer.session.channels import Channels
 from composer.session.ending import Ending, Reason, Unstarted
 from composer.session.patience import came_within
 from composer.session.session import Session
-from composer.session.status import rates_of
+from composer.session.status import error_of, rates_of
 from composer.trickle.outbound import ChannelsRefused
 from composer.trickle.reach import Reach, Unwritable
 
@@ -211,6 +211,7 @@ class Streams:
         if first is not None:
             body |= {
                 "client_running": True,
+                "error_message": error_of(first) or None,
                 "fps": rates_of(first),
                 "current_params": {"gateway_request_id": first.name, **first.changes.told()},
             }

@@ -128,6 +128,13 @@ class Settings(BaseSettings):
         description="sizes and times of what comes in that are not the usual ones, with commas"
         " between them (start=4M, body_s=10)",
     )
+    input_s: float = Field(
+        30.0,
+        alias="BYOC_INPUT_S",
+        ge=3,
+        le=3600,
+        description="seconds that a stream may send nothing that its pipeline can use",
+    )
     memory_mib: int = Field(
         0,
         alias="BYOC_MEMORY_MIB",

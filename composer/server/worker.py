@@ -339,6 +339,7 @@ def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
         orch_secret=settings.orch_secret.get_secret_value(),
         reloads=settings.reload,
         memory_mib=settings.memory_mib,
+        timing=Timing(unusable=settings.input_s),
         limits=JobLimits(input_bytes=settings.wire.file),
         wire=settings.wire,
     )

@@ -1,6 +1,7 @@
 """The ends of an execution as its session sees them: what it is fed through, and read from."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Protocol
 
 from composer.session.budget import InputBudget
@@ -31,6 +32,12 @@ class InputEnd(Protocol):
 
     @property
     def budget(self) -> InputBudget: ...
+
+    @property
+    def head(self) -> bytes: ...
+
+    @property
+    def tracks(self) -> Sequence[tuple[str, str]]: ...
 
     def fed_at(self, kind: str) -> float: ...
 

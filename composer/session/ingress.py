@@ -22,6 +22,9 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 MOST_UNITS: Final = 600
 """What may wait for the decoder: six seconds of 720p and its sound. As many bytes may be unread."""
 
+HEAD_BYTES: Final = 192
+"""Of the input, that are kept to say what it is; a packet has 188."""
+
 MOST_READS: Final = 8
 """Reads at once of what is attached, for a reader that is away."""
 
@@ -81,6 +84,8 @@ class Ingress:
         """When bytes came last, in monotonic seconds; 0 for never."""
         self.given_at = 0.0
         """When the unit came that iterating gave last."""
+        self.head = b""
+        """The first bytes that came."""
 
         self._most_unread, self._now = most_unread, now
         self._lock = threading.RLock()
@@ -111,6 +116,11 @@ class Ingress:
         return any(track.kind == kind for track in tracks) if tracks else None
 
     @property
+    def tracks(self) -> list[tuple[str, str]]:
+        """Kind ("video", "audio") and codec of the tracks that are taken of the stream."""
+        return [(track.kind, track.codec) for track in self._units.demuxer.tracks]
+
+    @property
     def channels(self) -> int:
         """Channels of the sound, where the tables of the stream say it; else 0."""
         return next(
@@ -133,6 +143,8 @@ class Ingress:
         """Bytes of the stream, in any pieces."""
         self.last_at = self._now()
         self.counts.bytes += len(data)
+        if len(self.head) < HEAD_BYTES:
+            self.head += data[: HEAD_BYTES - len(self.head)]
         with self._lock:
             self._pending.append((data, self.last_at))
             self._pending_size += len(data)

@@ -32,6 +32,7 @@ from composer.session.execution import (
     Surroundings,
     ThreadedExecution,
 )
+from composer.session.intake import Intake
 from composer.session.patience import came_within
 from composer.session.phase import ACTIVITIES, Activity, Life, Phase
 from composer.session.readers import Readers
@@ -85,7 +86,7 @@ class Session:
         self._writers = Writers(http, channels, timing, self.end, now)
         self.events = Events(lambda: round(time.time() * 1000), self._writers.events_wait)
         self.trouble = Trouble(self.events, now)
-        self.watch = Watch(channels, timing, now)
+        self.watch, self.intake = Watch(channels, timing, now), Intake(timing, now)
         data_waits = to_loop(self._writers.data_waits)
         around = Surroundings(
             name, channels, beside, alone, data_waits, places or Places(), timing, now
@@ -243,15 +244,29 @@ class Session:
     async def _watch(self) -> None:
         """End a session that nobody wants any more, or that gives nothing though it should."""
         while not self.life.ending:
+            self._look_at_input()
+            if failure := self.intake.ended():
+                self._fail(Reason.BAD_INPUT, failure)
+                return
             if failure := self.output_stalled() or self.watch.hangs(self.execution):
-                self.events.put("error", error=failure)
-                self.end(Reason.FAILED, failure)
+                self._fail(Reason.FAILED, failure)
                 return
             left = self.watch.wanted_for(self.execution, self.readers.heard_at)
             if left <= 0:
                 self.end(Reason.IDLE, "no control message and no input")
-            look = min(self.timing.stall, self.timing.stuck) / 4
+            look = min(self.timing.stall, self.timing.stuck, self.timing.unusable) / 4
             await came_within(self.life.ends(), min(left, look))
+
+    def _look_at_input(self) -> None:
+        before = self.intake.said
+        self.intake.look(self.execution)
+        if (said := self.intake.said) and said != before:
+            self.events.put("input_unusable", error=said)
+            log.warning("nothing comes of the input: %s", said, extra={"session": self.name})
+
+    def _fail(self, reason: Reason, failure: str) -> None:
+        self.events.put("error", error=failure)
+        self.end(reason, failure)
 
     # what happened
 
@@ -264,8 +279,7 @@ class Session:
             self.events.put("receive_first_ingest_segment")
         self.watch.look(self.execution)
         if ingress.budget.overdrawn and not self.life.ending:
-            self.events.put("error", error=TOO_COSTLY)
-            self.end(Reason.OVERLOAD, TOO_COSTLY)
+            self._fail(Reason.OVERLOAD, TOO_COSTLY)
 
     def _noticed(self, notice: Notice) -> None:
         match notice.kind:
@@ -343,8 +357,10 @@ class Session:
         return self.execution.account()
 
     def output_stalled(self) -> str:
-        """Why it should end, since nothing comes out though it should; "" for nothing."""
-        return self.watch.output_stalled(self.execution)
+        """Why it should end, since nothing comes out though it should; "" for nothing. An input
+        that is of no use has a time of its own.
+        """
+        return "" if self.intake.said else self.watch.output_stalled(self.execution)
 
     def stuck(self) -> str:
         """What of it should have ended long ago, "" for nothing."""

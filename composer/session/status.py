@@ -29,13 +29,15 @@ def state_of(session: "Session") -> State:
     """As of now."""
     now, trouble = session.now(), session.trouble
     if session.life.ending:
-        failed = session.reason in (Reason.FAILED, Reason.OVERLOAD)
+        failed = session.reason in (Reason.FAILED, Reason.OVERLOAD, Reason.BAD_INPUT)
         return State.ERROR if failed else State.OFFLINE
     if trouble.loading:
         return State.LOADING
     if trouble.last_at and now - trouble.last_at < session.timing.status * 2:
         return State.DEGRADED_INFERENCE
     execution = session.execution
+    if session.intake.said:
+        return State.DEGRADED_INPUT
     if execution.ingress is not None and session.channels.subscribe:
         if execution.demand.takes_input:
             session.watch.look(execution)
@@ -57,6 +59,7 @@ def status_of(session: "Session") -> dict[str, Any]:
         "start_time": session.started_ms,
         "state": state_of(session),
         "reason": session.reason,
+        "error_message": error_of(session) or None,
         "input_status": _input(session, report) | {"dropped": dropped["input"]},
         "output_status": {
             "lost_segments": session.lost_segments,
@@ -67,6 +70,11 @@ def status_of(session: "Session") -> dict[str, Any]:
         "control_status": {"dropped": dropped["control"]},
         "inference_status": _inference(session, report),
     }
+
+
+def error_of(session: "Session") -> str:
+    """What is wrong with it, "" for nothing: why it fails, or why nothing comes of its input."""
+    return session.failure or session.intake.said
 
 
 def _input(session: "Session", report: Report) -> dict[str, Any]:

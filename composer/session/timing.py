@@ -19,7 +19,8 @@ class Timing:
     against the process.
     catch_up: what readers have for the last segment, where its channel is closed behind it. setup,
     change: what nodes have to be set up at the start, and another plan to take over. check: what a
-    node's own validators have for a change of params.
+    node's own validators have for a change of params. unusable: how long nothing may come of an
+    input that comes.
     """
 
     status: float = 5.0
@@ -38,6 +39,7 @@ class Timing:
     setup: float = 90.0
     change: float = 300.0
     check: float = 1.0
+    unusable: float = 30.0
 
     @property
     def close(self) -> float:
