@@ -11,13 +11,13 @@ from typing import Any, Final
 from composer import logs
 from composer.compiler.change import Change
 from composer.compiler.plan import Plan
-from composer.engine.swap import Prepared
 from composer.errors import NodeFailed, ParamRejected, Stalled
 from composer.parser import Parser
 from composer.server import memory
 from composer.server.totals import Totals
 from composer.session.channels import Channels
 from composer.session.ending import Ending, Reason, Unstarted
+from composer.session.execution import Replacement
 from composer.session.phase import Phase
 from composer.session.session import Session
 from composer.session.timing import Timing
@@ -237,15 +237,15 @@ class Capability:
     async def _go_over(self, plan: Plan, change: Change) -> NodeFailed | Stalled | None:
         """What replace() raises."""
         async with self._moving:
-            prepared: dict[Session, Prepared] = {}
+            prepared: dict[Session, Replacement] = {}
             try:
                 while left := [session for session in self._live() if session not in prepared]:
                     for session in left:
                         await self._prepare(session, plan, change, prepared)
             except (NodeFailed, Stalled) as exc:
-                for session, waiting in prepared.items():
+                for waiting in prepared.values():
                     with contextlib.suppress(Stalled):  # what hangs is left behind
-                        await session.execution.discard(waiting)
+                        await waiting.discard()
                 return exc
             # Nobody is waited for in between: a session is on the old plan or on its way.
             self.plan = plan
@@ -257,7 +257,7 @@ class Capability:
             return None
 
     async def _prepare(
-        self, session: Session, plan: Plan, change: Change, prepared: dict[Session, Prepared]
+        self, session: Session, plan: Plan, change: Change, prepared: dict[Session, Replacement]
     ) -> None:
         """Raises NodeFailed, and Stalled where that is not because it ends."""
         try:

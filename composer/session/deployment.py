@@ -7,23 +7,30 @@ from composer.compiler.plan import Plan
 from composer.engine.notices import Happened, Notice
 from composer.errors import NodeFailed, Stalled
 from composer.session.crossing import to_loop
-from composer.session.execution import Execution, Surroundings
+from composer.session.execution import Begin, Execution, Surroundings, ThreadedExecution
 
 
 class Deployment:
     """One execution that counts. While it is set up, one of another plan may take its place.
 
     around: of every execution. notify: told, on the loop, what happens in the one that counts.
+    begin: makes each of them.
     """
 
-    def __init__(self, plan: Plan, around: Surroundings, notify: Callable[[Notice], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        around: Surroundings,
+        notify: Callable[[Notice], None],
+        begin: Begin = ThreadedExecution,
+    ) -> None:
         self.over = asyncio.Event()
         """Set when the run has come to its end, or was closed again before it began."""
 
-        self._around, self._notify = around, notify
+        self._around, self._notify, self._begin = around, notify, begin
         self._heard = to_loop(self._noticed)
         self._next: Plan | None = None
-        self.execution = Execution(plan, around, self._heard)
+        self.execution = begin(plan, around, self._heard)
 
     async def set_up(self) -> None:
         """Set the nodes up, on the plan that holds when that is done.
@@ -57,7 +64,7 @@ class Deployment:
     def _begin_anew(self, plan: Plan) -> None:
         """As if it had been started now, with what callers have set so far."""
         asked, self._next = self.execution.asked(), None
-        self.execution = Execution(plan, self._around, self._heard)
+        self.execution = self._begin(plan, self._around, self._heard)
         self.over.clear()
         self.execution.patch(asked)
 

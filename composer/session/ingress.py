@@ -127,6 +127,11 @@ class Ingress:
         """Whether pictures come one later, since only a parser finds where they begin."""
         return self._units.demuxer.parsed
 
+    @property
+    def overdrawn(self) -> bool:
+        """Whether it costs more to take apart than it may, for too long."""
+        return self.budget.overdrawn
+
     # the loop
 
     def put(self, data: bytes) -> None:

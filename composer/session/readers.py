@@ -10,7 +10,7 @@ from composer.parser import Parser
 from composer.session import control
 from composer.session.channels import Channels
 from composer.session.ending import Reason
-from composer.session.ingress import Ingress
+from composer.session.ends import InputEnd
 from composer.session.timing import Timing
 from composer.trickle.http import Http
 from composer.trickle.subscriber import MOST_SEGMENTS, Subscriber
@@ -69,7 +69,7 @@ class Readers:
         else:
             self._end(Reason.CONTROL_CLOSED, "")
 
-    async def read_input(self, ingress: Ingress, look: Callable[[], None]) -> None:
+    async def read_input(self, ingress: InputEnd, look: Callable[[], None]) -> None:
         """Whoever iterates the ingress reads the bytes, which hears where some are missing. look:
         called now and then while some may come.
         """

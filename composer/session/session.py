@@ -16,7 +16,6 @@ from composer.compiler.change import Change
 from composer.compiler.plan import Plan
 from composer.engine.account import Report
 from composer.engine.notices import Happened, Notice
-from composer.engine.swap import Prepared
 from composer.errors import ComposerError, NodeFailed, ParamRejected, Stalled
 from composer.parser import Parser
 from composer.session import digest, finish, status
@@ -26,7 +25,13 @@ from composer.session.crossing import to_loop
 from composer.session.deployment import Deployment
 from composer.session.ending import Ending, Reason, Unstarted
 from composer.session.events import Events
-from composer.session.execution import Execution, Surroundings
+from composer.session.execution import (
+    Begin,
+    Execution,
+    Replacement,
+    Surroundings,
+    ThreadedExecution,
+)
 from composer.session.patience import came_within
 from composer.session.phase import ACTIVITIES, Activity, Life, Phase
 from composer.session.readers import Readers
@@ -47,7 +52,7 @@ class Session:
 
     http: owned by the server. params: what the caller set at the start. beside: how many other
     sessions the process has. alone: whether it has none now. places: where it blocks. parser: of
-    its control. Raises ParamRejected.
+    its control. begin: makes the executions of its plan. Raises ParamRejected.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Session:
         alone: Callable[[], bool] = lambda: True,
         places: Places | None = None,
         parser: Parser | None = None,
+        begin: Begin = ThreadedExecution,
     ) -> None:
         self.name, self.channels, self.timing, self.now = name, channels, timing, now
         self.began, self.started_ms = now(), round(time.time() * 1000)
@@ -84,7 +90,7 @@ class Session:
         around = Surroundings(
             name, channels, beside, alone, data_waits, places or Places(), timing, now
         )
-        self._deployment = Deployment(plan, around, self._noticed)
+        self._deployment = Deployment(plan, around, self._noticed, begin)
         self.changes = Changes(self._deployment, self.events, now)
         self._tasks: dict[Activity, asyncio.Task[None]] = {}
         self._fed = False
@@ -119,12 +125,12 @@ class Session:
         """Set another plan up in the place of the one that is being set up."""
         self._deployment.supersede(plan)
 
-    async def go_over(self, prepared: Prepared, change: Change) -> None:
+    async def go_over(self, replacement: Replacement, change: Change) -> None:
         """Go on with a plan that its execution has prepared, from one frame to the next; what
         callers set stays set. It ends where its nodes do not come to the end of the old one.
         """
         try:
-            await self.execution.apply(prepared)
+            await replacement.apply()
         except (NodeFailed, Stalled) as exc:
             self.end(Reason.FAILED, str(exc))
             return
@@ -255,7 +261,7 @@ class Session:
             self._fed = True
             self.events.put("receive_first_ingest_segment")
         self.watch.look(self.execution)
-        if ingress.budget.overdrawn and not self.life.ending:
+        if ingress.overdrawn and not self.life.ending:
             self.events.put("error", error=TOO_COSTLY)
             self.end(Reason.OVERLOAD, TOO_COSTLY)
 

@@ -67,7 +67,7 @@ class Watch:
         dropped = sum(nodes[name].dropped[why] for name in way & nodes.keys() for why in ON_PURPOSE)
         if dropped != self._dropped:
             self._dropped, self._dropped_at = dropped, now
-        work, inside = execution.run.work(), execution.run.inside()
+        work, inside = execution.work(), execution.inside()
         moves: dict[str, object] = {name: work[name] for name in way & work.keys()}
         moves |= {f"inside {name}": inside[name] for name in way & inside.keys()}
         self._way.look(moves, now)
@@ -104,18 +104,21 @@ class Watch:
 
     def _present(self, execution: Execution) -> dict[str, object]:
         """What should go on now, and how far it has come."""
-        run, ingress, demand = execution.run, execution.ingress, execution.demand
+        ingress, demand = execution.ingress, execution.demand
         work: dict[str, object] = {
-            f"node {name!r} has been at one frame": frames for name, frames in run.inside().items()
+            f"node {name!r} has been at one frame": frames
+            for name, frames in execution.inside().items()
         }
         work |= {
             f"node {name!r} has taken none of the frames that wait": count
-            for name, count in run.work().items()
+            for name, count in execution.work().items()
         }
         if ingress is not None and demand.takes_input and ingress.waiting:
             work["nothing has been decoded of the input that waits"] = ingress.given_at
         if self._channels.publish:  # else nobody says how often a source should give something
-            work |= {f"node {name!r} has given no frame": run.given(name) for name in demand.makers}
+            work |= {
+                f"node {name!r} has given no frame": execution.given(name) for name in demand.makers
+            }
         return work
 
 

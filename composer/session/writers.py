@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from composer.errors import ChannelEnded, SegmentLost
 from composer.session.channels import Channels
-from composer.session.data_lines import NOTHING, DataLines
-from composer.session.egress import Cut, Egress, Offer
+from composer.session.data_lines import NOTHING
+from composer.session.egress import Cut, Offer
 from composer.session.ending import Reason
+from composer.session.ends import DataEnd, OutputEnd
 from composer.session.events import Events
 from composer.session.patience import came_within
 from composer.session.timing import Timing
@@ -60,7 +61,7 @@ class Writers:
         self._events_wait.set()
         self._data_waits.set()
 
-    async def write_output(self, egress: Egress, sent: Callable[[], None]) -> None:
+    async def write_output(self, egress: OutputEnd, sent: Callable[[], None]) -> None:
         """Until the egress ends. sent: called when the first segment was handed over."""
         channel = self._output = Publisher(
             self._http, self._channels.publish, content_type="video/MP2T", ahead=True
@@ -102,7 +103,7 @@ class Writers:
         finally:
             await channel.close(self._timing.close)
 
-    async def write_data(self, data: DataLines) -> None:
+    async def write_data(self, data: DataEnd) -> None:
         """What waits is a segment; where nothing comes for long, an empty array."""
         channel = Publisher(
             self._http, self._channels.data, content_type="application/jsonl", lasting=True
@@ -133,7 +134,7 @@ class _OutputSegments:
         self._open: SegmentWriter | None = channel.begin()
         self._begun = self._sent = False
 
-    async def write(self, egress: Egress) -> None:
+    async def write(self, egress: OutputEnd) -> None:
         """Raises ChannelEnded, and SegmentLost for the last one."""
         while (item := await egress.read(self._offer())) is not None:
             try:

@@ -23,6 +23,8 @@ from composer.pictures import barcode, pixels
 from composer.server.manifest import manifest
 from composer.server.registration import Offered
 from composer.server.worker import Offer, Worker
+from composer.session.execution import ThreadedExecution
+from composer.session.session import Session
 from composer.session.timing import Timing
 from composer.testing.orchestrator import Orchestrator, Stream
 from composer.trickle.http import Http, open_http
@@ -157,6 +159,12 @@ class Stage:
     @property
     def sessions(self) -> dict[str, Any]:
         return dict(self.worker.capabilities["cap"].sessions)
+
+
+def threaded(session: Session) -> ThreadedExecution:
+    """Its execution, in threads of this process."""
+    assert isinstance(session.execution, ThreadedExecution)
+    return session.execution
 
 
 def live_plan(text: str, **nodes: type[Node]) -> Plan:

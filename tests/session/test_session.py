@@ -16,7 +16,7 @@ from composer.session.session import Session
 from composer.trickle.http import Http, open_http
 from composer.trickle.server import TrickleServer
 from tests import stubs
-from tests.server.streams import QUICK, live_plan, ran
+from tests.server.streams import QUICK, live_plan, ran, threaded
 
 MADE = (
     "nodes: {source: {type: test_source, width: 64, height: 48, fps: 25, duration: 0.4},"
@@ -37,7 +37,7 @@ async def channels(*names: str) -> AsyncIterator[tuple[Http, Channels]]:
 async def lived(session: Session) -> None:
     await session.run()
     assert session.life.phase is Phase.CLOSING
-    assert await asyncio.to_thread(session.execution.run.done.wait, stubs.WAIT)
+    assert await asyncio.to_thread(threaded(session).run.done.wait, stubs.WAIT)
     session.forgotten()
     assert session.over.is_set()
 
@@ -107,7 +107,7 @@ def test_a_mistake_in_one_of_its_tasks_ends_it_and_its_run(
                 Ending(Reason.FAILED, "internal error"),
                 Phase.CLOSING,
             )
-            assert await asyncio.to_thread(session.execution.run.done.wait, stubs.WAIT)
+            assert await asyncio.to_thread(threaded(session).run.done.wait, stubs.WAIT)
 
     ran(test)
 

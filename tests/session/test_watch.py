@@ -22,7 +22,7 @@ from composer.session.status import State
 from composer.session.timing import Timing
 from composer.trickle.http import open_http
 from tests import stubs
-from tests.server.streams import PASS, live_plan, pieces, ran
+from tests.server.streams import PASS, live_plan, pieces, ran, threaded
 
 SOUND = "nodes: {source: {type: decode}, out: {type: encode, in: {audio: source.audio}}}"
 """Gives no pictures."""
@@ -51,7 +51,7 @@ class Playing:
 
     def comes(self, given: Sequence[Piece] | bytes) -> None:
         data = given if isinstance(given, bytes) else b"".join(each.data for each in given)
-        ingress = self.session.execution.ingress
+        ingress = threaded(self.session).ingress
         assert ingress is not None
         ingress.put(data)
         ingress.look()  # else a thread does, some time
@@ -69,7 +69,7 @@ class Playing:
 
     async def rests(self) -> None:
         """Until no node is at a frame; a run has no word for that."""
-        while self.session.execution.run.inside():
+        while self.session.execution.inside():
             await asyncio.to_thread(threading.Event().wait, 0.005)
 
     @property
@@ -93,7 +93,7 @@ async def playing(
         finally:
             session.execution.give_up()
             if opened:
-                await asyncio.to_thread(session.execution.run.done.wait)
+                await asyncio.to_thread(threaded(session).run.done.wait)
 
 
 def segments(frames: int) -> list[list[Piece]]:

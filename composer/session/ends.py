@@ -1,0 +1,68 @@
+"""The ends of an execution as its session sees them: what it is fed through, and read from."""
+
+from collections import Counter
+from typing import Protocol
+
+from composer.session.egress import Cut, EgressCount, Offer
+from composer.session.ingress import IngressCount, Source
+
+
+class InputEnd(Protocol):
+    """Takes the input of a session: see composer.session.ingress.Ingress."""
+
+    @property
+    def counts(self) -> IngressCount: ...
+
+    @property
+    def last_at(self) -> float: ...
+
+    @property
+    def given_at(self) -> float: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+    @property
+    def unreadable(self) -> list[str]: ...
+
+    @property
+    def parsed(self) -> bool: ...
+
+    @property
+    def overdrawn(self) -> bool: ...
+
+    def fed_at(self, kind: str) -> float: ...
+
+    def attach(self, source: Source) -> None: ...
+
+    def detach(self) -> None: ...
+
+    def tend(self) -> None: ...
+
+    def gap(self) -> None: ...
+
+
+class OutputEnd(Protocol):
+    """Gives the output of a session: see composer.session.egress.Egress."""
+
+    @property
+    def counts(self) -> EgressCount: ...
+
+    @property
+    def last_at(self) -> float: ...
+
+    async def read(self, offer: Offer | None = None) -> bytes | Cut | None: ...
+
+    def end(self) -> None: ...
+
+
+class DataEnd(Protocol):
+    """Gives the data of a session: see composer.session.data_lines.DataLines."""
+
+    @property
+    def dropped(self) -> Counter[str]: ...
+
+    @property
+    def waiting(self) -> int: ...
+
+    def take(self) -> bytes: ...
