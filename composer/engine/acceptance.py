@@ -50,9 +50,12 @@ class Acceptance:
                 accepted[name] = param.checked(value)
             except ValueError as exc:
                 problems.append(Problem("bad-value", f"{name}{exc}", name))
-        problems += self._together(accepted)
+        changes = self._fields(accepted)
+        problems += self._together(changes, accepted)
         if problems:
             raise ParamRejected(problems)
+        for node, fields in changes.items():
+            self._settings[node] |= fields
         return accepted
 
     def edit(self, fields: Mapping[str, Mapping[str, Any]], params: Iterable[Param]) -> None:
@@ -67,24 +70,26 @@ class Acceptance:
         shown = name[:100]
         return Problem("unknown-param", f"there is no param {shown!r}", shown, hint=hint)
 
-    def _together(self, accepted: Mapping[str, Any]) -> list[Problem]:
-        """What the nodes' own validators say of all new values together."""
+    def _fields(self, accepted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """What the values mean for the fields of each node."""
         changes: dict[str, dict[str, Any]] = {}
-        blame: dict[str, str] = {}
         for name, value in accepted.items():
             for target in self.params[name].targets:
                 changes.setdefault(target.node, {})[target.field] = value
-                blame[target.node] = name
+        return changes
+
+    def _together(
+        self, changes: Mapping[str, Mapping[str, Any]], accepted: Mapping[str, Any]
+    ) -> list[Problem]:
+        """What the nodes' own validators say of all new values together."""
+        blame = {target.node: name for name in accepted for target in self.params[name].targets}
         problems = []
         for node, fields in changes.items():
             try:
-                self._classes[node].model_validate(self._settings[node] | fields)
+                self._classes[node].model_validate({**self._settings[node], **fields})
             except ValidationError as exc:
                 message = f"{blame[node]}{first_error(exc)}"
                 problems.append(Problem("bad-value", message, blame[node]))
-        if not problems:
-            for node, fields in changes.items():
-                self._settings[node] |= fields
         return problems
 
 

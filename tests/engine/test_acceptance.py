@@ -1,4 +1,4 @@
-"""What is accepted of a change without anybody at work; tests/engine/test_params.py says the rest."""
+"""What is accepted of a change where nobody works; tests/engine/test_params.py says the rest."""
 
 from pathlib import Path
 
