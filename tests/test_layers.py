@@ -24,6 +24,7 @@ LAYERS = (
     ("compiler",),
     ("engine", "plot"),
     ("session",),
+    ("isolation",),
     ("server",),
     ("dev", "image"),
     ("command",),

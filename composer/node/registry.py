@@ -236,6 +236,24 @@ def forget(touched: Collection[Path]) -> None:
 _OURS: Final[set[str]] = set()
 """Names in sys.modules of users' files, and of what they have imported from their own folder."""
 
+_FILES: Final[dict[str, Path | None]] = {}
+"""Every name that was ever in _OURS, and the file that a pipeline named for it."""
+
+
+def is_users(module: str) -> bool:
+    """Whether a module of this name is or was a user's file."""
+    return module in _FILES
+
+
+def file_of(cls: type) -> Path | None:
+    """The user's file that a class is written in, where a pipeline has named it."""
+    return _FILES.get(cls.__module__)
+
+
+def load(file: Path) -> None:
+    """Load a user's file, as a pipeline that names a class in it does. Raises NotFound."""
+    _module(file, file.name)
+
 
 class _Fresh(importlib.machinery.SourceFileLoader):
     """Reads a file as it is now: a cached .pyc may be older than it looks, within a second."""
@@ -262,6 +280,7 @@ class _Beside(importlib.abc.MetaPathFinder):
         if spec is None or spec.loader is None:
             return None
         _OURS.add(fullname)
+        _FILES.setdefault(fullname, None)
         return spec
 
 
@@ -276,6 +295,7 @@ def _module(path: Path, file: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     _OURS.add(name)
+    _FILES[name] = path
     linecache.checkcache(str(path))
     # What a module needs from its own folder it may import by name, as a script does.
     beside = _Beside(path.parent)
