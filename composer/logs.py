@@ -76,11 +76,18 @@ class Where:
 
 _NOWHERE: Final = Where()
 _here: Final = ContextVar("where", default=_NOWHERE)
+_make: Callable[[str], Where] = Where
+
+
+def note_with(make: Callable[[str], Where]) -> None:
+    """Whoever enters from here on is noted by what this makes of a session's name."""
+    global _make
+    _make = make
 
 
 def enter(session: str) -> Where:
     """From here on this thread or task, and the tasks that it begins, work for a session."""
-    where = Where(session)
+    where = _make(session)
     _here.set(where)
     return where
 
@@ -90,8 +97,12 @@ def here() -> Where:
     return _here.get()
 
 
-def _placed(record: logging.LogRecord) -> bool:
-    """Put on a record what it is about; False where it is to be left out."""
+def placed(record: logging.LogRecord) -> bool:
+    """Put on a record what it is about; False where it is to be left out. What another process has
+    said already stays.
+    """
+    if hasattr(record, "about"):
+        return True
     where = here()
     if hasattr(record, "session"):  # said by whoever logs, and then it is of no node
         where = Where(record.session)
@@ -138,6 +149,8 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             said["error"] = self.formatException(record.exc_info)
+        elif record.exc_text:
+            said["error"] = record.exc_text
         return strictjson.text(said, ensure_ascii=False)
 
 
@@ -145,7 +158,7 @@ def configure(form: str) -> None:
     """Write records of INFO and above to standard error. form: "text" or "json"."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
-    handler.addFilter(_placed)
+    handler.addFilter(placed)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
