@@ -10,6 +10,7 @@ ComposerError
   Stalled           every stage waits for another one: the graph cannot go on
     Overdue         work that blocks has not come back in its time, and is left behind
     Crowded         so much was left behind that no more of its kind is begun
+    ProcessLost     the process of a session ended before its time: the message says by what
   ParserLost        the process that reads large JSON could not be begun, or has ended
   TrickleError      a channel of a session
     ChannelEnded    it is closed or gone, as the other side wanted
@@ -106,6 +107,14 @@ class Overdue(Stalled):
 
 class Crowded(Stalled):
     """So much work of a kind was left behind that no more of it is begun."""
+
+
+class ProcessLost(Stalled):
+    """The process of a session ended before its time. how: "SIGSEGV", "exit 3", "memory", ..."""
+
+    def __init__(self, message: str, how: str) -> None:
+        self.how: Final = how
+        super().__init__(message)
 
 
 class ParserLost(ComposerError):

@@ -9,6 +9,7 @@ from composer import strictjson
 from composer.compiler import includes, scope
 from composer.engine import params
 from composer.engine.oneshot import JobLimits
+from composer.isolation import dialogue, messages, records
 from composer.limits import WireLimits
 from composer.media import live_reader
 from composer.media.mpegts import demuxer, pes, units
@@ -67,6 +68,12 @@ LIMITS: dict[str, Sequence[float]] = {
     "output that waits for the network": [egress.LIMIT_BYTES / MIB],
     "events that wait": [events.MOST],
     "items of data that wait": [data_lines.ITEMS],
+    "one message of a stream's process, what is heard of it in a second": [
+        messages.LONGEST_SAID / KIB,
+        dialogue.MOST_MESSAGES,
+        dialogue.MOST_BYTES / MIB,
+    ],
+    "records of its log in a second": [records.MOST_A_SECOND],
     "JSON of a job, its file, its answer": [
         WIRE.job / MIB,
         JOB.input_bytes / MIB,

@@ -29,7 +29,7 @@ class Ramp:
 
 
 @dataclass
-class _PendingChange:
+class PendingChange:
     """New values that wait for their frame: those of all callers who ask before it comes."""
 
     version: int
@@ -45,7 +45,7 @@ class Patch:
 
     version: int
     values: dict[str, Any]
-    _waiting: _PendingChange
+    _waiting: PendingChange
 
     @property
     def seconds(self) -> float | None:
@@ -84,7 +84,7 @@ class Params:
         self._lock = threading.Lock()
         self._values: dict[str, Any] = {param.name: param.value for param in self._params.values()}
         self._fields: dict[str, dict[str, Any]] = {}
-        self._pending: list[_PendingChange] = []
+        self._pending: list[PendingChange] = []
         self._edits: dict[str, dict[str, Any]] = {}
         self._asked: set[str] = set()
         self._ramps: dict[str, Ramp] = {}
@@ -108,7 +108,7 @@ class Params:
             self._version += 1
             change = self._newest(at)
             if change is None:
-                change = _PendingChange(self._version, accepted, at)
+                change = PendingChange(self._version, accepted, at)
                 self._pending.append(change)
                 self._pending.sort(key=lambda waiting: (waiting.at, waiting.version))
             else:
@@ -116,7 +116,7 @@ class Params:
                 change.version = self._version
             return Patch(self._version, dict(change.values), change)
 
-    def _newest(self, at: float) -> _PendingChange | None:
+    def _newest(self, at: float) -> PendingChange | None:
         """The change that waits for the same time, if none comes between: the next one joins it."""
         newest = self._pending[-1] if self._pending else None
         return newest if newest is not None and newest.at == at else None
@@ -170,11 +170,16 @@ class Params:
             self._now = Snapshot(self._now.version + 1, fields, dict(self._values))
             return self._now
 
+    def moving(self) -> dict[str, float]:
+        """The values, as of the newest frame, that are on their way to another one."""
+        with self._lock:
+            return {name: self._values[name] for name in self._ramps}
+
     def values(self) -> dict[str, Any]:
         """Every param's value, as of the newest frame."""
         return dict(self._now.params)
 
-    def _apply(self, change: _PendingChange, seconds: float) -> None:
+    def _apply(self, change: PendingChange, seconds: float) -> None:
         self._asked |= change.values.keys()
         for name, value in change.values.items():
             self._ramps.pop(name, None)

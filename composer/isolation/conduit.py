@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 log: Final = logging.getLogger(__name__)
@@ -52,10 +53,10 @@ class Conduit:
     """The end of a socket that pieces are sent into. What the other side does not take yet waits
     here; whoever sends bounds that. send(), offer() and waiting are for any thread, the rest is the
     loop's. Where nobody reads any more, pieces are dropped: that a process is gone is told
-    elsewhere.
+    elsewhere. cleared: called, on the loop, when nothing waits any more.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, cleared: Callable[[], None] = lambda: None) -> None:
         sock.setblocking(False)  # noqa: FBT003 - it takes no name
         self._socket, self._loop = sock, asyncio.get_running_loop()
         self._lock = threading.Lock()
@@ -64,7 +65,7 @@ class Conduit:
         """Of a piece that has begun."""
         self._size = 0
         self._ends = self._closed = False
-        self._clear = asyncio.Event()
+        self._clear, self._cleared = asyncio.Event(), cleared
 
     @property
     def waiting(self) -> int:
@@ -167,6 +168,7 @@ class Conduit:
                 self._shut()
         self._loop.remove_writer(self._socket)
         self._clear.set()
+        self._cleared()
 
     def _drop(self) -> None:
         self._closed = True

@@ -40,6 +40,7 @@ class Begin:
     parcel: Parcel
     session: str
     beside: int
+    alone: bool
     timing: Timing
     params: Mapping[str, Any]
     takes_input: bool
@@ -89,6 +90,13 @@ class EndInput:
 
 
 @dataclass(frozen=True)
+class Company:
+    """Whether there are no other sessions now."""
+
+    alone: bool
+
+
+@dataclass(frozen=True)
 class Abandon:
     """Nothing more is to be worked on."""
 
@@ -98,7 +106,7 @@ class SendData:
     """There is room for more data."""
 
 
-Order = Begin | Rehearse | SetParams | Prepare | Replace | EndInput | Abandon | SendData
+Order = Begin | Rehearse | SetParams | Prepare | Replace | EndInput | Company | Abandon | SendData
 
 
 # what the process says
@@ -143,16 +151,17 @@ class InputAccount(BaseModel):
     video_at: float = 0.0
     audio_at: float = 0.0
     parsed: bool = False
+    overdrawn: bool = False
     unreadable: list[str] = []
     unread: int = 0
     units: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
 
 
-class Told(_Said):
+class Accounted(_Said):
     """How it is. moving: as in Applied."""
 
-    kind: Literal["told"] = "told"
+    kind: Literal["accounted"] = "accounted"
     report: Report
     work: Mapping[str, int]
     inside: Mapping[str, int]
@@ -187,7 +196,7 @@ class RunEnded(_Said):
     failure: Failure | None
 
 
-Said = Answered | Noticed | Applied | Told | Data | Logged | RunEnded
+Said = Answered | Noticed | Applied | Accounted | Data | Logged | RunEnded
 BEGUN: Final = 0
 
 _SAID: Final[TypeAdapter[Said]] = TypeAdapter(Annotated[Said, Field(discriminator="kind")])

@@ -76,11 +76,11 @@ def _said(record: logging.LogRecord) -> Logged:
 
 
 def log_again(said: Logged, session: str) -> None:
-    """Write a record of a session's process into the log of this one."""
+    """Write a record of a session's process into the log of this one. session: "" for none."""
     logger = logging.getLogger(said.logger)
     if not logger.isEnabledFor(said.level):
         return
     record = logger.makeRecord(said.logger, said.level, "", 0, "%s", (said.message,), None)
-    record.about = {**said.about, "session": session}
+    record.about = {**said.about, **({"session": session} if session else {})}
     record.exc_text = said.error
     logger.handle(record)

@@ -11,13 +11,13 @@ from typing import Any, Final
 from composer import logs
 from composer.compiler.change import Change
 from composer.compiler.plan import Plan
-from composer.errors import NodeFailed, ParamRejected, Stalled
+from composer.errors import NodeFailed, ParamRejected, ProcessLost, Stalled
 from composer.parser import Parser
 from composer.server import memory
 from composer.server.totals import Totals
 from composer.session.channels import Channels
 from composer.session.ending import Ending, Reason, Unstarted
-from composer.session.execution import Replacement
+from composer.session.execution import Begin, Replacement, ThreadedExecution
 from composer.session.phase import Phase
 from composer.session.session import Session
 from composer.session.timing import Timing
@@ -76,7 +76,7 @@ class Slots:
 class Capability:
     """Starts sessions of one plan and keeps them by name until they are over.
 
-    failed: told why one failed in its nodes.
+    failed: told why one failed in its nodes. begin: makes the executions of their plans.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Capability:
         failed: Callable[[Exception], None] = lambda failure: None,
         places: Places | None = None,
         parser: Parser | None = None,
+        begin: Begin = ThreadedExecution,
     ) -> None:
         self.name, self.plan, self.slots = name, plan, slots
         self.manifest: Mapping[str, Any] = {}
@@ -99,9 +100,11 @@ class Capability:
         """How many sessions ended, by reason."""
         self.ended_totals = Totals()
         """What they have done, all together."""
+        self.lost: Counter[str] = Counter()
+        """How many processes of sessions ended before their time, by what ended them."""
 
         self._outbound, self._group, self._timing = outbound, group, timing
-        self._failed = failed
+        self._failed, self._begin_execution = failed, begin
         self.places = places or Places(slots.most)
         """Where it blocks."""
         self._parser = parser or Parser()
@@ -187,6 +190,7 @@ class Capability:
                 alone=lambda: self.slots.used <= 1,
                 places=self.places,
                 parser=self._parser,
+                begin=self._begin_execution,
             )
         except BaseException:
             self.slots.give_back()
@@ -207,8 +211,10 @@ class Capability:
             # One session's bug is not another's end.
             log.exception("it broke")
         finally:
-            if session.execution.failure is not None:
-                self._failed(session.execution.failure)
+            if (failure := session.execution.failure) is not None:
+                self._failed(failure)
+            if isinstance(failure, ProcessLost):
+                self.lost[failure.how] += 1
             try:
                 with contextlib.suppress(Stalled):
                     await self.places.ends.run(GIVE_BACK_SECONDS, memory.give_back)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from composer import strictjson
 from composer.engine.params import Patch
-from composer.errors import Crowded, NodeFailed, ParamRejected, Problem, Stalled
+from composer.errors import Crowded, NodeFailed, ParamRejected, Problem, ProcessLost, Stalled
 from composer.parsing import ParsedJson
 from composer.pipeline.spec import sentence, shown
 from composer.server import bodies
@@ -121,7 +121,7 @@ class Streams:
             return refusal(_status(said), str(exc), exc.problems)
         except ChannelsRefused as exc:
             return refusal(422, REFUSED, [_bad(name, NOT_PUBLIC) for name in exc.which])
-        except NodeFailed as exc:
+        except (NodeFailed, ProcessLost) as exc:
             return refusal(500, str(exc))
         except Crowded as exc:
             return refusal(503, str(exc), retry=True)

@@ -128,6 +128,20 @@ class Settings(BaseSettings):
         description="sizes and times of what comes in that are not the usual ones, with commas"
         " between them (start=4M, body_s=10)",
     )
+    isolation: Literal["", "none", "process"] = Field(
+        "",
+        alias="BYOC_ISOLATION",
+        description="process: each stream's graph in a process of its own; none: all in the"
+        " worker's; empty: as each pipeline says",
+    )
+    session_memory_mb: int = Field(
+        0,
+        alias="BYOC_SESSION_MEMORY_MB",
+        ge=0,
+        le=1_000_000,
+        description="MiB of memory after which a stream is ended that has a process of its own;"
+        " 0 for any number",
+    )
     log: Literal["text", "json"] = Field(
         "text", alias="BYOC_LOG", description="how the log is written: text or json"
     )

@@ -21,8 +21,10 @@ from composer.engine import loading
 from composer.engine.oneshot import JobLimits
 from composer.errors import SettingsInvalid
 from composer.exits import Exit
+from composer.isolation.placement import Placement
 from composer.limits import WireLimits
 from composer.parser import Parser
+from composer.pipeline.spec import Isolation
 from composer.server.admission import Admission
 from composer.server.application import application, figures
 from composer.server.capability import Capability, Slots
@@ -104,7 +106,12 @@ class Worker:
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         limits: JobLimits = JobLimits(),  # noqa: B008 - it is frozen
         wire: WireLimits = WireLimits(),  # noqa: B008 - it is frozen
+        isolation: Isolation | None = None,
+        session_memory: int = 0,
     ) -> None:
+        """isolation: of all sessions; None: as each pipeline says. session_memory: bytes that one
+        of them may have which is isolated, 0 for any number.
+        """
         self.reloads = reloads
         self.registrations: list[Registration] = []
         self._orchestrators, self._orch_secret = tuple(orchestrators), orch_secret
@@ -120,6 +127,7 @@ class Worker:
         self.limits = limits
         self.parser = Parser(wire)
         self.reception = Reception(self.parser, capacity)
+        self.placement = Placement(isolation, session_memory)
         self.address = self.metrics_address = ""
         self._host, self._port, self._metrics_port = host, port, metrics_port
         self.tokens = tuple(tokens)
@@ -135,6 +143,7 @@ class Worker:
     async def run(self, listening: Callable[["Worker"], Awaitable[None]]) -> None:
         """Serve; `listening` is awaited once the port is open, and its return is the end."""
         async with AsyncExitStack() as stack:
+            stack.callback(self.placement.close)
             outbound = Outbound(self._reach, verify_tls=self._tls[0], ca_file=self._tls[1])
             await stack.enter_async_context(outbound)
             async with asyncio.TaskGroup() as group:
@@ -180,8 +189,7 @@ class Worker:
         """Load libraries and models before the first session, and keep the models after the last;
         False where the end came first: whatever loads is not waited for. Raises NodeFailed.
         """
-        plans = [each.plan for each in self.offers]
-        load = asyncio.ensure_future(self.places.loads.run(None, loading.load, plans))
+        load = asyncio.ensure_future(self._load([each.plan for each in self.offers]))
         closing = asyncio.ensure_future(self.closing.wait())
         try:
             await asyncio.wait({load, closing}, return_when=asyncio.FIRST_COMPLETED)
@@ -194,6 +202,12 @@ class Worker:
             closing.cancel()
         self.ready.set()
         return True
+
+    async def _load(self, plans: Sequence[Plan]) -> None:
+        """Raises NodeFailed and Stalled."""
+        here = [plan for plan in plans if not self.placement.isolates(plan)]
+        await self.places.loads.run(None, loading.load, here)
+        await self.placement.prepare(plans)
 
     def _register(self, http: Http, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Make every offer known everywhere, in the background."""
@@ -313,6 +327,8 @@ def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
         reloads=settings.reload,
         limits=JobLimits(input_bytes=settings.wire.file),
         wire=settings.wire,
+        isolation=settings.isolation or None,
+        session_memory=settings.session_memory_mb << 20,
     )
 
 

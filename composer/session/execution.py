@@ -110,6 +110,10 @@ class Execution(ABC):
     def asked(self) -> dict[str, Any]:
         """What callers have set of them."""
 
+    @abstractmethod
+    def moving(self) -> Mapping[str, float]:
+        """What those are worth for the newest frame that go to their value step by step."""
+
     @property
     def known(self) -> list[str]:
         """The params that a caller may set."""
@@ -135,6 +139,15 @@ class Execution(ABC):
     @abstractmethod
     def expendable(self) -> bool:
         """Whether all of it can be ended, whatever its nodes do."""
+
+    @property
+    def pulse(self) -> int | None:
+        """How often its process has said how it is, None where it has none of its own."""
+        return None
+
+    def memory(self) -> int:
+        """Bytes of the process that it has for itself, 0 where it has none."""
+        return 0
 
     @abstractmethod
     def account(self) -> Report:
@@ -239,6 +252,9 @@ class ThreadedExecution(Execution):
 
     def asked(self) -> dict[str, Any]:
         return outer(self.run.params.asked())
+
+    def moving(self) -> Mapping[str, float]:
+        return outer(self.run.params.moving())
 
     # how it is
 

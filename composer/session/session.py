@@ -151,6 +151,7 @@ class Session:
             self.end(Reason.FAILED, "internal error")
             if self.life.phase is not Phase.CLOSING:
                 self.life.move(Phase.CLOSING)
+            await self.execution.close()
 
     def forgotten(self) -> None:
         """Nobody knows it any more."""
@@ -242,7 +243,7 @@ class Session:
     async def _watch(self) -> None:
         """End a session that nobody wants any more, or that gives nothing though it should."""
         while not self.life.ending:
-            if failure := self.output_stalled():
+            if failure := self.output_stalled() or self._hopeless():
                 self.events.put("error", error=failure)
                 self.end(Reason.FAILED, failure)
                 return
@@ -250,6 +251,10 @@ class Session:
             if left <= 0:
                 self.end(Reason.IDLE, "no control message and no input")
             await came_within(self.life.ends(), min(left, self.timing.stall / 4))
+
+    def _hopeless(self) -> str:
+        """Why it should end, since it hangs in a way that ends with it; "" for nothing."""
+        return self.watch.stuck(self.life, self.execution) if self.execution.expendable else ""
 
     # what happened
 
@@ -343,7 +348,11 @@ class Session:
         return self.watch.output_stalled(self.execution)
 
     def stuck(self) -> str:
-        """What of it has not moved for too long, "" for nothing."""
+        """What of it has not moved for too long, "" for nothing. What hangs in a process of its own
+        is ended with that, and held against nobody.
+        """
+        if self.execution.expendable and not self.life.ending:
+            return ""
         return self.watch.stuck(self.life, self.execution)
 
     @property

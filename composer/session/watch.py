@@ -113,6 +113,8 @@ class Watch:
             f"node {name!r} has taken none of the frames that wait": count
             for name, count in execution.work().items()
         }
+        if (pulse := execution.pulse) is not None:
+            work["its process has said nothing"] = pulse
         if ingress is not None and demand.takes_input and ingress.waiting:
             work["nothing has been decoded of the input that waits"] = ingress.given_at
         if self._channels.publish:  # else nobody says how often a source should give something

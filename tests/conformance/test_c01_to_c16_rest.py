@@ -29,6 +29,7 @@ from tests import clocks, stubs
 from tests.server.streams import (
     QUICK,
     Stage,
+    both,
     live_plan,
     numbered,
     numbers,
@@ -347,9 +348,10 @@ def test_c07_two_starts_at_once_are_one_session() -> None:
     ran(test)
 
 
-def test_c08_params_change_the_stream_that_is_named() -> None:
+@both
+def test_c08_params_change_the_stream_that_is_named(isolation: str) -> None:
     async def test() -> None:
-        async with serving(LEVEL, {"dim": Dim}) as stage:
+        async with serving(LEVEL, {"dim": Dim}, isolation=isolation) as stage:
             one, two = await stage.start(), await stage.start()
             status, answer = await one.params({"level": 200})
             assert (status, answer["params"]) == (200, {"level": 200, "depth": 1})
@@ -524,7 +526,8 @@ RARELY = replace(QUICK, status=1000, data=1000, data_keepalive=1000)
 """What goes out for the end goes out because of the end."""
 
 
-def test_c13_a_stop_flushes_segment_data_and_events_before_it_answers() -> None:
+@both
+def test_c13_a_stop_flushes_segment_data_and_events_before_it_answers(isolation: str) -> None:
     text = """
 nodes:
   source: {type: decode}
@@ -534,7 +537,7 @@ nodes:
 """
 
     async def test() -> None:
-        async with serving(text, {"count": Count}, timing=RARELY) as stage:
+        async with serving(text, {"count": Count}, timing=RARELY, isolation=isolation) as stage:
             stream = await stage.start(data=True)
             await stream.publish(pieces(60), speed=4)
             status, _ = await stage.post("/stream/stop", b"", headers={"X-Stream-Id": stream.name})

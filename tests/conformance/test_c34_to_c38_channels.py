@@ -18,7 +18,7 @@ from composer.session.session import Session
 from composer.session.timing import Timing
 from composer.trickle.subscriber import Subscriber
 from tests import clocks, stubs
-from tests.server.streams import QUICK, Stage, numbers, pieces, ran, serving
+from tests.server.streams import QUICK, Stage, both, numbers, pieces, ran, serving
 
 LEVEL = (
     "params: {level: dim.level, note: dim.note}\n"
@@ -202,9 +202,10 @@ def test_c37_data_comes_in_short_lines_in_small_bursts_in_order(size: int) -> No
     clocks.ran(test)
 
 
-def test_c37_what_fits_no_line_is_left_out_and_counted() -> None:
+@both
+def test_c37_what_fits_no_line_is_left_out_and_counted(isolation: str) -> None:
     async def test() -> None:
-        async with serving(counted(70_000), {"count": Count}) as stage:
+        async with serving(counted(70_000), {"count": Count}, isolation=isolation) as stage:
             stream = await stage.start(data=True, egress=False)
             session = stage.sessions[stream.name]
             await stream.publish(pieces(50), speed=4)

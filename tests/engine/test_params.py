@@ -7,7 +7,8 @@ import pytest
 from pydantic import model_validator
 
 from composer import YUV, Live, Node
-from composer.engine.params import MOST_GUESSES, PENDING, Params, Ramp
+from composer.engine.acceptance import MOST_GUESSES
+from composer.engine.params import PENDING, Params, Ramp
 from composer.errors import ParamRejected
 from tests import stubs
 from tests.stubs import WAIT, good_graph

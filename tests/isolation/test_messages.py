@@ -12,6 +12,7 @@ from composer.isolation.conduit import Garbled
 from composer.isolation.failure import Failure
 from composer.isolation.messages import (
     LONGEST_SAID,
+    Accounted,
     Answered,
     Applied,
     Data,
@@ -21,7 +22,6 @@ from composer.isolation.messages import (
     Order,
     RunEnded,
     Said,
-    Told,
 )
 from composer.isolation.parcel import Parcel
 from composer.session.egress import EgressCount
@@ -33,7 +33,7 @@ WORK.add(0.003)
 NODE = NodeCount(
     taken=3, lost_tracks=["x"], dropped=Counter(node=1), work=WORK, about={"model": {"a": [1]}}
 )
-TOLD = Told(
+TOLD = Accounted(
     report=Report({"blur": NODE}, {"a.image -> blur.image": EdgeCount(3, 2)}, 1.5, 1.25),
     work={"blur": 2},
     inside={"blur": 3},
@@ -84,8 +84,9 @@ def test_what_a_process_says(said: Said) -> None:
             Parcel((), b"x"),
             "cam",
             1,
-            Timing(),
-            {"level": 0.5},
+            alone=True,
+            timing=Timing(),
+            params={"level": 0.5},
             takes_input=True,
             gives_output=True,
             gives_data=False,

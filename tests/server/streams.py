@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import av
 import numpy as np
+import pytest
 
 from composer import Node
 from composer.compiler.compile import Compiled, compile_file, plan_of
@@ -31,7 +32,7 @@ from composer.trickle.http import Http, open_http
 from tests import stubs
 from tests.media.streams import elementary
 
-WAIT: Final = 20.0
+WAIT: Final = 50.0
 """Seconds after which a wait is a deadlock."""
 
 PASS: Final = (
@@ -42,6 +43,10 @@ PASS: Final = (
 
 QUICK: Final = Timing(status=0.2, data=0.02, data_keepalive=0.3, quiet=1.0, catch_up=0.1)
 """The same order of things in less time."""
+
+
+both: Final = pytest.mark.parametrize("isolation", ["none", "process"])
+"""A test of what a session does wherever its graph runs."""
 
 
 @cache
