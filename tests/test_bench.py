@@ -95,6 +95,7 @@ SEEN = Seen(
     cpu=0.6,
     steady=0.005,
     memory=1,
+    family_memory=2,
     first=0.1,
     ready=1,
     fps=30,
@@ -102,6 +103,15 @@ SEEN = Seen(
     sound=52,
     kept=50,
 )
+
+
+def test_isolation_is_set_beside_the_same_pictures_without() -> None:
+    shares = ("steady cpu ms", "p50 ms", "p95 ms", "first ms", "family memory MB")
+    found = {f"byoc none {share}": 4.0 for share in shares}
+    found |= {f"byoc process {share}": 5.5 for share in shares}
+    found |= {"byoc none lost": 0.0, "byoc process lost": 0.0}
+    assert works.apart(found) == {f"{share} on top": 1.5 for share in shares}
+    assert works.apart(found | {"byoc process lost": 1.0}) == {}
 
 
 def test_sound_is_set_beside_the_same_pictures_without() -> None:
