@@ -197,6 +197,7 @@ class IsolatedExecution(Execution):
             await asyncio.wait({self._attending}, timeout=LAST_WORDS_SECONDS)
         if self._conduit is not None:
             self._conduit.close()
+        self.egress.disconnect()
         self.process = None
         process.close()
 
