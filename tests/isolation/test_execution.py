@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bench.process import family_of
 from composer.testing.orchestrator import Orchestrator, Stream
 from tests.clips import ROOT
 from tests.isolation import crashes
@@ -365,3 +366,37 @@ def test_the_account_is_that_of_the_process() -> None:
                 )
 
     ran(test)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_one_crash_after_another_costs_the_others_nothing() -> None:
+    """And the worker is as it was before."""
+    kinds = ["segfault", "abort", "exit", "kill", "gil", "leak", "raise", "log"] * 3
+    loops = 60
+
+    async def test() -> None:
+        async with isolated(CRASH, session_memory=400 << 20) as stage:
+            quiet = await stage.start()
+            publishing = asyncio.ensure_future(quiet.publish(pieces(PICTURES, loops=loops)))
+            for how in kinds:
+                bad = await stage.start(params={"how": how, "seconds": 0.5})
+                session = stage.sessions[bad.name]
+                await bad.publish(pieces(PICTURES), speed=4)
+                await asyncio.wait({asyncio.ensure_future(session.over.wait())}, timeout=1)
+                await bad.stop()
+                await session.over.wait()
+            await publishing
+            await quiet.until(lambda: len(numbers(quiet.output)) == PICTURES * loops)
+            assert numbers(quiet.output) == list(range(PICTURES)) * loops
+            assert (await quiet.stop())[1]["reason"] == "stopped"
+            assert stage.worker.slots.used == 0
+            assert len(family_of(os.getpid())) == 2  # this one, and what they are forked from
+            assert not any("byoc session" in name for name in _open_files())
+
+    ran(test, 280)
+
+
+def _open_files() -> list[str]:
+    folder = Path("/proc/self/fd")
+    return [os.readlink(file) for file in folder.iterdir() if file.is_symlink()]
