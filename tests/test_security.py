@@ -69,7 +69,7 @@ LIMITS: dict[str, Sequence[float]] = {
     "events that wait": [events.MOST],
     "items of data that wait": [data_lines.ITEMS],
     "one message of a stream's process, what is heard of it in a second": [
-        messages.LONGEST_SAID / KIB,
+        messages.LONGEST_STATEMENT / KIB,
         dialogue.MOST_MESSAGES,
         dialogue.MOST_BYTES / MIB,
     ],

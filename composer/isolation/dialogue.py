@@ -10,7 +10,7 @@ from typing import Final
 from composer.bucket import Bucket
 from composer.errors import Stalled
 from composer.isolation import messages
-from composer.isolation.messages import Answered, Order, Said
+from composer.isolation.messages import Answered, Order, Statement
 from composer.isolation.processes import SessionProcess
 
 MOST_MESSAGES: Final = 400.0
@@ -23,7 +23,7 @@ itself: the loop has other sessions, too.
 class Dialogue:
     """With one process. heard: told what it says by itself. Used on the loop only."""
 
-    def __init__(self, process: SessionProcess, heard: Callable[[Said], None]) -> None:
+    def __init__(self, process: SessionProcess, heard: Callable[[Statement], None]) -> None:
         self._process, self._heard = process, heard
         self._calls = itertools.count(messages.BEGUN)
         self._waiting: dict[int, asyncio.Future[None]] = {}
@@ -68,11 +68,11 @@ class Dialogue:
         now = asyncio.get_running_loop().time
         many, much = Bucket(MOST_MESSAGES, MOST_MESSAGES), Bucket(MOST_BYTES, MOST_BYTES)
         while (came := await messages.hear(self._reader)) is not None:
-            said, size = came
-            if isinstance(said, Answered):
-                self._settle(said)
+            statement, size = came
+            if isinstance(statement, Answered):
+                self._settle(statement)
             else:
-                self._heard(said)
+                self._heard(statement)
             rest = max(many.take(1, now()), much.take(size, now()))
             await asyncio.sleep(rest)  # also for none: others have their turn
 
@@ -88,14 +88,14 @@ class Dialogue:
         if self._writer is not None:
             self._writer.close()
 
-    def _settle(self, said: Answered) -> None:
-        answered = self._waiting.get(said.call)
+    def _settle(self, statement: Answered) -> None:
+        answered = self._waiting.get(statement.call)
         if answered is None or answered.done():
             return
-        if said.failure is None:
+        if statement.failure is None:
             answered.set_result(None)
         else:
-            answered.set_exception(said.failure.exception())
+            answered.set_exception(statement.failure.exception())
 
     def _hear_the_rest(self, exited: "asyncio.Future[int]") -> None:
         """It has ended, but what it has begun may hold its socket open."""

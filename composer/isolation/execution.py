@@ -19,10 +19,12 @@ from composer.errors import Overdue, ParamRejected, Problem, ProcessLost, Stalle
 from composer.isolation import loss, messages
 from composer.isolation.conduit import Conduit, Garbled
 from composer.isolation.dialogue import Dialogue
-from composer.isolation.ends import ProcessData, ProcessInput, ProcessOutput
-from composer.isolation.messages import Order, Said
+from composer.isolation.messages import Order, Statement
 from composer.isolation.mirror import Mirror
 from composer.isolation.parcel import Parcel
+from composer.isolation.process_data import ProcessData
+from composer.isolation.process_input import ProcessInput
+from composer.isolation.process_output import ProcessOutput
 from composer.isolation.processes import Processes, SessionProcess
 from composer.isolation.records import log_again
 from composer.session import demand
@@ -252,22 +254,22 @@ class IsolatedExecution(Execution):
 
     # what it says
 
-    def _heard(self, said: Said) -> None:
-        match said:
+    def _heard(self, statement: Statement) -> None:
+        match statement:
             case messages.Accounted():
-                self._tell(said)
+                self._tell(statement)
             case messages.Noticed():
-                kind = Happened(said.happened)
-                notice = Notice(kind, said.node, said.said, said.seconds)
+                kind = Happened(statement.happened)
+                notice = Notice(kind, statement.node, statement.said, statement.seconds)
                 self._notify(self, notice)
             case messages.Applied():
-                self._applied(said.version, said.seconds, said.moving)
+                self._applied(statement.version, statement.seconds, statement.moving)
             case messages.Data() if self.data is not None:
-                self.data.came(said.lines)
+                self.data.came(statement.lines)
             case messages.Logged():
-                log_again(said, self._around.session)
+                log_again(statement, self._around.session)
             case messages.RunEnded():
-                self._over(said.failure.exception() if said.failure is not None else None)
+                self._over(statement.failure.exception() if statement.failure is not None else None)
 
     def _tell(self, told: messages.Accounted) -> None:
         self._told = told

@@ -23,7 +23,7 @@ from composer.isolation.arrivals import Arrivals
 from composer.isolation.blackbox import Recorder
 from composer.isolation.conduit import MARK, Conduit
 from composer.isolation.failure import Failure, shortened
-from composer.isolation.messages import BEGUN, Begin, InputAccount, Order, Said
+from composer.isolation.messages import BEGUN, Begin, InputAccount, Order, Statement
 from composer.isolation.records import Records
 from composer.session.channels import Channels
 from composer.session.crossing import to_loop
@@ -101,15 +101,15 @@ class Speech:
         root.setLevel(logging.INFO)
         logging.captureWarnings(capture=True)
 
-    def say(self, said: Said, *, needless: bool = False) -> None:
+    def say(self, statement: Statement, *, needless: bool = False) -> None:
         """needless: whether it is left out where the worker does not listen."""
         if needless and self._writer.transport.get_write_buffer_size() > MOST_UNHEARD:
             return
-        self._writer.write(messages.written(said))
+        self._writer.write(messages.written(statement))
 
     def _log(self) -> None:
-        for said in self._records.taken():
-            self.say(said, needless=True)
+        for record in self._records.pop_all():
+            self.say(record, needless=True)
 
 
 class _Guest:
@@ -229,13 +229,13 @@ class _Guest:
             case Happened.APPLIED:
                 self._applied(execution.moving())
             case kind:
-                said = messages.Noticed(
+                noticed = messages.Noticed(
                     happened=kind.value,
                     node=notice.node,
                     said=shortened(notice.said),
                     seconds=notice.seconds,
                 )
-                self._speech.say(said, needless=kind is Happened.ERROR)
+                self._speech.say(noticed, needless=kind is Happened.ERROR)
 
     def _applied(self, moving: Mapping[str, float]) -> None:
         """Say how far the changes have come."""

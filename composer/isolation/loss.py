@@ -25,7 +25,7 @@ def of(status: int, node: str) -> ProcessLost:
 
 def log(failure: ProcessLost, stack: str, session: str) -> None:
     """Say so in the log of the worker. stack: where its threads were, "" where nobody knows."""
-    said = Logged(
+    record = Logged(
         logger=__name__, level=logging.ERROR, message=str(failure), about={}, error=stack or None
     )
-    log_again(said, session)
+    log_again(record, session)

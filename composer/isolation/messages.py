@@ -22,7 +22,7 @@ from composer.isolation.parcel import Parcel
 from composer.session.egress import EgressCount
 from composer.session.timing import Timing
 
-LONGEST_SAID: Final = 1024 * 1024
+LONGEST_STATEMENT: Final = 1024 * 1024
 """Bytes of one message of a session's process: the account of the largest graph there is."""
 
 _SIZE: Final = struct.Struct("<I")
@@ -112,11 +112,11 @@ Order = Begin | Rehearse | SetParams | Prepare | Replace | EndInput | Company | 
 # what the process says
 
 
-class _Said(BaseModel):
+class _Statement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Answered(_Said):
+class Answered(_Statement):
     """What came of a call; BEGUN is that of the start."""
 
     kind: Literal["answered"] = "answered"
@@ -124,7 +124,7 @@ class Answered(_Said):
     failure: Failure | None = None
 
 
-class Noticed(_Said):
+class Noticed(_Statement):
     """What happened while it runs, but for changes that hold and the end."""
 
     kind: Literal["noticed"] = "noticed"
@@ -134,7 +134,7 @@ class Noticed(_Said):
     seconds: float | None
 
 
-class Applied(_Said):
+class Applied(_Statement):
     """Changes up to this one hold from a time on. moving: params that go there step by step."""
 
     kind: Literal["applied"] = "applied"
@@ -158,7 +158,7 @@ class InputAccount(BaseModel):
     dropped: Counter[str] = Counter()
 
 
-class Accounted(_Said):
+class Accounted(_Statement):
     """How it is. moving: as in Applied."""
 
     kind: Literal["accounted"] = "accounted"
@@ -171,14 +171,14 @@ class Accounted(_Said):
     data_dropped: Counter[str]
 
 
-class Data(_Said):
+class Data(_Statement):
     """Whole lines for the data channel."""
 
     kind: Literal["data"] = "data"
     lines: str
 
 
-class Logged(_Said):
+class Logged(_Statement):
     """A record of its log. about: session, node and pts, where they are known."""
 
     kind: Literal["logged"] = "logged"
@@ -189,22 +189,24 @@ class Logged(_Said):
     error: str | None
 
 
-class RunEnded(_Said):
+class RunEnded(_Statement):
     """The run is over."""
 
     kind: Literal["ended"] = "ended"
     failure: Failure | None
 
 
-Said = Answered | Noticed | Applied | Accounted | Data | Logged | RunEnded
+Statement = Answered | Noticed | Applied | Accounted | Data | Logged | RunEnded
 BEGUN: Final = 0
 
-_SAID: Final[TypeAdapter[Said]] = TypeAdapter(Annotated[Said, Field(discriminator="kind")])
+_STATEMENT: Final[TypeAdapter[Statement]] = TypeAdapter(
+    Annotated[Statement, Field(discriminator="kind")]
+)
 
 
-def written(said: Said) -> bytes:
+def written(statement: Statement) -> bytes:
     """As bytes for the socket."""
-    data = strictjson.text(said.model_dump()).encode()
+    data = strictjson.text(statement.model_dump()).encode()
     return _SIZE.pack(len(data)) + data
 
 
@@ -214,15 +216,15 @@ def ordered(order: Order) -> bytes:
     return _SIZE.pack(len(data)) + data
 
 
-async def hear(reader: asyncio.StreamReader) -> tuple[Said, int] | None:
+async def hear(reader: asyncio.StreamReader) -> tuple[Statement, int] | None:
     """What a session's process says next, and in how many bytes; None where it says nothing any
     more. Raises Garbled.
     """
-    data = await _next(reader, LONGEST_SAID)
+    data = await _next(reader, LONGEST_STATEMENT)
     if data is None:
         return None
     try:
-        return _SAID.validate_json(data), len(data)
+        return _STATEMENT.validate_json(data), len(data)
     except ValidationError as exc:
         raise Garbled(f"a message with {exc.error_count()} mistakes") from None
 

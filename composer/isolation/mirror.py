@@ -40,7 +40,7 @@ class Mirror:
         self._waiting.append(change)
         self._asked |= accepted
         self._send(self.version, accepted)
-        waiting = {name: value for each in self._waiting for name, value in each.values.items()}
+        waiting = {name: value for change in self._waiting for name, value in change.values.items()}
         return Patch(self.version, waiting, change)
 
     def applied(self, version: int, seconds: float, moving: Mapping[str, float]) -> None:

@@ -59,7 +59,7 @@ class Placement:
 def _loads(plan: Plan) -> bool:
     """Whether there is anything to load that a session may not be able to."""
     settings = [step.settings for step in plan.steps.values()]
-    return any(each is not None and type(each).shared for each in settings)
+    return any(node is not None and type(node).shared for node in settings)
 
 
 def _modules(plans: Iterable[Plan]) -> list[str]:

@@ -57,8 +57,8 @@ class SessionProcess:
         """The open files that it is given."""
         return [self._control.fileno(), self._media.fileno(), self.box.fileno]
 
-    def given(self) -> None:
-        """It has its files."""
+    def let_go(self) -> None:
+        """It has its files: ours of them are closed."""
         self._control.close()
         self._media.close()
 
@@ -77,7 +77,7 @@ class SessionProcess:
 
     def close(self) -> None:
         """Let go of its files."""
-        self.given()
+        self.let_go()
         self.control.close()
         self.media.close()
         self.box.close()
@@ -128,7 +128,7 @@ class Processes:
             if isinstance(exc, TimeoutError):
                 raise Stalled("no process could be begun in time") from None
             raise
-        process.given()
+        process.let_go()
         return process
 
     def tell(self, what: bytes, number: int, value: int, files: Iterable[int] = ()) -> bool:

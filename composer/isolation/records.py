@@ -42,29 +42,29 @@ class Records(logging.Handler):
                 self._left_out += 1
                 return
         try:
-            said = _said(record)
+            logged = _logged(record)
         except Exception:  # noqa: BLE001 - its arguments are anybody's
             self.handleError(record)
             return
-        self._waiting.append(said)
+        self._waiting.append(logged)
         self._wake()
 
-    def taken(self) -> list[Logged]:
+    def pop_all(self) -> list[Logged]:
         """What waits, and how much was left out."""
         with self._mutex:
             left_out, self._left_out = self._left_out, 0
-        found = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        records = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if left_out:
             message = f"{left_out} more records of its process were left out"
-            found.append(
+            records.append(
                 Logged(
                     logger=__name__, level=logging.WARNING, message=message, about={}, error=None
                 )
             )
-        return found
+        return records
 
 
-def _said(record: logging.LogRecord) -> Logged:
+def _logged(record: logging.LogRecord) -> Logged:
     error = _PLAIN.formatException(record.exc_info) if record.exc_info else record.exc_text
     return Logged(
         logger=record.name,
@@ -75,12 +75,12 @@ def _said(record: logging.LogRecord) -> Logged:
     )
 
 
-def log_again(said: Logged, session: str) -> None:
+def log_again(logged: Logged, session: str) -> None:
     """Write a record of a session's process into the log of this one. session: "" for none."""
-    logger = logging.getLogger(said.logger)
-    if not logger.isEnabledFor(said.level):
+    logger = logging.getLogger(logged.logger)
+    if not logger.isEnabledFor(logged.level):
         return
-    record = logger.makeRecord(said.logger, said.level, "", 0, "%s", (said.message,), None)
-    record.about = {**said.about, **({"session": session} if session else {})}
-    record.exc_text = said.error
+    record = logger.makeRecord(logged.logger, logged.level, "", 0, "%s", (logged.message,), None)
+    record.about = {**logged.about, **({"session": session} if session else {})}
+    record.exc_text = logged.error
     logger.handle(record)

@@ -6,7 +6,7 @@ import signal
 from composer.compiler.plan import Plan
 from composer.isolation import loss, messages
 from composer.isolation.dialogue import Dialogue
-from composer.isolation.messages import Said
+from composer.isolation.messages import Statement
 from composer.isolation.parcel import Parcel
 from composer.isolation.processes import Processes, SessionProcess
 
@@ -44,5 +44,5 @@ async def _lost(process: SessionProcess) -> None:
     raise failure
 
 
-def _unheard(said: Said) -> None:
+def _unheard(statement: Statement) -> None:
     """What it says meanwhile is of no session."""

@@ -93,7 +93,7 @@ class _Zygote:
         if what == FORK:
             self._fork(number, files)
         elif what == SIGNAL:
-            pid = next((pid for pid, each in self._numbers.items() if each == number), 0)
+            pid = next((pid for pid, known in self._numbers.items() if known == number), 0)
             if pid:
                 _signal_group(pid, value)
         return True
@@ -124,8 +124,8 @@ class _Zygote:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             # Whoever ends a worker may send these to all of its processes. It ends them in order.
-            for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                signal.signal(each, _nothing)
+            for asks_to_end in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(asks_to_end, _nothing)
             self._worker.close()
             os.close(self._woken)
             os.close(self._wake)
@@ -138,10 +138,10 @@ class _Zygote:
 
     def _reap(self) -> None:
         while self._numbers:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if found is None:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
                 return
-            pid = found.si_pid
+            pid = ended.si_pid
             _signal_group(pid, signal.SIGKILL)  # what it has begun itself
             _, status = os.waitpid(pid, 0)
             if (number := self._numbers.pop(pid, None)) is not None:

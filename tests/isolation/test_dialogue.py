@@ -13,7 +13,7 @@ from composer.isolation import messages
 from composer.isolation.conduit import Garbled
 from composer.isolation.dialogue import MOST_MESSAGES, Dialogue
 from composer.isolation.failure import Failure
-from composer.isolation.messages import Answered, Data, Said
+from composer.isolation.messages import Answered, Data, Statement
 from tests import clocks
 from tests.server.streams import ran
 
@@ -26,7 +26,7 @@ class Played:
         self.control.setblocking(False)  # noqa: FBT003 - it takes no name
         self._socket.setblocking(False)  # noqa: FBT003 - it takes no name
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.heard: list[Said] = []
+        self.heard: list[Statement] = []
         self.dialogue = Dialogue(self, self.heard.append)  # type: ignore[arg-type]
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
@@ -36,7 +36,7 @@ class Played:
         await self.dialogue.open()
         self.reader, self.writer = await asyncio.open_unix_connection(sock=self._socket)
 
-    def say(self, *said: Said) -> None:
+    def say(self, *said: Statement) -> None:
         self.writer.write(b"".join(map(messages.written, said)))
 
 

@@ -11,7 +11,7 @@ from composer.isolation import messages
 from composer.isolation.conduit import Garbled
 from composer.isolation.failure import Failure
 from composer.isolation.messages import (
-    LONGEST_SAID,
+    LONGEST_STATEMENT,
     Accounted,
     Answered,
     Applied,
@@ -21,7 +21,7 @@ from composer.isolation.messages import (
     Noticed,
     Order,
     RunEnded,
-    Said,
+    Statement,
 )
 from composer.isolation.parcel import Parcel
 from composer.session.egress import EgressCount
@@ -66,7 +66,7 @@ def read(data: bytes) -> asyncio.StreamReader:
     ],
     ids=lambda said: said.kind,
 )
-def test_what_a_process_says(said: Said) -> None:
+def test_what_a_process_says(said: Statement) -> None:
     async def test() -> None:
         data = messages.written(said)
         reader = read(data * 2)
@@ -110,7 +110,7 @@ def test_what_a_worker_wants(order: Order) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param((LONGEST_SAID + 1).to_bytes(4, "little"), id="too long"),
+        pytest.param((LONGEST_STATEMENT + 1).to_bytes(4, "little"), id="too long"),
         pytest.param(b"\x02\0\0\0{}", id="of no kind"),
         pytest.param(b"\x10\0\0\0" + b"[" * 16, id="no JSON"),
         pytest.param(b"\x14\0\0\0" + pickle.dumps([1, 2, 3])[:20].ljust(20), id="a pickle"),

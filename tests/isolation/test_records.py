@@ -35,12 +35,12 @@ def test_a_record_says_what_it_is_about(logger: logging.Logger) -> None:
             logger.exception("it %s", "failed")
 
     copy_context().run(work)
-    (said,) = records.taken()
+    (said,) = records.pop_all()
     assert (said.message, said.level, said.logger) == ("it failed", logging.ERROR, logger.name)
     assert said.about == {"session": "cam", "node": "blur"}
     assert str(said.error).endswith("KeyError: 'x'")
     assert woken == [1]
-    assert records.taken() == []
+    assert records.pop_all() == []
 
 
 def test_what_is_too_much_is_counted(logger: logging.Logger) -> None:
@@ -49,12 +49,12 @@ def test_what_is_too_much_is_counted(logger: logging.Logger) -> None:
     logger.addHandler(records)
     for number in range(MOST_A_SECOND + 10):
         logger.warning("line %d", number)
-    *said, last = records.taken()
+    *said, last = records.pop_all()
     assert len(said) == MOST_A_SECOND
     assert last.message == "10 more records of its process were left out"
     clock[0] += 1
     logger.warning("x" * 1_000_000)
-    (said_again,) = records.taken()
+    (said_again,) = records.pop_all()
     assert len(said_again.message) == LONGEST_TEXT + len(" ...")
 
 

@@ -1,22 +1,14 @@
-"""The ends of a session's process, with a socket in the place of the process."""
+"""Input on its way to a process, with a socket in its place."""
 
 import asyncio
 import socket
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
-from composer.isolation.conduit import MARK, Conduit, Pieces
-from composer.isolation.ends import (
-    HELD_BYTES,
-    SILENT_SECONDS,
-    ProcessData,
-    ProcessInput,
-    ProcessOutput,
-)
+from composer.isolation.conduit import MARK, Pieces
 from composer.isolation.messages import InputAccount
-from composer.session.egress import CUT, EgressCount
+from composer.isolation.process_input import HELD_BYTES, SILENT_SECONDS, ProcessInput
 from tests.server.streams import ran
 
 
@@ -158,69 +150,3 @@ def test_what_comes_for_a_process_that_says_nothing_counts_as_fed() -> None:
             end.detach()
 
     ran(test)
-
-
-def test_output_comes_in_pieces_with_its_cuts_and_ends() -> None:
-    async def test() -> None:
-        async with sockets() as (here, there):
-            end = ProcessOutput()
-            here.setblocking(False)  # noqa: FBT003 - it takes no name
-            end.connect(here)
-            conduit = Conduit(there)
-            for piece in (MARK, b"first", MARK, b"second"):
-                conduit.send(piece)
-            found = [await end.read() for _ in range(4)]
-            assert found == [CUT, b"first", CUT, b"second"]
-            waiting = asyncio.ensure_future(end.read())
-            conduit.end()
-            assert await waiting is None
-            end.told(EgressCount(packets=Counter(video=2), dropped=Counter(full=1)))
-            counts = end.counts
-            assert (counts.bytes, counts.packets, counts.dropped) == (
-                11,
-                Counter(video=2),
-                Counter(full=1),
-            )
-
-    ran(test)
-
-
-def test_output_that_makes_no_sense_ends() -> None:
-    async def test() -> None:
-        async with sockets() as (here, there):
-            end = ProcessOutput()
-            here.setblocking(False)  # noqa: FBT003 - it takes no name
-            end.connect(here)
-            there.send(b"\xff" * 100)
-            assert await end.read() is None
-
-    ran(test)
-
-
-def test_without_a_process_nothing_comes_out() -> None:
-    async def test() -> None:
-        end = ProcessOutput()
-        waiting = asyncio.ensure_future(end.read())
-        end.end()
-        assert await waiting is None
-
-    ran(test)
-
-
-def test_data_is_gathered_anew_and_more_is_asked_for_while_it_fits_a_segment() -> None:
-    happened: list[str] = []
-    end = ProcessData(lambda: happened.append("wake"), lambda: happened.append("room"))
-    assert end.take() == b""
-    end.came("[1]\n")
-    end.came('["é", {"a": 2}]\n[3]\n')
-    assert happened == ["wake", "room", "room"]
-    assert end.take() == '[1,"é", {"a": 2},3]\n'.encode()
-    large = f'["{"x" * 50_000}"]\n'
-    end.came(large * 6)
-    assert happened == ["wake", "room", "room", "wake"]
-    assert end.take() == (large * 4).encode()
-    assert happened == ["wake", "room", "room", "wake", "room"]
-    assert end.take() == (large * 2).encode()
-    assert happened == ["wake", "room", "room", "wake", "room"]
-    end.told(Counter(too_long=2))
-    assert end.dropped == Counter(too_long=2)
