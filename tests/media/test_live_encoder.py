@@ -177,3 +177,13 @@ def test_other_sizes_are_fitted_into_the_first() -> None:
 def test_what_cannot_be_sent_is_refused() -> None:
     with pytest.raises(MediaError, match="cannot send vp9; write `codec: h264`"):
         writer(Sink(), PictureSettings("vp9"))
+
+
+def test_what_is_in_the_output_already_is_not_encoded_again() -> None:
+    sink = Sink(until=0.08)
+    here = writer(sink)
+    for number in range(5):
+        show(here, number / 25)
+    assert [each.seconds for each in sink.pictures()] == [0.12, 0.16]
+    assert sink.pictures()[0].key
+    assert sink.lost == {"repeated": 3}
