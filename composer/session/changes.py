@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from composer.engine.notices import Happened, Notice
 from composer.engine.params import Patch
-from composer.errors import ParamRejected
+from composer.errors import ParamRejected, Problem
 from composer.session import control
 from composer.session.deployment import Deployment
 from composer.session.effective import Effective
@@ -16,23 +16,63 @@ from composer.session.told import Told
 
 
 class Changes:
-    """Takes changes of params, and tells them in the events. Used on the loop only."""
+    """Takes changes of params, and tells them in the events. Used on the loop only.
 
-    def __init__(self, deployment: Deployment, events: Events, now: Callable[[], float]) -> None:
+    noted: called when callers have set something else than before.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        events: Events,
+        now: Callable[[], float],
+        noted: Callable[[], None] = lambda: None,
+    ) -> None:
         self.last_at = 0.0
         """When a caller changed something last; 0 for never."""
 
         self._deployment, self._events, self._now = deployment, events, now
-        self._effective, self._told = Effective(), Told()
+        self._effective, self._told, self._noted = Effective(), Told(), noted
+        self._given: dict[str, Any] = {}  # as callers wrote it
+        self._held: dict[str, Any] = {}  # of it, what nodes took over when they were built last
         self._pulse = asyncio.Event()  # set, and replaced, whenever a change holds
 
     def patch(self, given: Any) -> Patch:
         """Accept a change as a whole. Raises ParamRejected."""
         execution = self._deployment.execution
-        patch = execution.patch(control.values(given, execution.known))
+        values = control.values(given, execution.known)
+        patch = execution.patch(values)
         self._effective.asked(patch.values)
+        self._given |= values
         self.last_at = self._now()
+        self._noted()
         return patch
+
+    def given(self) -> dict[str, Any]:
+        """What callers have set, as they wrote it; where that was refused, what they set before."""
+        before = {name: self._held[name] for name in self._effective.refused & self._held.keys()}
+        given = {n: v for n, v in self._given.items() if n not in self._effective.refused}
+        return given | before
+
+    def restore(self, given: Mapping[str, Any]) -> list[Problem]:
+        """Set what callers had set in another process. What this pipeline does not take is left
+        out: the problems say why.
+        """
+        problems: list[Problem] = []
+        left = dict(given)
+        while left:
+            try:
+                self.patch(left)
+                break
+            except ParamRejected as exc:
+                refused = [problem for problem in exc.problems if problem.at in left]
+                problems += refused or exc.problems
+                left = {
+                    name: value
+                    for name, value in left.items()
+                    if refused and name not in {problem.at for problem in refused}
+                }
+        return problems
 
     def change(self, given: Any) -> Patch:
         """The same while it runs; the events tell the gateway. Raises ParamRejected."""
@@ -90,6 +130,7 @@ class Changes:
         """A plan holds from now on. built: the nodes that were set up for it, None for all."""
         execution = self._deployment.execution
         self._effective.planned(execution.plan, execution.values(), built)
+        self._held = dict(self._given)
 
     def holds(self) -> None:
         """A change has met its first frame."""
@@ -100,6 +141,8 @@ class Changes:
         """A node was built anew, or could not be."""
         if notice.kind is Happened.READY:
             self._effective.ready(notice.node, self._deployment.execution.values())
+            self._held = dict(self._given)
         elif notice.kind is Happened.KEPT:
             self._effective.kept(notice.node)
             self.tell()  # what was told before does not come to hold
+            self._noted()

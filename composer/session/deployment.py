@@ -8,6 +8,7 @@ from composer.engine.notices import Happened, Notice
 from composer.errors import NodeFailed, Stalled
 from composer.session.crossing import to_loop
 from composer.session.execution import Execution, Surroundings
+from composer.session.record import SessionRecord
 
 
 class Deployment:
@@ -23,6 +24,7 @@ class Deployment:
         self._around, self._notify = around, notify
         self._heard = to_loop(self._noticed)
         self._next: Plan | None = None
+        self._before: SessionRecord | None = None
         self.execution = Execution(plan, around, self._heard)
 
     async def set_up(self) -> None:
@@ -44,6 +46,11 @@ class Deployment:
             else:
                 return
 
+    def go_on_after(self, record: SessionRecord) -> None:
+        """Before anything comes in: go on behind what another process has written."""
+        self._before = record
+        self.execution.go_on_after(record)
+
     def supersede(self, plan: Plan) -> None:
         """What is set up now is not wanted any more: set_up() begins again with this plan."""
         self._next = plan
@@ -60,6 +67,8 @@ class Deployment:
         self.execution = Execution(plan, self._around, self._heard)
         self.over.clear()
         self.execution.patch(asked)
+        if self._before is not None:
+            self.execution.go_on_after(self._before)
 
     def _noticed(self, execution: Execution, notice: Notice) -> None:
         if execution is not self.execution:  # it was given up for another plan

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     OVERLOAD = "overload"  # its input costs more than one session may take
     FAILED = "failed"
     SHUTDOWN = "shutdown"
+    HANDED_OVER = "handed_over"  # another process goes on with it
 
     @property
     def ours(self) -> bool:

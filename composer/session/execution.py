@@ -22,6 +22,7 @@ from composer.session.data_lines import DataLines
 from composer.session.demand import Demand
 from composer.session.egress import Egress
 from composer.session.ingress import Ingress
+from composer.session.record import SessionRecord
 from composer.session.timing import Timing
 from composer.threads import Places
 
@@ -120,6 +121,12 @@ class Execution:
     async def _change(self, work: Callable[[], None]) -> None:
         """Raises what it raises, and Stalled."""
         await self._around.places.changes.run(self._around.timing.change, work)
+
+    def go_on_after(self, record: SessionRecord) -> None:
+        """Before anything comes in: go on behind what another process has written."""
+        if record.written is not None:
+            repeats = self.demand.takes_input and not self.demand.makers
+            self.egress.go_on_after(record.written, record.shift, repeats=repeats)
 
     def give_up(self) -> None:
         """Nothing more is worked on. What is being set up is closed when that is done."""

@@ -30,6 +30,7 @@ from composer.session.execution import Execution, Surroundings
 from composer.session.patience import came_within
 from composer.session.phase import ACTIVITIES, Activity, Life, Phase
 from composer.session.readers import Readers
+from composer.session.record import SessionRecord
 from composer.session.timing import Timing
 from composer.session.trouble import Trouble
 from composer.session.watch import Watch
@@ -47,7 +48,7 @@ class Session:
 
     http: owned by the server. params: what the caller set at the start. beside: how many other
     sessions the process has. alone: whether it has none now. places: where it blocks. parser: of
-    its control. Raises ParamRejected.
+    its control. waits: for go_on(). Raises ParamRejected.
     """
 
     def __init__(
@@ -63,6 +64,8 @@ class Session:
         alone: Callable[[], bool] = lambda: True,
         places: Places | None = None,
         parser: Parser | None = None,
+        *,
+        waits: bool = False,
     ) -> None:
         self.name, self.channels, self.timing, self.now = name, channels, timing, now
         self.began, self.started_ms = now(), round(time.time() * 1000)
@@ -73,9 +76,16 @@ class Session:
         """Done when the nodes are set up, or with what kept them from it: NodeFailed,
         ParamRejected, Stalled, Unstarted."""
 
-        self._http = http
+        self.before: SessionRecord | None = None
+        """What another process knew of it; None where it began here."""
+        self.noted: Callable[[], None] = _unheard
+        """Called when another process would have to know something else of it."""
+
+        self._http, self._turn = http, asyncio.Event()
+        if not waits:
+            self._turn.set()
         self.ready.add_done_callback(_looked_at)
-        self.readers = Readers(http, channels, timing, self.end, now, parser)
+        self.readers = Readers(http, channels, timing, self.end, now, parser, lambda: self.noted())
         self._writers = Writers(http, channels, timing, self.end, now)
         self.events = Events(lambda: round(time.time() * 1000), self._writers.events_wait)
         self.trouble = Trouble(self.events, now)
@@ -85,7 +95,7 @@ class Session:
             name, channels, beside, alone, data_waits, places or Places(), timing, now
         )
         self._deployment = Deployment(plan, around, self._noticed)
-        self.changes = Changes(self._deployment, self.events, now)
+        self.changes = Changes(self._deployment, self.events, now, lambda: self.noted())
         self._tasks: dict[Activity, asyncio.Task[None]] = {}
         self._fed = False
         self._hash: tuple[Plan | None, str] = (None, "")
@@ -102,6 +112,7 @@ class Session:
             self.timing = self.timing.ending_within(within)
         if self.life.ending:
             return
+        self._turn.set()
         self.ending, self.watch.ended_at = Ending(reason, failure), self.now()
         log.info("ends: %s", self.ending, extra={"session": self.name})
         if self.life.phase is Phase.SETTING_UP:
@@ -114,6 +125,24 @@ class Session:
             self.life.move(Phase.LINGERING)
         else:
             self.life.move(Phase.DRAINING)
+        self.noted()
+
+    def go_on(self, record: SessionRecord) -> None:
+        """It may begin, where another process has left it."""
+        self.before, self.started_ms = record, record.started_ms
+        self.readers.next_input, self.readers.next_control = record.next_input, record.next_control
+        self._writers.go_on()
+        self._deployment.go_on_after(record)
+        self._turn.set()
+
+    def leave(self, seconds: float) -> None:
+        """End it, once its nodes are set up, so that another process can go on with it: at the end
+        of the segment of its input, and in so many seconds at the most.
+        """
+        if self.channels.subscribe and self.execution.ingress is not None:
+            self.readers.leave(seconds)
+        else:
+            self.end(Reason.HANDED_OVER)
 
     def supersede(self, plan: Plan) -> None:
         """Set another plan up in the place of the one that is being set up."""
@@ -157,7 +186,10 @@ class Session:
         begun.
         """
         try:
+            if self.execution.demand.makers:  # they begin when they are set up
+                await self._turn.wait()
             await self._deployment.set_up()
+            await self._turn.wait()
         except (NodeFailed, ParamRejected, Stalled) as exc:
             if self.life.phase is Phase.SETTING_UP:
                 self.ready.set_exception(exc)
@@ -168,6 +200,7 @@ class Session:
             self.watch.opened_at = self.now()
             self.life.move(Phase.LIVE)
             self.ready.set_result(None)
+            self.noted()
             if self._deployment.over.is_set():  # its sources had nothing to give
                 self._run_ended()
 
@@ -223,8 +256,9 @@ class Session:
     async def _flush(self) -> None:
         """Send what waits for the network, and the word of the end."""
         assert self.ending is not None
-        self.events.put("stream_stopped", reason=self.reason, error=self.failure or None)
-        self.events.status(self.status())
+        if self.reason is not Reason.HANDED_OVER:
+            self.events.put("stream_stopped", reason=self.reason, error=self.failure or None)
+            self.events.status(self.status())
         self._writers.flush(self.timing)
         if self._tasks:
             _, late = await asyncio.wait(self._tasks.values(), timeout=self.timing.flush)
@@ -360,6 +394,10 @@ def hash_of(plan: Plan) -> str:
 
 def _sentence(failure: Exception) -> str:
     return str(failure) if isinstance(failure, ComposerError) else type(failure).__name__
+
+
+def _unheard() -> None:
+    """Nobody keeps what another process would have to know."""
 
 
 def _looked_at(ready: "asyncio.Future[None]") -> None:

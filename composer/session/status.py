@@ -82,7 +82,7 @@ def _input(session: "Session", report: Report) -> dict[str, Any]:
 
 
 def _inference(session: "Session", report: Report) -> dict[str, Any]:
-    trouble, params = session.trouble, session.changes.told()
+    trouble, params, before = session.trouble, session.changes.told(), session.before
     failure = session.ending.failure if session.ending is not None else ""
     return {
         "last_output_time": _ms(session, session.execution.egress.last_at),
@@ -92,9 +92,9 @@ def _inference(session: "Session", report: Report) -> dict[str, Any]:
         "last_params_hash": digest.of(params),
         "last_error_time": _ms(session, trouble.last_at),
         "last_error": trouble.last or failure or None,
-        "last_restart_time": None,
+        "last_restart_time": before.restarted_ms if before is not None else None,
         "last_restart_logs": None,
-        "restart_count": 0,
+        "restart_count": before.restarts if before is not None else 0,
         "models": {name: dict(node.about) for name, node in report.nodes.items() if node.about},
         "loading": sorted(trouble.loading),
         "errors": dict(trouble.errors),

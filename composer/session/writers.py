@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from composer.errors import ChannelEnded, SegmentLost
+from composer.errors import ChannelEnded, ChannelLost, SegmentLost
 from composer.session.channels import Channels
 from composer.session.data_lines import NOTHING, DataLines
 from composer.session.egress import Cut, Egress, Offer
@@ -18,6 +18,10 @@ from composer.trickle.http import Http
 from composer.trickle.publisher import Publisher, SegmentWriter
 
 log: Final = logging.getLogger(__name__)
+
+
+AGAIN_SECONDS: Final = 0.25
+"""Before it is asked again where a channel is."""
 
 
 class Writers:
@@ -38,6 +42,7 @@ class Writers:
         self._end, self._now = end, now
         self._events_wait, self._data_waits = asyncio.Event(), asyncio.Event()
         self._flushing = asyncio.Event()
+        self._goes_on = False
         self._output: Publisher | None = None
 
     @property
@@ -53,6 +58,10 @@ class Writers:
         """There is data to write."""
         self._data_waits.set()
 
+    def go_on(self) -> None:
+        """Before they begin: somebody else has written to the channels so far."""
+        self._goes_on = True
+
     def flush(self, timing: Timing) -> None:
         """What still waits is written, and no more. timing: holds from here on."""
         self._timing = timing
@@ -67,9 +76,12 @@ class Writers:
         )
         gone = asyncio.ensure_future(self._until_gone(channel))
         try:
+            await self._find_place(channel)
             await _OutputSegments(channel, sent).write(egress)
         except (ChannelEnded, SegmentLost) as exc:
             self._end(Reason.LOST if channel.broken else Reason.OUTPUT_CLOSED, str(exc))
+        except ChannelLost as exc:
+            self._end(Reason.LOST, str(exc))
         finally:
             gone.cancel()
             await channel.close(self._timing.close)
@@ -85,6 +97,7 @@ class Writers:
         )
         due = self._now()
         try:
+            await self._find_place(channel)
             while True:
                 if self._now() >= due and not self._flushing.is_set():
                     due = self._now() + self._timing.status
@@ -95,7 +108,7 @@ class Writers:
                     return
                 self._events_wait.clear()
                 await came_within(self._events_wait.wait(), due - self._now())
-        except ChannelEnded:
+        except (ChannelEnded, ChannelLost):
             log.debug("nobody hears the events any more")
             if channel.broken:
                 self._end(Reason.LOST, channel.broken)
@@ -108,6 +121,7 @@ class Writers:
             self._http, self._channels.data, content_type="application/jsonl", lasting=True
         )
         try:
+            await self._find_place(channel)
             while True:
                 if not data.waiting and not self._flushing.is_set():
                     self._data_waits.clear()
@@ -121,8 +135,24 @@ class Writers:
         except ChannelEnded:
             reason = Reason.LOST if channel.broken else Reason.OUTPUT_CLOSED
             self._end(reason, channel.broken or "the data channel is closed")
+        except ChannelLost as exc:
+            self._end(Reason.LOST, str(exc))
         finally:
             await channel.close(self._timing.close)
+
+    async def _find_place(self, channel: Publisher) -> None:
+        """Go on behind what somebody else has written. Raises ChannelEnded and ChannelLost."""
+        if not self._goes_on:
+            return
+        until = self._now() + self._timing.lost
+        while True:
+            try:
+                await channel.resume()
+                return
+            except ChannelLost:
+                if self._now() > until:
+                    raise
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 class _OutputSegments:
