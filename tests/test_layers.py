@@ -15,7 +15,7 @@ PACKAGES = [path.parent for path in (ROOT / "composer").glob("*/__init__.py")]
 LAYERS = (
     ("limits", "parsing", "room", "spool"),
     ("errors", "strictjson"),
-    ("bucket", "exits", "health", "lazy", "logs", "parser", "threads"),
+    ("bucket", "exits", "health", "lazy", "logs", "parser", "stacks", "threads"),
     ("pipeline", "remote", "trickle"),
     ("node",),
     ("pictures",),

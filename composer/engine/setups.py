@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from composer import logs
+from composer import logs, stacks
 from composer.errors import NodeFailed
 from composer.node.node import Context, Node
 
@@ -31,7 +31,8 @@ class Setup:
         self.done = threading.Event()
         self._lock = threading.Lock()
         self._abandoned = False
-        threading.Thread(target=self._main, name=f"setup {name}", daemon=True).start()
+        main = stacks.working_for(self._session, self._main)
+        threading.Thread(target=main, name=f"setup {name}", daemon=True).start()
 
     def abandon(self) -> None:
         """Nobody wants the node any more: it is closed when setup() returns."""

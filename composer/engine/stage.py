@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from composer import lazy, logs
+from composer import lazy, logs, stacks
 from composer.compiler.plan import InboxSpec, Mode, Plan, Stage, Step
 from composer.engine.account import EdgeCount, NodeCount
 from composer.engine.handover import Handover
@@ -84,7 +84,11 @@ class StageRun:
         self._taking = Rotation(stage.workers, run.traffic)
         self._giving = Rotation(stage.workers, run.traffic)
         self.threads = [
-            threading.Thread(target=self._main, args=(place,), name=f"stage {stage.name}")
+            threading.Thread(
+                target=stacks.working_for(run.session, self._main),
+                args=(place,),
+                name=f"stage {stage.name}",
+            )
             for place in range(stage.workers)
         ]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from composer import stacks
 from composer.compiler.change import Change
 from composer.compiler.plan import Plan
 from composer.engine.account import Report
@@ -82,7 +83,8 @@ class Execution:
         """
         around = self._around
         try:
-            await around.places.starts.run(around.timing.setup, self.run.start)
+            start = stacks.working_for(around.session, self.run.start)
+            await around.places.starts.run(around.timing.setup, start)
         except (asyncio.CancelledError, Overdue):  # the thread goes on, and starts what nobody ends
             self.give_up()
             raise
@@ -120,7 +122,8 @@ class Execution:
 
     async def _change(self, work: Callable[[], None]) -> None:
         """Raises what it raises, and Stalled."""
-        await self._around.places.changes.run(self._around.timing.change, work)
+        named = stacks.working_for(self._around.session, work)
+        await self._around.places.changes.run(self._around.timing.change, named)
 
     def go_on_after(self, record: SessionRecord) -> None:
         """Before anything comes in: go on behind what another process has written."""
