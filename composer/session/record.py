@@ -62,21 +62,26 @@ class SessionRecord:
 
     @property
     def key(self) -> str:
-        """A name for files: ids of streams may hold anything."""
-        return hashlib.sha256(f"{self.capability}\n{self.name}".encode()).hexdigest()[:32]
+        """What it is kept by."""
+        return key_of(self.capability, self.name)
 
 
 _RECORD: Final = TypeAdapter(SessionRecord)
 
 
-def of(session: "Session", capability: str, asked: Any) -> SessionRecord:
+def key_of(capability: str, name: str) -> str:
+    """A name for a file of one session: ids of streams may hold anything."""
+    return hashlib.sha256(f"{capability}\n{name}".encode()).hexdigest()[:32]
+
+
+def of(session: "Session", capability: str) -> SessionRecord:
     """A session as it is now."""
     before, egress = session.before, session.execution.egress
     return SessionRecord(
         capability,
         session.name,
         session.channels,
-        asked,
+        session.asked,
         session.changes.given(),
         session.started_ms,
         session.readers.next_input,

@@ -76,6 +76,8 @@ class Session:
         """Done when the nodes are set up, or with what kept them from it: NodeFailed,
         ParamRejected, Stalled, Unstarted."""
 
+        self.asked: Any = params
+        """What its caller set at the start, by which the same start is known."""
         self.before: SessionRecord | None = None
         """What another process knew of it; None where it began here."""
         self.noted: Callable[[], None] = _unheard

@@ -180,7 +180,7 @@ def test_one_that_leaves_at_a_segments_end_goes_on_elsewhere_without_a_picture_l
 
 
 def record_of(session: Session) -> SessionRecord:
-    return record.of(session, "cap", None)
+    return record.of(session, "cap")
 
 
 def test_one_that_cannot_wait_leaves_in_the_middle_and_nothing_comes_twice() -> None:
