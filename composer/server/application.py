@@ -38,6 +38,7 @@ def application(worker: "Worker", outbound: Outbound, group: asyncio.TaskGroup) 
             worker.failed,
             worker.places,
             worker.parser,
+            worker.journal,
         )
         capability.manifest = offer.manifest
         worker.capabilities[offer.name] = capability

@@ -6,19 +6,24 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 from composer import logs
 from composer.compiler.change import Change
 from composer.compiler.plan import Plan
 from composer.engine.swap import Prepared
-from composer.errors import NodeFailed, ParamRejected, Stalled
+from composer.errors import NodeFailed, ParamRejected, Problem, Stalled
 from composer.parser import Parser
 from composer.server import memory
+from composer.server.arrivals import Arrivals
+from composer.server.journal import Journal
 from composer.server.totals import Totals
+from composer.session import record
 from composer.session.channels import Channels
 from composer.session.ending import Ending, Reason, Unstarted
 from composer.session.phase import Phase
+from composer.session.record import SessionRecord, key_of
 from composer.session.session import Session
 from composer.session.timing import Timing
 from composer.threads import Places
@@ -60,9 +65,9 @@ class Slots:
         self.empty = asyncio.Event()
         self.empty.set()
 
-    def take(self) -> None:
-        """Raises Full."""
-        if self.used >= self.most:
+    def take(self, *, running: bool = False) -> None:
+        """Raises Full, but for a session that runs already."""
+        if self.used >= self.most and not running:
             raise Full
         self.used += 1
         self.empty.clear()
@@ -76,7 +81,7 @@ class Slots:
 class Capability:
     """Starts sessions of one plan and keeps them by name until they are over.
 
-    failed: told why one failed in its nodes.
+    failed: told why one failed in its nodes. journal: where they are kept for another process.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class Capability:
         failed: Callable[[Exception], None] = lambda failure: None,
         places: Places | None = None,
         parser: Parser | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.name, self.plan, self.slots = name, plan, slots
         self.manifest: Mapping[str, Any] = {}
@@ -105,8 +111,10 @@ class Capability:
         self.places = places or Places(slots.most)
         """Where it blocks."""
         self._parser = parser or Parser()
+        self.arrivals = Arrivals()
+        """Sessions of it that are on their way from another process."""
+        self._journal = journal
         self._moving, self._closed = asyncio.Lock(), False
-        self._asked: dict[str, tuple[Channels, Any]] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -125,7 +133,7 @@ class Capability:
         session = await self._present(name)
         if session is None:
             session = await self._begin(name, channels, params, pins)
-        elif self._asked[name] != (channels, params):
+        elif (session.channels, session.asked) != (channels, params):
             raise Taken(name)
         try:
             await asyncio.shield(session.ready)
@@ -133,7 +141,19 @@ class Capability:
             log.warning("it cannot start: %s", exc, extra={"session": name})
             await session.over.wait()
             raise
+        if self._journal is not None:
+            await self._journal.settled()
         return session
+
+    async def take_up(self, known: SessionRecord) -> tuple[Session, list[Problem]]:
+        """A session that another process has, or had. Its nodes are set up, and it waits for
+        go_on(). The problems say what of its params the pipeline does not take any more.
+
+        Raises ChannelsRefused, and Unstarted where the worker ends.
+        """
+        pins = await self._outbound.pinned(asdict(known.channels))
+        session = await self._begin(known.name, known.channels, known.asked, pins, taken_up=True)
+        return session, session.changes.restore(known.params)
 
     async def _present(self, name: str) -> Session | None:
         """The session of a name; None where there is none. One that is ending is waited for.
@@ -167,36 +187,58 @@ class Capability:
                 del self._waiting[name]
 
     async def _begin(
-        self, name: str, channels: Channels, params: Any, pins: PinnedResolver
+        self,
+        name: str,
+        channels: Channels,
+        params: Any,
+        pins: PinnedResolver,
+        *,
+        taken_up: bool = False,
     ) -> Session:
         """Raises Full, ParamRejected and Unstarted."""
         if self._closed:
             raise Unstarted(Ending(Reason.SHUTDOWN))
-        self.slots.take()
+        self.slots.take(running=taken_up)
         http = self._outbound.open(pins)
         try:
-            beside = self.slots.used - 1
             session = Session(
                 name,
                 self.plan,
                 channels,
                 http,
-                params,
+                None if taken_up else params,
                 self._timing,
-                beside=beside,
+                beside=self.slots.used - 1,
                 alone=lambda: self.slots.used <= 1,
                 places=self.places,
                 parser=self._parser,
+                waits=taken_up,
             )
         except BaseException:
             self.slots.give_back()
             await http.close()
             raise
+        session.asked = params
+        if self._journal is not None:
+            session.noted = partial(self._note, self._journal, session)
         # Nothing was waited for since it was known that there is none of its name.
-        self.sessions[name], self._asked[name] = session, (channels, params)
+        self.sessions[name] = session
         running = self._run(session, http)
         self._tasks[name] = self._group.create_task(running, name=f"session {name}")
         return session
+
+    def _note(self, journal: Journal, session: Session) -> None:
+        """Another process would have to know something else of a session. Before it lives it is not
+        kept; one that another process goes on with is that process's.
+        """
+        if session.life.phase is Phase.SETTING_UP or session.reason is Reason.HANDED_OVER:
+            return
+        key = key_of(self.name, session.name)
+        journal.note(key, lambda: None if session.life.ending else self.record_of(session))
+
+    def record_of(self, session: Session) -> SessionRecord:
+        """What another process has to know of it."""
+        return record.of(session, self.name)
 
     async def _run(self, session: Session, http: Http) -> None:
         logs.enter(session.name)
@@ -216,7 +258,7 @@ class Capability:
                 self._forget(session)
 
     def _forget(self, session: Session) -> None:
-        del self.sessions[session.name], self._asked[session.name], self._tasks[session.name]
+        del self.sessions[session.name], self._tasks[session.name]
         self.slots.give_back()
         self.ended[session.reason or Reason.FAILED] += 1
         self.ended_totals.include(session)
@@ -237,6 +279,8 @@ class Capability:
     async def _go_over(self, plan: Plan, change: Change) -> NodeFailed | Stalled | None:
         """What replace() raises."""
         async with self._moving:
+            with contextlib.suppress(TimeoutError):
+                await self.arrivals.of()
             prepared: dict[Session, Prepared] = {}
             try:
                 while left := [session for session in self._live() if session not in prepared]:

@@ -116,7 +116,10 @@ class Streams:
             return refusal(503, "the worker takes no streams now", retry=True)
         name = asked.gateway_request_id
         try:
+            await self._capability.arrivals.of(name)
             session = await self._capability.start(name, channels, asked.params)
+        except TimeoutError:
+            return refusal(503, f"stream {name!r} is on its way from another process", retry=True)
         except ParamRejected as exc:
             return refusal(_status(said), str(exc), exc.problems)
         except ChannelsRefused as exc:
@@ -153,6 +156,7 @@ class Streams:
         return refusal(409, f"stream {name!r} runs already, with other channels or params")
 
     async def params(self, request: web.Request) -> web.Response:
+        await self._arrived(request)
         session = self._session(request)
         if isinstance(session, web.Response):
             return session
@@ -166,6 +170,7 @@ class Streams:
 
     async def stop(self, request: web.Request) -> web.Response:
         await self._reception.skipped(request, "stop")  # it may hold anything (contract 2.5)
+        await self._arrived(request)
         name = request.headers.get("X-Stream-Id", "")
         if name:
             session = self._capability.sessions.get(name)
@@ -229,6 +234,15 @@ class Streams:
             if not name or session.name == name:
                 return session
         return refusal(404, f"no stream {name!r} runs here" if name else "no stream runs here")
+
+    async def _arrived(self, request: web.Request) -> None:
+        """Wait for the stream that is meant, where it is on its way from another process. Raises
+        HTTPServiceUnavailable where that takes long.
+        """
+        try:
+            await self._capability.arrivals.of(request.headers.get("X-Stream-Id", ""))
+        except TimeoutError:
+            raise web.HTTPServiceUnavailable from None
 
     def _active(self) -> list[Session]:
         """The sessions that nothing has ended."""

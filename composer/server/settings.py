@@ -128,6 +128,19 @@ class Settings(BaseSettings):
         description="sizes and times of what comes in that are not the usual ones, with commas"
         " between them (start=4M, body_s=10)",
     )
+    state: str = Field(
+        "",
+        alias="BYOC_STATE",
+        description="folder to keep the streams in, so that the next process goes on with them;"
+        " empty for nowhere",
+    )
+    resume_s: float = Field(
+        60.0,
+        alias="BYOC_RESUME_S",
+        ge=0,
+        le=3600,
+        description="seconds for which a process may be gone whose streams go on",
+    )
     log: Literal["text", "json"] = Field(
         "text", alias="BYOC_LOG", description="how the log is written: text or json"
     )

@@ -27,14 +27,18 @@ from composer.server.admission import Admission
 from composer.server.application import application, figures
 from composer.server.capability import Capability, Slots
 from composer.server.connection import HttpRunner
+from composer.server.journal import LAST_WORDS, Journal
+from composer.server.last_words import LastWords
 from composer.server.manifest import manifest
 from composer.server.reception import Reception
 from composer.server.registration import Offered, Registration
+from composer.server.revival import Fall, Revival
 from composer.server.routes import Streams
 from composer.server.same_origin import SameOrigin, called
 from composer.server.settings import Settings
 from composer.server.tries import Tries
 from composer.session.ending import Reason
+from composer.session.record import SessionRecord
 from composer.session.timing import Timing
 from composer.threads import Places
 from composer.trickle.http import Http
@@ -80,6 +84,8 @@ class Worker:
     """Serves offers until it is told to end.
 
     async with Worker(...).serving() as worker: ... await worker.ended()
+
+    journal: taken by this process. resume_s, culprit: see revival.
     """
 
     def __init__(
@@ -101,11 +107,15 @@ class Worker:
         orchestrators: Sequence[str] = (),
         orch_secret: str = "",
         reloads: bool = False,
+        journal: Journal | None = None,
+        resume_s: float = 60.0,
+        culprit: str = "",
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         limits: JobLimits = JobLimits(),  # noqa: B008 - it is frozen
         wire: WireLimits = WireLimits(),  # noqa: B008 - it is frozen
     ) -> None:
-        self.reloads = reloads
+        self.reloads, self.journal = reloads, journal
+        self._resume_s, self._culprit = resume_s, culprit
         self.registrations: list[Registration] = []
         self._orchestrators, self._orch_secret = tuple(orchestrators), orch_secret
         self.offers = tuple(offers)
@@ -140,20 +150,27 @@ class Worker:
             async with asyncio.TaskGroup() as group:
                 runners = [_runner(application(self, outbound, group)), _runner(figures(self))]
                 registering: list[asyncio.Task[None]] = []
+                keeping: list[asyncio.Task[None]] = []
                 try:
+                    left = await self._left()
                     self.address = await self._listen(runners[0], self._port)
                     if self._metrics_port is not None:
                         self.metrics_address = await self._listen(runners[1], self._metrics_port)
                     if await self._prepared():
+                        keeping = self._keep(outbound, group, left)
                         registering = self._register(outbound.common, group)
                         await listening(self)
                 finally:
                     self.closing.set()
                     until = asyncio.get_running_loop().time() + self._drain_s
                     await self._unregister(registering)
+                    for task in keeping:
+                        task.cancel()
                     await self._close(until - min(SPARE_SECONDS, self._drain_s / 10))
                     for runner in runners:
                         await runner.cleanup()
+                    if self.journal is not None:
+                        await self.journal.close()
                     self.left_behind = self.left_behind or self.places.left_behind > 0
                     self.places.close()
                     self.parser.close()
@@ -195,6 +212,32 @@ class Worker:
         self.ready.set()
         return True
 
+    async def _left(self) -> list[SessionRecord]:
+        """The streams of the process before this one. Whoever asks for one of them waits."""
+        if self.journal is None:
+            return []
+        records = await self.places.loads.run(None, self.journal.left)
+        for record in records:
+            if record.capability in self.capabilities:
+                self.capabilities[record.capability].arrivals.expect(record.name)
+        return records
+
+    def _keep(
+        self, outbound: Outbound, group: asyncio.TaskGroup, left: Sequence[SessionRecord]
+    ) -> list[asyncio.Task[None]]:
+        """Keep the streams for the process after this one, and go on with those that are left."""
+        if self.journal is None:
+            return []
+        revival = Revival(
+            self.capabilities,
+            self.journal,
+            outbound,
+            Fall(self.journal.alive_at, self._culprit),
+            resume_s=self._resume_s,
+            timing=self.timing,
+        )
+        return [group.create_task(self.journal.run()), group.create_task(revival.run(left))]
+
     def _register(self, http: Http, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Make every offer known everywhere, in the background."""
         self.registrations = [
@@ -203,13 +246,19 @@ class Worker:
                 orchestrator,
                 self._orch_secret,
                 offer.offered,
-                lambda: self.slots.most - self.slots.used,
+                self._free,
             )
             for offer in self.offers
             if offer.offered is not None
             for orchestrator in self._orchestrators
         ]
         return [group.create_task(each.run()) for each in self.registrations]
+
+    def _free(self) -> int:
+        """How many more sessions there is room for, with those that are on their way here."""
+        here = self.capabilities.values()
+        coming = sum(len(each.arrivals.names - each.sessions.keys()) for each in here)
+        return self.slots.most - self.slots.used - coming
 
     async def _unregister(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
@@ -294,6 +343,8 @@ def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None
 
 
 def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
+    """Raises SettingsInvalid where its folder cannot be used."""
+    journal, culprit = _journal(settings)
     return Worker(
         offers,
         host=settings.host,
@@ -313,7 +364,26 @@ def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
         reloads=settings.reload,
         limits=JobLimits(input_bytes=settings.wire.file),
         wire=settings.wire,
+        journal=journal,
+        resume_s=settings.resume_s,
+        culprit=culprit,
     )
+
+
+def _journal(settings: Settings) -> tuple[Journal | None, str]:
+    """Where sessions are kept, and which of them took the process before this one down; from here
+    on this one says it, too. Raises SettingsInvalid.
+    """
+    if not settings.state:
+        return None, ""
+    journal = Journal(Path(settings.state))
+    journal.open()
+    journal.take()
+    words = LastWords(journal.folder / LAST_WORDS)
+    if words.culprit or words.before.startswith("Fatal"):
+        log.error("the process before this one was taken down:\n%s", words.before)
+    words.listen()
+    return journal, words.culprit
 
 
 async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> Exit:
