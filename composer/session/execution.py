@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from composer import stacks
 from composer.compiler.change import Change
@@ -26,6 +26,9 @@ from composer.session.ingress import Ingress
 from composer.session.record import SessionRecord
 from composer.session.timing import Timing
 from composer.threads import Places
+
+CATCH_UP_SECONDS: Final = 10.0
+"""How long what a channel still holds may come in, when another process goes on with a session."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ class Execution:
 
     def go_on_after(self, record: SessionRecord) -> None:
         """Before anything comes in: go on behind what another process has written."""
+        if self.ingress is not None:
+            self.ingress.catch_up(CATCH_UP_SECONDS)
         if record.written is not None:
             repeats = self.demand.takes_input and not self.demand.makers
             self.egress.go_on_after(record.written, record.shift, repeats=repeats)

@@ -80,9 +80,10 @@ class Ingress:
         self.last_at = 0.0
         """When bytes came last, in monotonic seconds; 0 for never."""
         self.given_at = 0.0
-        """When the unit came that iterating gave last."""
+        """When the unit came that iterating gave last; while it catches up, when it was given."""
 
         self._most_unread, self._now = most_unread, now
+        self._catches_up_until = 0.0
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._pending: deque[tuple[bytes | Gap, float]] = deque()
@@ -128,6 +129,12 @@ class Ingress:
         return self._units.demuxer.parsed
 
     # the loop
+
+    def catch_up(self, seconds: float) -> None:
+        """For so long what comes in is older than it looks: it came while nobody was there, and is
+        no reason to drop any of it behind here.
+        """
+        self._catches_up_until = self._now() + seconds
 
     def put(self, data: bytes) -> None:
         """Bytes of the stream, in any pieces."""
@@ -211,7 +218,8 @@ class Ingress:
             with self._reading:
                 found = self._units.pop() if reader == self._reader else None
             if found is not None:
-                item, self.given_at = found
+                item, came_at = found
+                self.given_at = self._now_while_catching_up() or came_at
                 budget.end(item.dts if isinstance(item, Unit) else None)
                 yield item
             elif self._is_over(reader):
@@ -220,6 +228,12 @@ class Ingress:
                 budget.end()
             self._rest(reader)
             budget.begin()
+
+    def _now_while_catching_up(self) -> float:
+        if self._catches_up_until and (now := self._now()) < self._catches_up_until:
+            return now
+        self._catches_up_until = 0.0
+        return 0.0
 
     def look(self) -> None:
         """Take apart what came since the last time. Waits for nothing."""

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-import aiohttp
-
 from composer.errors import ChannelEnded, ChannelLost
 from composer.media.mpegts.written import Written, written
 from composer.session.record import SessionRecord
@@ -15,6 +13,7 @@ from composer.trickle import wire
 from composer.trickle.channel_address import ChannelAddress
 from composer.trickle.http import Http
 from composer.trickle.publisher import next_number
+from composer.trickle.reread import reread
 
 log: Final = logging.getLogger(__name__)
 
@@ -26,9 +25,6 @@ AGAIN_SECONDS: Final = 0.25
 
 READ_SECONDS: Final = 2.0
 """What reading the end of the output may take: pictures wait meanwhile."""
-
-LONGEST_SEGMENT: Final = 16 << 20
-"""Bytes of a segment of the output that are looked at."""
 
 
 async def found(http: Http, record: SessionRecord) -> SessionRecord:
@@ -74,12 +70,12 @@ async def _next_number(http: Http, url: str) -> int:
 
 
 def _readable(wanted: int | None, latest: int) -> int | None:
-    """The segment to begin with, None for the newest: where the one that was read last is no longer
-    kept, or the server has begun to count anew.
+    """The segment to begin with: the one that was read last, else the oldest that is kept for a
+    while yet; None for the newest, where nothing was read or the server has begun to count anew.
     """
-    if wanted is None or not latest - wire.WINDOW < wanted <= latest:
+    if wanted is None or wanted > latest:
         return None
-    return wanted
+    return wanted if wanted > latest - wire.WINDOW else max(0, latest - wire.WINDOW + 2)
 
 
 async def _written(http: Http, url: str, latest: int) -> Written | None:
@@ -87,23 +83,8 @@ async def _written(http: Http, url: str, latest: int) -> Written | None:
     try:
         async with asyncio.timeout(READ_SECONDS):
             for seq in range(latest - 1, max(latest - wire.WINDOW, -1), -1):
-                if (what := written(await _segment(http, f"{url}/{seq}"))) is not None:
+                if (what := written(await reread(http, url, seq))) is not None:
                     return what
-    except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-        log.warning("what is written of the output cannot be read: %s", type(exc).__name__)
+    except (ChannelLost, TimeoutError) as exc:
+        log.warning("what is written of the output is not known: %s", exc or "it takes too long")
     return None
-
-
-async def _segment(http: Http, url: str) -> bytes:
-    """What was written of a segment. Its publisher has left it open, and readers would wait."""
-    async with http.delete(url, allow_redirects=False):
-        pass
-    async with http.get(url, allow_redirects=False) as response:
-        if response.status != 200:
-            return b""
-        data = bytearray()
-        async for piece in response.content.iter_chunked(1 << 16):
-            data += piece
-            if len(data) > LONGEST_SEGMENT:
-                raise ConnectionError("a segment is too long")
-        return bytes(data)

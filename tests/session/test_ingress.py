@@ -317,3 +317,17 @@ def test_a_gap_is_told_while_a_source_is_silent() -> None:
         stubs.reach(told)
         ingress.end()
         thread.join(stubs.WAIT)
+
+
+def test_while_it_catches_up_what_it_gives_is_as_new_as_it_can_be() -> None:
+    clock = 1.0
+    ingress = Ingress(now=lambda: clock)
+    ingress.catch_up(1.0)
+    for piece in pieces_of(stream(preset="ultrafast"))[:4]:
+        ingress.put(piece)
+    given, born = iter(ingress), []
+    for _ in range(4):
+        next(given)
+        born.append(ingress.given_at)
+        clock += 0.4
+    assert born == pytest.approx([1.0, 1.4, 1.8, 1.0])

@@ -82,7 +82,7 @@ def test_segments_without_anything_are_passed_over() -> None:
 
 @pytest.mark.parametrize(
     ("segments", "wanted", "begin"),
-    [(3, 2, 2), (3, 3, 3), (9, 5, 5), (9, 4, None), (9, None, None), (2, 7, None)],
+    [(3, 2, 2), (3, 3, 3), (9, 5, 5), (9, 4, 6), (9, None, None), (2, 7, None)],
 )
 def test_the_input_is_read_on_where_it_is_still_kept(
     segments: int, wanted: int | None, begin: int | None
