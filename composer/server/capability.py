@@ -141,9 +141,13 @@ class Capability:
             log.warning("it cannot start: %s", exc, extra={"session": name})
             await session.over.wait()
             raise
+        await self.kept()
+        return session
+
+    async def kept(self) -> None:
+        """Return when another process would find what sessions are now, or when that takes long."""
         if self._journal is not None:
             await self._journal.settled()
-        return session
 
     async def take_up(self, known: SessionRecord) -> tuple[Session, list[Problem]]:
         """A session that another process has, or had. Its nodes are set up, and it waits for

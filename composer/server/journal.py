@@ -58,7 +58,7 @@ Look = Callable[[], SessionRecord | None]
 
 
 @dataclass
-class _Kept:
+class _InFolder:
     """What is in the folder of one session, and when that was written."""
 
     record: SessionRecord
@@ -84,8 +84,9 @@ class Journal:
         self._threads = Threads("journal", 1)
         self._looks: dict[str, Look] = {}
         self._noted = asyncio.Event()
-        self._waiting: list[asyncio.Future[None]] = []
-        self._kept: dict[str, _Kept] = {}
+        self._asked = self._done = 0  # notes, and those of them that were written or could not be
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._kept: dict[str, _InFolder] = {}
 
     # the folder
 
@@ -134,7 +135,7 @@ class Journal:
                 path.unlink(missing_ok=True)
                 continue
             records.append(record)
-            self._kept[record.key] = _Kept(record, 0, 0.0)
+            self._kept[record.key] = _InFolder(record, 0, 0.0)
         return records
 
     def _files(self) -> Iterator[Path]:
@@ -155,14 +156,15 @@ class Journal:
         look: called when it is written, and gives what is newest then.
         """
         self._looks[key] = look
+        self._asked += 1
         self._noted.set()
 
     async def settled(self) -> None:
         """Return when all that was noted is written, or cannot be for now."""
-        if not self._looks:
+        if self._done == self._asked or self.failing:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(done)
+        self._waiting.append((self._asked, done))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
                 await done
@@ -180,7 +182,7 @@ class Journal:
         """One round."""
         self._noted.clear()
         looks, self._looks = self._looks, {}
-        waiting, self._waiting = self._waiting, []
+        asked = self._asked
         records = {key: look() for key, look in looks.items()}
         try:
             if self._threads.left_behind:  # what it writes may be older than what we have
@@ -192,9 +194,11 @@ class Journal:
             if self.failing:
                 log.info("the streams can be kept again")
             self.failing = ""
-        for done in waiting:
-            if not done.done():
+        self._done = max(self._done, asked)
+        for note, done in self._waiting:
+            if note <= self._done and not done.done():
                 done.set_result(None)
+        self._waiting = [(note, done) for note, done in self._waiting if note > self._done]
 
     async def close(self) -> None:
         """Write what is still noted, and let go of the folder."""
@@ -238,7 +242,7 @@ class Journal:
                 return False
         text = record.text()
         _replace(self.folder / f"{key}.json", text, durable=not moved)
-        self._kept[key] = _Kept(record, len(text), now)
+        self._kept[key] = _InFolder(record, len(text), now)
         return not moved
 
 

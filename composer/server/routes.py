@@ -166,7 +166,9 @@ class Streams:
         except ParamRejected as exc:
             malformed = any(each.code == "bad-params" for each in exc.problems)
             return refusal(400 if malformed else _status(said), str(exc), exc.problems)
-        return await updated(session, patch)
+        answered = await updated(session, patch)
+        await self._capability.kept()
+        return answered
 
     async def stop(self, request: web.Request) -> web.Response:
         await self._reception.skipped(request, "stop")  # it may hold anything (contract 2.5)

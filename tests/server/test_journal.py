@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,6 +17,7 @@ from composer.server import journal as journals
 from composer.server.journal import Journal
 from composer.session.channels import Channels
 from composer.session.record import SessionRecord
+from tests import stubs
 from tests.server.streams import ran
 
 RECORD = SessionRecord("cap", "cam1", Channels(control="http://c/secret"), params={"a": 1})
@@ -61,6 +63,35 @@ def test_what_is_noted_is_there_for_the_next_process_and_gone_with_its_session(
             now = None
             journal.note(RECORD.key, lambda: now)
         assert left(folder) == []
+
+    ran(test)
+
+
+def test_what_is_being_written_is_waited_for_and_what_is_noted_meanwhile_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, allowed = threading.Event(), threading.Event()
+    replaced = journals._replace
+
+    def replacing(path: Path, text: bytes, *, durable: bool) -> None:
+        reached.set()
+        stubs.reach(allowed)
+        replaced(path, text, durable=durable)
+
+    monkeypatch.setattr(journals, "_replace", replacing)
+
+    async def test() -> None:
+        async with kept(tmp_path) as journal:
+            journal.note(RECORD.key, lambda: RECORD)
+            await asyncio.to_thread(stubs.reach, reached)
+            first = asyncio.ensure_future(journal.settled())
+            other = replace(RECORD, name="cam2")
+            journal.note(other.key, lambda: other)
+            await asyncio.sleep(0)
+            assert not first.done()
+            allowed.set()
+            await first
+            assert {record.name for record in left(tmp_path)} == {"cam1", "cam2"}
 
     ran(test)
 
