@@ -49,6 +49,18 @@ def at_signals(ask: Callable[[], object] | None = None) -> None:
         signal.signal(each, came)
 
 
+def at_hangup(ask: Callable[[], object], end: Callable[[], object]) -> None:
+    """From here on SIGHUP calls `ask`, as it does of other servers, and `end` where it comes since
+    the terminal is gone in which the process began.
+    """
+    seen = os.isatty(0)
+
+    def came(number: int, frame: object) -> None:
+        (end if seen and not os.isatty(0) else ask)()
+
+    signal.signal(signal.SIGHUP, came)
+
+
 def leave(code: Exit) -> NoReturn:
     """End the process at once. No thread is waited for; each line of the log is out already."""
     os._exit(code)

@@ -32,6 +32,7 @@ ELSEWHERE = {
     "pip install ": "from the network; here it is installed",
     "docker ": "there may be no Docker",
     "byoc image pipelines": "builds for a minute; tests/image/test_images.py does",
+    "byoc upgrade ": "ends the worker of the page; test_upgrade.py does",
     "ffmpeg ": "needs a gateway of go-livepeer",
     "ffplay ": "needs a gateway of go-livepeer",
     "curl -fsS http://127.0.0.1:8000/stream/params": "needs a stream; test_scaffold.py has one",

@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from composer.node.registry import Registry
 from composer.server import process
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # which is made of it
 
 def application(worker: "Worker", outbound: Outbound, group: asyncio.TaskGroup) -> web.Application:
     """All routes of a worker, and with them a Capability for each offer."""
-    app, about = _bare(worker), About(worker)
+    app, about = _bare(worker, worker.forwarding.middleware), About(worker)
     for offer in worker.offers:
         capability = Capability(
             offer.name,
@@ -66,9 +67,9 @@ def figures(worker: "Worker") -> web.Application:
     return app
 
 
-def _bare(worker: "Worker") -> web.Application:
+def _bare(worker: "Worker", *outermost: Middleware) -> web.Application:
     """An application without routes."""
-    around = [said_as_json, worker.admission.middleware]
+    around = [*outermost, said_as_json, worker.admission.middleware]
     return web.Application(middlewares=around)
 
 

@@ -58,6 +58,8 @@ class Door:
 
     @property
     def address(self) -> str:
-        """Where it is reached: http://host:port."""
+        """Where it is reached: http://host:port; "" while it was never open."""
+        if not self._sockets:
+            return ""
         host, port = self._sockets[0].getsockname()[:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

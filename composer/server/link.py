@@ -1,4 +1,4 @@
-"""Link: what two processes say to each other while one hands its sessions over to the other."""
+"""PeerLink: what two processes say to each other while one hands its sessions over to the other."""
 
 import asyncio
 import socket
@@ -60,7 +60,7 @@ class Message:
 _MESSAGE: Final = TypeAdapter(Message)
 
 
-class Link:
+class PeerLink:
     """One end of it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -141,6 +141,13 @@ class Settings(BaseSettings):
         le=3600,
         description="seconds for which a process may be gone whose streams go on",
     )
+    upgrade_s: float = Field(
+        120.0,
+        alias="BYOC_UPGRADE_S",
+        ge=1,
+        le=3600,
+        description="seconds that a new process has to get ready, at an upgrade",
+    )
     log: Literal["text", "json"] = Field(
         "text", alias="BYOC_LOG", description="how the log is written: text or json"
     )
@@ -220,6 +227,12 @@ class Settings(BaseSettings):
         """What callers without a token may call this worker."""
         own = (self.host, URL(self.url).raw_host or "")
         return (*(each for each in own if each), *_listed(self.names))
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What was taken out of the environment, by its names there: another process needs it."""
+        values = {"ORCH_SECRET": self.orch_secret, "CAPABILITY_TOKEN": self.token}
+        return {name: value.get_secret_value() for name, value in values.items()}
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,10 +24,14 @@ from composer.errors import SettingsInvalid
 from composer.exits import Exit
 from composer.limits import WireLimits
 from composer.parser import Parser
+from composer.server import supervision
 from composer.server.admission import Admission
 from composer.server.application import application, figures
 from composer.server.capability import Capability, Slots
 from composer.server.connection import HttpRunner
+from composer.server.door import Door
+from composer.server.forwarding import Forwarding
+from composer.server.heir import Heir
 from composer.server.journal import LAST_WORDS, Journal
 from composer.server.last_words import LastWords
 from composer.server.manifest import manifest
@@ -37,6 +42,8 @@ from composer.server.routes import Streams
 from composer.server.same_origin import SameOrigin, called
 from composer.server.settings import Settings
 from composer.server.tries import Tries
+from composer.server.upgrade import Command
+from composer.server.upgrades import Upgrades
 from composer.session.ending import Reason
 from composer.session.record import SessionRecord
 from composer.session.timing import Timing
@@ -85,7 +92,8 @@ class Worker:
 
     async with Worker(...).serving() as worker: ... await worker.ended()
 
-    journal: taken by this process. resume_s, culprit: see revival.
+    journal: taken by this process, or to be by an heir. resume_s, culprit: see revival. heir: where
+    another process began this one to take its place.
     """
 
     def __init__(
@@ -110,12 +118,22 @@ class Worker:
         journal: Journal | None = None,
         resume_s: float = 60.0,
         culprit: str = "",
+        heir: Heir | None = None,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         limits: JobLimits = JobLimits(),  # noqa: B008 - it is frozen
         wire: WireLimits = WireLimits(),  # noqa: B008 - it is frozen
     ) -> None:
         self.reloads, self.journal = reloads, journal
-        self._resume_s, self._culprit = resume_s, culprit
+        self._resume_s, self._culprit, self._heir = resume_s, culprit, heir
+        ports = (port,) if metrics_port is None else (port, metrics_port)
+        inherited = heir.sockets if heir is not None else ()
+        doors = (*inherited[: len(ports)], *[()] * (len(ports) - len(inherited)))
+        self.doors = tuple(Door(host, *each) for each in zip(ports, doors, strict=True))
+        """Where it is reached, and where its figures are, if they have a port of their own."""
+        self._servers: list[web.Server | None] = []
+        self.forwarding = Forwarding()
+        self.handed_over = False
+        """Whether another process has its place, and the name at the orchestrators."""
         self.registrations: list[Registration] = []
         self._orchestrators, self._orch_secret = tuple(orchestrators), orch_secret
         self.offers = tuple(offers)
@@ -130,8 +148,6 @@ class Worker:
         self.limits = limits
         self.parser = Parser(wire)
         self.reception = Reception(self.parser, capacity)
-        self.address = self.metrics_address = ""
-        self._host, self._port, self._metrics_port = host, port, metrics_port
         self.tokens = tuple(tokens)
         self._reach = Reach.of(trickle_hosts, orchestrators)
         self.admission = Admission(self.tokens, Tries(), SameOrigin(called(names), KNOWN_AS))
@@ -146,27 +162,32 @@ class Worker:
         """Serve; `listening` is awaited once the port is open, and its return is the end."""
         async with AsyncExitStack() as stack:
             outbound = Outbound(self._reach, verify_tls=self._tls[0], ca_file=self._tls[1])
-            await stack.enter_async_context(outbound)
+            self.outbound = await stack.enter_async_context(outbound)
+            stack.push_async_callback(self.forwarding.close)
             async with asyncio.TaskGroup() as group:
                 runners = [_runner(application(self, outbound, group)), _runner(figures(self))]
                 registering: list[asyncio.Task[None]] = []
                 keeping: list[asyncio.Task[None]] = []
                 try:
                     left = await self._left()
-                    self.address = await self._listen(runners[0], self._port)
-                    if self._metrics_port is not None:
-                        self.metrics_address = await self._listen(runners[1], self._metrics_port)
-                    if await self._prepared():
+                    for runner in runners:
+                        await runner.setup()
+                    self._servers = [runner.server for runner in runners]
+                    if self._heir is None:
+                        await self.listen()
+                    if await self._prepared() and await self._admitted(group):
                         keeping = self._keep(outbound, group, left)
                         registering = self._register(outbound.common, group)
                         await listening(self)
                 finally:
                     self.closing.set()
-                    until = asyncio.get_running_loop().time() + self._drain_s
+                    until = asyncio.get_running_loop().time() + self.drain_s
                     await self._unregister(registering)
                     for task in keeping:
                         task.cancel()
-                    await self._close(until - min(SPARE_SECONDS, self._drain_s / 10))
+                    await self._close(until - min(SPARE_SECONDS, self.drain_s / 10))
+                    for door in self.doors:
+                        door.give_back()
                     for runner in runners:
                         await runner.cleanup()
                     if self.journal is not None:
@@ -186,12 +207,42 @@ class Worker:
             log.critical("a GPU is lost, and only another process can use it: %s", self.lost)
             self.end()
 
-    async def _listen(self, runner: web.AppRunner, port: int) -> str:
-        """The address at which a runner can be asked then."""
-        await runner.setup()
-        await web.TCPSite(runner, self._host, port).start()
-        host, port = runner.addresses[0][:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    @property
+    def drain_s(self) -> float:
+        """Seconds that what goes on has for its end. Jobs do not go over to another process."""
+        return max(self._drain_s, self.limits.seconds) if self.handed_over else self._drain_s
+
+    @property
+    def address(self) -> str:
+        """Where it is reached, "" before it listens."""
+        return self.doors[0].address
+
+    @property
+    def metrics_address(self) -> str:
+        """Where its figures are, "" where they have no port of their own."""
+        return self.doors[1].address if len(self.doors) > 1 else ""
+
+    async def listen(self) -> None:
+        """Accept requests; raises OSError where a port is taken."""
+        for door, server in zip(self.doors, self._servers, strict=False):
+            assert server is not None  # its runner is set up
+            await door.open(server)
+
+    async def _admitted(self, group: asyncio.TaskGroup) -> bool:
+        """Whether requests may be answered here, and sessions begun. An heir waits for that."""
+        if self._heir is None:
+            return True
+        admission = asyncio.ensure_future(self._heir.admitted(self, group))
+        closing = asyncio.ensure_future(self.closing.wait())
+        try:
+            await asyncio.wait({admission, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if self.closing.is_set() or not admission.result():
+                return False
+        finally:
+            admission.cancel()
+            closing.cancel()
+        await self.listen()
+        return True
 
     async def _prepared(self) -> bool:
         """Load libraries and models before the first session, and keep the models after the last;
@@ -213,8 +264,10 @@ class Worker:
         return True
 
     async def _left(self) -> list[SessionRecord]:
-        """The streams of the process before this one. Whoever asks for one of them waits."""
-        if self.journal is None:
+        """The streams that are left of the process before this one. Whoever asks for one of them
+        waits.
+        """
+        if self.journal is None or self._heir is not None:
             return []
         records = await self.places.loads.run(None, self.journal.left)
         for record in records:
@@ -225,9 +278,14 @@ class Worker:
     def _keep(
         self, outbound: Outbound, group: asyncio.TaskGroup, left: Sequence[SessionRecord]
     ) -> list[asyncio.Task[None]]:
-        """Keep the streams for the process after this one, and go on with those that are left."""
+        """Keep the streams for the process after this one, and go on with those that are left, or
+        are handed over.
+        """
+        tasks: list[asyncio.Task[None]] = []
+        if self._heir is not None:
+            tasks.append(group.create_task(self._heir.run(self, group)))
         if self.journal is None:
-            return []
+            return tasks
         revival = Revival(
             self.capabilities,
             self.journal,
@@ -236,7 +294,8 @@ class Worker:
             resume_s=self._resume_s,
             timing=self.timing,
         )
-        return [group.create_task(self.journal.run()), group.create_task(revival.run(left))]
+        tasks.append(group.create_task(self.journal.run()))
+        return [*tasks, group.create_task(revival.run(left))]
 
     def _register(self, http: Http, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Make every offer known everywhere, in the background."""
@@ -263,7 +322,8 @@ class Worker:
     async def _unregister(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*(each.close() for each in self.registrations))
+        if not self.handed_over:  # or the name is another process's
+            await asyncio.gather(*(each.close() for each in self.registrations))
 
     def renew(self) -> None:
         """A request was answered 401: the orchestrators have dropped us (contract 2.8)."""
@@ -344,7 +404,8 @@ def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None
 
 def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
     """Raises SettingsInvalid where its folder cannot be used."""
-    journal, culprit = _journal(settings)
+    heir = Heir.of()
+    journal, culprit = _journal(settings, heir)
     return Worker(
         offers,
         host=settings.host,
@@ -367,10 +428,11 @@ def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
         journal=journal,
         resume_s=settings.resume_s,
         culprit=culprit,
+        heir=heir,
     )
 
 
-def _journal(settings: Settings) -> tuple[Journal | None, str]:
+def _journal(settings: Settings, heir: Heir | None) -> tuple[Journal | None, str]:
     """Where sessions are kept, and which of them took the process before this one down; from here
     on this one says it, too. Raises SettingsInvalid.
     """
@@ -378,7 +440,8 @@ def _journal(settings: Settings) -> tuple[Journal | None, str]:
         return None, ""
     journal = Journal(Path(settings.state))
     journal.open()
-    journal.take()
+    if heir is None:
+        journal.take()
     words = LastWords(journal.folder / LAST_WORDS)
     if words.culprit or words.before.startswith("Fatal"):
         log.error("the process before this one was taken down:\n%s", words.before)
@@ -387,10 +450,17 @@ def _journal(settings: Settings) -> tuple[Journal | None, str]:
 
 
 async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> Exit:
+    command = Command.of_this_process(settings.secrets)
     worker = _worker(offers, settings)
     loop = asyncio.get_running_loop()
+    folder = worker.journal.folder if worker.journal is not None else None
+    upgrades = Upgrades(worker, command, settings.upgrade_s, folder)
 
-    exits.at_signals(lambda: loop.call_soon_threadsafe(worker.end))
+    def soon(call: Callable[[], object]) -> Callable[[], object]:
+        return lambda: loop.call_soon_threadsafe(call)
+
+    exits.at_signals(soon(worker.end))
+    exits.at_hangup(soon(upgrades.want), soon(worker.end))
 
     def code() -> Exit:
         return Exit.GPU_LOST if worker.lost else Exit.ENDED
@@ -402,8 +472,13 @@ async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str
             say(f"{offer.name} at {here.address}{offer.path}")
         if here.metrics_address:
             say(f"figures at {here.metrics_address}/metrics")
+        supervision.notify(f"READY=1\nMAINPID={os.getpid()}")
+        upgrading = asyncio.ensure_future(upgrades.run())
         await here.closing.wait()
-        loop.call_later(settings.drain_s, lambda: _leave(code()))
+        if not here.handed_over:
+            upgrading.cancel()
+        await asyncio.wait({upgrading})
+        loop.call_later(here.drain_s, lambda: _leave(code()))
 
     try:
         await worker.run(listening)

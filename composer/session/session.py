@@ -83,12 +83,16 @@ class Session:
         self.noted: Callable[[], None] = _unheard
         """Called when another process would have to know something else of it."""
 
+        self.prepared: Final = asyncio.Event()
+        """Set when it could begin at once, if it may."""
         self._http, self._turn = http, asyncio.Event()
-        if not waits:
-            self._turn.set()
         self.ready.add_done_callback(_looked_at)
         self.readers = Readers(http, channels, timing, self.end, now, parser, lambda: self.noted())
         self._writers = Writers(http, channels, timing, self.end, now)
+        if waits:
+            self._writers.go_on()
+        else:
+            self._turn.set()
         self.events = Events(lambda: round(time.time() * 1000), self._writers.events_wait)
         self.trouble = Trouble(self.events, now)
         self.watch = Watch(channels, timing, now)
@@ -114,6 +118,8 @@ class Session:
             self.timing = self.timing.ending_within(within)
         if self.life.ending:
             return
+        silent = not self._turn.is_set()  # it is another process's still: its channels, too
+        reason = Reason.HANDED_OVER if silent else reason
         self._turn.set()
         self.ending, self.watch.ended_at = Ending(reason, failure), self.now()
         log.info("ends: %s", self.ending, extra={"session": self.name})
@@ -122,7 +128,8 @@ class Session:
             if not self.ready.done():
                 self.ready.set_exception(Unstarted(self.ending))
             # Where the nodes could not be set up, the answer to the start says so.
-            self.life.move(Phase.CLOSING if reason is Reason.FAILED else Phase.DRAINING)
+            silent = silent or reason is Reason.FAILED
+            self.life.move(Phase.CLOSING if silent else Phase.DRAINING)
         elif reason is Reason.STOPPED and self.execution.ingress is not None:
             self.life.move(Phase.LINGERING)
         else:
@@ -133,7 +140,6 @@ class Session:
         """It may begin, where another process has left it."""
         self.before, self.started_ms = record, record.started_ms
         self.readers.next_input, self.readers.next_control = record.next_input, record.next_control
-        self._writers.go_on()
         self._deployment.go_on_after(record)
         self._turn.set()
 
@@ -189,8 +195,10 @@ class Session:
         """
         try:
             if self.execution.demand.makers:  # they begin when they are set up
+                self.prepared.set()
                 await self._turn.wait()
             await self._deployment.set_up()
+            self.prepared.set()
             await self._turn.wait()
         except (NodeFailed, ParamRejected, Stalled) as exc:
             if self.life.phase is Phase.SETTING_UP:
@@ -373,7 +381,11 @@ class Session:
         return self.watch.output_stalled(self.execution)
 
     def stuck(self) -> str:
-        """What of it has not moved for too long, "" for nothing."""
+        """What of it has not moved for too long, "" for nothing. One that waits for another process
+        does not hang.
+        """
+        if self.prepared.is_set() and not self._turn.is_set():
+            return ""
         return self.watch.stuck(self.life, self.execution)
 
     @property

@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from composer.server.link import Link, LinkBroken, Message, Topic
+from composer.server.link import LinkBroken, Message, PeerLink, Topic
 from composer.session.channels import Channels
 from composer.session.record import SessionRecord
 from tests.server.streams import ran
 
 
 @asynccontextmanager
-async def linked() -> AsyncIterator[tuple[Link, Link, asyncio.StreamWriter]]:
+async def linked() -> AsyncIterator[tuple[PeerLink, PeerLink, asyncio.StreamWriter]]:
     one, other = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=other)
-    ends = await Link.over(one), Link(reader, writer)
+    ends = await PeerLink.over(one), PeerLink(reader, writer)
     try:
         yield *ends, writer
     finally:
@@ -30,7 +30,7 @@ def test_a_session_of_any_size_arrives_as_it_is() -> None:
 
     async def test() -> None:
         one, other = socket.socketpair()
-        here, there = await Link.over(one), await Link.over(other)
+        here, there = await PeerLink.over(one), await PeerLink.over(other)
         async with asyncio.TaskGroup() as group:
             group.create_task(here.send(Message.about(Topic.COMING, record)))
             message = await there.receive()
