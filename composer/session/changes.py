@@ -58,20 +58,23 @@ class Changes:
         """Set what callers had set in another process. What this pipeline does not take is left
         out: the problems say why.
         """
-        problems: list[Problem] = []
-        left = dict(given)
+        known = self._deployment.execution.known
+        problems = [
+            Problem("unknown-param", f"there is no param {name!r:.100}", name)
+            for name in given
+            if name not in known
+        ]
+        left = {name: value for name, value in given.items() if name in known}
         while left:
             try:
                 self.patch(left)
                 break
             except ParamRejected as exc:
-                refused = [problem for problem in exc.problems if problem.at in left]
-                problems += refused or exc.problems
-                left = {
-                    name: value
-                    for name, value in left.items()
-                    if refused and name not in {problem.at for problem in refused}
-                }
+                problems += exc.problems
+                refused = {problem.at for problem in exc.problems}
+                if refused.isdisjoint(left):  # it is about all of them
+                    break
+                left = {name: value for name, value in left.items() if name not in refused}
         return problems
 
     def change(self, given: Any) -> Patch:

@@ -189,6 +189,50 @@ def test_a_new_process_that_dies_on_its_way_leaves_all_to_the_old_one(tmp_path: 
     ran(test, 140)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_an_old_process_that_dies_on_the_way_leaves_all_to_the_new_one(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with place(tmp_path) as here:
+            (stream,) = await streaming(here)
+            async with sending(stream, 600):
+                await came(stream, 20)
+                asked = asyncio.ensure_future(upgraded(here))
+                registrations = here.orchestrator.registrations
+                await here.orchestrator.until(lambda: len(registrations) > 1)
+                heir = re.search(r"process (\d+) begins", here.log())
+                assert heir is not None
+                here.heirs.append(int(heir[1]))
+                assert await here.down() == -signal.SIGKILL
+                assert "the worker came to its end" in await asked
+                await came(stream, 599)
+            assert (await stream.params({}))[1]["params"] == {"level": 0.5}
+            assert lost(stream, 600) < 75
+            assert (await stream.stop())[0] == 200
+            assert here.kept() == []
+
+    ran(test, 140)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+def test_a_stream_that_cannot_go_on_there_keeps_all_where_they_are(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with place(tmp_path) as here:
+            first, second = await streaming(here, 2)
+            async with sending(first, 400), sending(second, 400):
+                await came(first, 20)
+                (tmp_path / "p.yaml").write_text(PASS.replace("capability: cap", "capability: x"))
+                said = await upgraded(here)
+                assert "the capability 'cap' is not served any more" in said
+                await came(second, 399)
+            assert (lost(first, 400), lost(second, 400)) == (0, 0)
+            assert here.process.poll() is None
+            assert not first.closed | second.closed
+
+    ran(test, 140)
+
+
 def test_where_no_worker_is_there_it_says_so(tmp_path: Path) -> None:
     done = subprocess.run(
         [BYOC, "upgrade", "--state", str(tmp_path)], capture_output=True, text=True, check=False

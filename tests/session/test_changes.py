@@ -124,3 +124,30 @@ def test_a_value_that_was_refused_is_told_as_what_runs() -> None:
             assert said["params"] == {"weights": "a", "strength": 0.0, "level": 0.1}
 
     ran(test)
+
+
+def test_what_callers_have_set_is_what_they_wrote_but_for_what_was_refused() -> None:
+    async def test() -> None:
+        async with changed() as here:
+            here.allowed.set()
+            changes = here.stage.sessions[here.stream.name].changes
+            await here.change(weights="b", level="0.5", width=4, height=4)
+            assert changes.given() == {"weights": "b", "level": "0.5"}
+            await here.stream.until(lambda: "node_ready" in here.stream.kinds())
+            await here.change(weights="bad", level=0.25)
+            await here.stream.until(lambda: "node_kept" in here.stream.kinds())
+            assert changes.given() == {"weights": "b", "level": 0.25}
+
+    ran(test)
+
+
+def test_of_another_process_params_all_but_what_is_not_taken_is_set() -> None:
+    async def test() -> None:
+        async with changed() as here:
+            changes = here.stage.sessions[here.stream.name].changes
+            problems = changes.restore({"level": 0.5, "strength": "much", "gone": 1, "width": 4})
+            assert sorted(each.at for each in problems) == ["gone", "strength", "width"]
+            assert changes.given() == {"level": 0.5}
+            assert changes.restore({}) == []
+
+    ran(test)

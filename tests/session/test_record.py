@@ -255,15 +255,33 @@ def test_sources_of_its_own_begin_when_it_may() -> None:
     ran(test)
 
 
-def test_one_that_is_ended_before_it_may_begin_is_over() -> None:
+@pytest.mark.parametrize("text", [MADE, SOUND])
+def test_one_that_is_ended_before_it_may_begin_leaves_the_channels_to_the_other(text: str) -> None:
     async def test() -> None:
-        for text in (MADE, SOUND):
-            async with channels("publish", "subscribe") as (http, here):
-                session = Session("x", live_plan(text), here, http, timing=QUICK, waits=True)
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(lived(session))
-                    await asyncio.sleep(0)
-                    session.end(Reason.SHUTDOWN)
-                assert session.reason is Reason.SHUTDOWN
+        async with channels("publish", "subscribe", "events") as (http, here):
+            session = Session("x", live_plan(text), here, http, timing=QUICK, waits=True)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(lived(session))
+                await session.prepared.wait()
+                assert session.stuck() == ""
+                session.end(Reason.SHUTDOWN)
+            assert session.reason is Reason.HANDED_OVER
+            for url in (here.publish, here.events):
+                async with http.get(f"{url}/next") as answer:
+                    assert await answer.text() == "0"
+
+    ran(test)
+
+
+def test_between_two_segments_it_leaves_at_once() -> None:
+    async def test() -> None:
+        async with channels("subscribe", "publish") as (http, here):
+            session = Session("x", live_plan(SOUND), here, http, timing=QUICK)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(lived(session))
+                await session.ready
+                session.leave(1000)
+            assert session.reason is Reason.HANDED_OVER
+            assert (record_of(session).next_input, record_of(session).written) == (None, None)
 
     ran(test)
