@@ -15,7 +15,7 @@ from asyncio.subprocess import Process
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from composer.errors import ChannelEnded, ChannelLost, ComposerError
 from composer.server import supervision
@@ -45,6 +45,10 @@ TAKE_SECONDS: Final = 30.0
 
 IN_FLIGHT_SECONDS: Final = 20.0
 """How long requests that this process has begun with are waited for: a body may take as long."""
+
+
+Hearing: TypeAlias = "asyncio.Future[None]"
+"""Ends with LinkBroken, and only so."""
 
 
 class NotUpgraded(ComposerError):
@@ -193,9 +197,7 @@ class Upgrade:
 
     # step by step
 
-    async def _warm(
-        self, link: PeerLink, hearing: "asyncio.Future[None]", process: Process
-    ) -> None:
+    async def _warm(self, link: PeerLink, hearing: Hearing, process: Process) -> None:
         """Until the new process has its models, and the nodes of all sessions that live now.
 
         Raises NotUpgraded and LinkBroken.
@@ -212,7 +214,7 @@ class Upgrade:
                 f"the new process ({process.pid}) was not ready in {self._upgrade_s:g} s"
             ) from None
 
-    async def _hand_over(self, link: PeerLink, hearing: "asyncio.Future[None]") -> None:
+    async def _hand_over(self, link: PeerLink, hearing: Hearing) -> None:
         """Raises LinkBroken."""
         worker = self._worker
         await link.send(Message(Topic.GO))
@@ -242,7 +244,7 @@ class Upgrade:
     async def _set_up(
         self,
         link: PeerLink,
-        hearing: "asyncio.Future[None]",
+        hearing: Hearing,
         capability: Capability,
         session: Session,
     ) -> str:
@@ -265,7 +267,7 @@ class Upgrade:
     async def _one(
         self,
         link: PeerLink,
-        hearing: "asyncio.Future[None]",
+        hearing: Hearing,
         capability: Capability,
         session: Session,
     ) -> None:
@@ -287,13 +289,13 @@ class Upgrade:
         await link.send(Message.about(Topic.LEFT, record))
 
 
-def _looked_at(hearing: "asyncio.Future[None]") -> None:
+def _looked_at(hearing: Hearing) -> None:
     """A link that nobody waits for any more is not held against the loop."""
     if not hearing.cancelled():
         hearing.exception()
 
 
-async def _heard(awaited: Coroutine[Any, Any, object], hearing: "asyncio.Future[None]") -> None:
+async def _heard(awaited: Coroutine[Any, Any, object], hearing: Hearing) -> None:
     """Wait for something for as long as the other process is there. Raises LinkBroken."""
     waiting = asyncio.ensure_future(awaited)
     try:
@@ -305,9 +307,7 @@ async def _heard(awaited: Coroutine[Any, Any, object], hearing: "asyncio.Future[
         waiting.cancel()
 
 
-async def _within(
-    seconds: float, awaited: Coroutine[Any, Any, object], hearing: "asyncio.Future[None]"
-) -> None:
+async def _within(seconds: float, awaited: Coroutine[Any, Any, object], hearing: Hearing) -> None:
     """The same for no longer than so many seconds. Raises LinkBroken."""
     try:
         async with asyncio.timeout(seconds):

@@ -80,11 +80,15 @@ def _readable(wanted: int | None, latest: int) -> int | None:
 
 async def _written(http: Http, url: str, latest: int) -> Written | None:
     """What the newest segment says that holds anything, None where none can be read."""
+    channel = ChannelAddress.parse(url)
     try:
         async with asyncio.timeout(READ_SECONDS):
             for seq in range(latest - 1, max(latest - wire.WINDOW, -1), -1):
-                if (what := written(await reread(http, url, seq))) is not None:
+                segment = await reread(http, channel, seq)
+                if (what := written(segment)) is not None:
                     return what
     except (ChannelLost, TimeoutError) as exc:
-        log.warning("what is written of the output is not known: %s", exc or "it takes too long")
+        log.warning(
+            "what is written of the output is not known: %s", str(exc) or "it takes too long"
+        )
     return None

@@ -5,19 +5,20 @@ from typing import Final
 import aiohttp
 
 from composer.errors import ChannelLost
+from composer.trickle.channel_address import ChannelAddress
 
 LONGEST: Final = 16 << 20
 """Bytes of a segment; a longer one cannot be read back."""
 
 
-async def reread(http: aiohttp.ClientSession, url: str, seq: int) -> bytes:
+async def reread(http: aiohttp.ClientSession, channel: ChannelAddress, seq: int) -> bytes:
     """What was written of one segment, b"" where it is not kept. Whoever wrote it is gone and has
     perhaps left it open: it is closed, since its readers would wait. Raises ChannelLost.
     """
     try:
-        async with http.delete(f"{url}/{seq}", allow_redirects=False):
+        async with http.delete(channel.at(seq), allow_redirects=False):
             pass
-        async with http.get(f"{url}/{seq}", allow_redirects=False) as response:
+        async with http.get(channel.at(seq), allow_redirects=False) as response:
             if response.status != 200:
                 return b""
             data = bytearray()
