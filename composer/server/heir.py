@@ -14,7 +14,6 @@ from composer.errors import (
     NodeFailed,
     ParamRejected,
     Problem,
-    SettingsInvalid,
     Stalled,
 )
 from composer.server.link import LinkBroken, Message, PeerLink, Topic
@@ -81,12 +80,14 @@ class Heir:
                     return
                 self._take(worker, group, link, message)
             await self._settled()
-            _take_folder(worker)
+            if worker.journal is not None:
+                worker.journal.take_back()
             await link.send(Message(Topic.DONE))
         except LinkBroken:
             log.warning("the process before this one is gone in the middle of an upgrade")
             await self._orphaned(worker)
-            _take_folder(worker)
+            if worker.journal is not None:
+                worker.journal.take_back()
         finally:
             link.close()
 
@@ -180,16 +181,6 @@ def _sockets(descriptors: str) -> list[socket.socket]:
     for each in sockets:
         each.set_inheritable(False)
     return sockets
-
-
-def _take_folder(worker: "Worker") -> None:
-    """The folder of the state is this process's alone from now on."""
-    if worker.journal is None:
-        return
-    try:
-        worker.journal.take()
-    except SettingsInvalid as exc:
-        log.error("%s", exc)  # the streams go on all the same
 
 
 async def _set_up(session: Session) -> str:

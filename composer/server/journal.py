@@ -123,6 +123,13 @@ class Journal:
         """Let another worker take it. What this one notes is written all the same."""
         fcntl.lockf(self._lock, fcntl.LOCK_UN)
 
+    def take_back(self) -> None:
+        """The same for a worker that has sessions already, which go on where another one has it."""
+        try:
+            self.take()
+        except SettingsInvalid as exc:
+            log.error("%s", exc)
+
     def left(self) -> list[SessionRecord]:
         """The sessions that are in it; what cannot be read is told and removed."""
         records = []

@@ -178,6 +178,8 @@ class Upgrade:
         await process.wait()
         self._worker.forwarding.end()
         await self._worker.listen()
+        if self._worker.journal is not None:
+            self._worker.journal.take_back()
         left, self._left = list(self._left.values()), {}
         await asyncio.gather(*(self._taken_back(record) for record in left))
 

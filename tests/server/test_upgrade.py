@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -147,7 +148,9 @@ def test_one_that_never_gets_ready_is_killed(tmp_path: Path) -> None:
 def test_a_signal_asks_for_one_too_and_needs_no_folder(tmp_path: Path) -> None:
     async def test() -> None:
         async with place(tmp_path) as here:
-            await here.up(BYOC_STATE="")
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                figures = free.getsockname()[1]
+            await here.up(BYOC_STATE="", BYOC_METRICS_PORT=str(figures))
             await here.orchestrator.has("cap")
             stream = await here.orchestrator.start("cap")
             async with sending(stream, 400):
@@ -156,6 +159,8 @@ def test_a_signal_asks_for_one_too_and_needs_no_folder(tmp_path: Path) -> None:
                 found = re.search(r"process (\d+) goes on, and this one ends", here.log())
                 assert found is not None, here.log()
                 here.heirs.append(int(found[1]))
+                async with here.http.get(f"http://127.0.0.1:{figures}/metrics") as answer:
+                    assert "byoc_sessions" in await answer.text()
                 await came(stream, 399)
             assert lost(stream, 400) == 0
 
