@@ -36,8 +36,10 @@ async def upgraded(here: Place) -> str:
 
 
 @asynccontextmanager
-async def asking(here: Place) -> AsyncIterator[list[int]]:
-    """Requests meanwhile, one after another: each on a new connection, and each on the same."""
+async def asking(here: Place, stream: Stream) -> AsyncIterator[list[int]]:
+    """Changes of a stream meanwhile, one after another: each over a new connection, and each over
+    the same one.
+    """
     answers: list[int] = []
 
     async def ask(*, new: bool) -> None:
@@ -45,7 +47,8 @@ async def asking(here: Place) -> AsyncIterator[list[int]]:
             while True:
                 async with contextlib.AsyncExitStack() as stack:
                     http = await stack.enter_async_context(open_http()) if new else kept
-                    async with http.get(f"{here.url}/stream/status") as answer:
+                    url, headers = f"{here.url}/stream/params", {"X-Stream-Id": stream.name}
+                    async with http.post(url, json={}, headers=headers) as answer:
                         answers.append(answer.status)
                         await answer.read()
 
@@ -71,7 +74,7 @@ def test_no_picture_is_lost_none_comes_twice_and_no_request_is_refused(tmp_path:
             async with sending(first, 400), sending(second, 400):
                 await came(first, 20)
                 assert (await first.params({"level": 0.25}))[0] == 200
-                async with asking(here) as answers:
+                async with asking(here, first) as answers:
                     await upgraded(here)
                     assert await asyncio.to_thread(here.process.wait, 30) == 0
                     assert (await here.again(second, params={"level": 0.5}))[0] == 200
