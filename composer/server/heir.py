@@ -16,7 +16,7 @@ from composer.errors import (
     Problem,
     Stalled,
 )
-from composer.server.link import LinkBroken, Message, PeerLink, Topic
+from composer.server.link import LinkBroken, PeerLink, PeerMessage, Topic
 from composer.server.revival import out_of_reach, tell_resumed
 from composer.session import remains
 from composer.session.ending import Reason, Unstarted
@@ -58,7 +58,7 @@ class Heir:
         """
         link = self._link = await PeerLink.over(self._socket)
         try:
-            await link.send(Message(Topic.READY))
+            await link.send(PeerMessage(Topic.READY))
             while (message := await link.receive()).topic is not Topic.GO:
                 if message.topic is Topic.KEPT:
                     return False
@@ -73,7 +73,7 @@ class Heir:
         link = self._link
         assert link is not None  # admitted() made it
         try:
-            await link.send(Message(Topic.LISTENING))
+            await link.send(PeerMessage(Topic.LISTENING))
             while (message := await link.receive()).topic is not Topic.DONE:
                 if message.topic is Topic.KEPT:
                     worker.end()
@@ -82,7 +82,7 @@ class Heir:
             await self._settled()
             if worker.journal is not None:
                 worker.journal.take_back()
-            await link.send(Message(Topic.DONE))
+            await link.send(PeerMessage(Topic.DONE))
         except LinkBroken:
             log.warning("the process before this one is gone in the middle of an upgrade")
             await self._orphaned(worker)
@@ -94,7 +94,7 @@ class Heir:
     # messages
 
     def _take(
-        self, worker: "Worker", group: asyncio.TaskGroup, link: PeerLink, message: Message
+        self, worker: "Worker", group: asyncio.TaskGroup, link: PeerLink, message: PeerMessage
     ) -> None:
         match message.topic:
             case Topic.COMING:
@@ -123,10 +123,10 @@ class Heir:
         capability = worker.capabilities.get(record.capability)
         if capability is None:
             why = f"the capability {record.capability!r} is not served any more"
-            link.say(Message(Topic.REFUSED, record.key, why=why))
+            link.say(PeerMessage(Topic.REFUSED, record.key, why=why))
             return
         if why := out_of_reach(worker.outbound.reach, record):
-            link.say(Message(Topic.REFUSED, record.key, why=why))
+            link.say(PeerMessage(Topic.REFUSED, record.key, why=why))
             return
         capability.arrivals.expect(record.name)
         if (same := capability.sessions.get(record.name)) is not None:  # it came to its end there
@@ -134,12 +134,12 @@ class Heir:
         try:
             session, problems = await capability.take_up(record)
         except (ChannelsRefused, Unstarted) as exc:
-            link.say(Message(Topic.REFUSED, record.key, why=str(exc)))
+            link.say(PeerMessage(Topic.REFUSED, record.key, why=str(exc)))
             return
         self._coming[record.key] = record, session, problems
         why = await _set_up(session)
         topic = Topic.REFUSED if why else Topic.SET_UP
-        link.say(Message(topic, record.key, why=why))
+        link.say(PeerMessage(topic, record.key, why=why))
 
     async def _goes_on(self, worker: "Worker", record: SessionRecord) -> None:
         """Go on with a session where the other process has left it."""

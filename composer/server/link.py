@@ -35,7 +35,7 @@ class Topic(StrEnum):
 
 
 @dataclass(frozen=True)
-class Message:
+class PeerMessage:
     """key: of the session that it is about. record: of the same, as its text. why: a sentence."""
 
     topic: Topic
@@ -57,7 +57,7 @@ class Message:
             raise LinkBroken(f"a session that is handed over {exc}") from None
 
 
-_MESSAGE: Final = TypeAdapter(Message)
+_MESSAGE: Final = TypeAdapter(PeerMessage)
 
 
 class PeerLink:
@@ -71,7 +71,7 @@ class PeerLink:
         """An end that is a socket, which is the link's from now on."""
         return cls(*await asyncio.open_connection(sock=sock, limit=LONGEST))
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: PeerMessage) -> None:
         """Raises LinkBroken."""
         self.say(message)
         try:
@@ -79,11 +79,11 @@ class PeerLink:
         except OSError as exc:
             raise LinkBroken("the other process is gone") from exc
 
-    def say(self, message: Message) -> None:
+    def say(self, message: PeerMessage) -> None:
         """The same without waiting, and without knowing whether it is heard."""
         self._writer.write(_MESSAGE.dump_json(message) + b"\n")
 
-    async def receive(self) -> Message:
+    async def receive(self) -> PeerMessage:
         """The next one. Raises LinkBroken."""
         try:
             line = await self._reader.readuntil(b"\n")

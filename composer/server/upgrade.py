@@ -21,7 +21,7 @@ from composer.errors import ChannelEnded, ChannelLost, ComposerError
 from composer.server import supervision
 from composer.server.capability import Capability
 from composer.server.heir import HANDOVER
-from composer.server.link import LinkBroken, Message, PeerLink, Topic
+from composer.server.link import LinkBroken, PeerLink, PeerMessage, Topic
 from composer.session import remains
 from composer.session.ending import Reason, Unstarted
 from composer.session.phase import Phase
@@ -85,7 +85,7 @@ class _Answers:
     def of(self, key: str) -> "asyncio.Future[str]":
         return self.set_up.setdefault(key, asyncio.get_running_loop().create_future())
 
-    def take(self, message: Message) -> None:
+    def take(self, message: PeerMessage) -> None:
         match message.topic:
             case Topic.READY:
                 self.ready.set()
@@ -132,7 +132,7 @@ class Upgrade:
             raise NotUpgraded(await self._why(process, exc)) from exc
         finally:
             if not over:
-                link.say(Message(Topic.KEPT))
+                link.say(PeerMessage(Topic.KEPT))
             hearing.cancel()
             link.close()
             if not over:
@@ -219,7 +219,7 @@ class Upgrade:
     async def _hand_over(self, link: PeerLink, hearing: Hearing) -> None:
         """Raises LinkBroken."""
         worker = self._worker
-        await link.send(Message(Topic.GO))
+        await link.send(PeerMessage(Topic.GO))
         await _within(LISTEN_SECONDS, self._answers.listening.wait(), hearing)
         for door in worker.doors:
             door.close()
@@ -235,7 +235,7 @@ class Upgrade:
         if worker.journal is not None:
             await worker.journal.write()
             worker.journal.release()
-        await link.send(Message(Topic.DONE))
+        await link.send(PeerMessage(Topic.DONE))
         await _within(TAKE_SECONDS, self._answers.done.wait(), hearing)
 
     def _present(self) -> Iterator[tuple[Capability, Session]]:
@@ -255,7 +255,7 @@ class Upgrade:
         if self._announced.get(key) is not session:
             await self._gone(link, key)
             self._announced[key] = session
-            await link.send(Message.about(Topic.COMING, capability.record_of(session)))
+            await link.send(PeerMessage.about(Topic.COMING, capability.record_of(session)))
         answer = self._answers.of(key)
         await _heard(asyncio.wait({answer}), hearing)
         return answer.result()
@@ -264,7 +264,7 @@ class Upgrade:
         """Say that a session will not come, where it was announced."""
         if self._announced.pop(key, None) is not None:
             self._answers.set_up.pop(key, None)
-            await link.send(Message(Topic.GONE, key))
+            await link.send(PeerMessage(Topic.GONE, key))
 
     async def _one(
         self,
@@ -288,7 +288,7 @@ class Upgrade:
             await self._gone(link, key)
             return
         record = self._left[key] = capability.record_of(session)
-        await link.send(Message.about(Topic.LEFT, record))
+        await link.send(PeerMessage.about(Topic.LEFT, record))
 
 
 def _looked_at(hearing: Hearing) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from composer.server.link import LinkBroken, Message, PeerLink, Topic
+from composer.server.link import LinkBroken, PeerLink, PeerMessage, Topic
 from composer.session.channels import Channels
 from composer.session.record import SessionRecord
 from tests.server.streams import ran
@@ -32,7 +32,7 @@ def test_a_session_of_any_size_arrives_as_it_is() -> None:
         one, other = socket.socketpair()
         here, there = await PeerLink.over(one), await PeerLink.over(other)
         async with asyncio.TaskGroup() as group:
-            group.create_task(here.send(Message.about(Topic.COMING, record)))
+            group.create_task(here.send(PeerMessage.about(Topic.COMING, record)))
             message = await there.receive()
         assert (message.topic, message.key, message.session) == (Topic.COMING, record.key, record)
         here.close()
@@ -56,4 +56,4 @@ def test_what_is_not_understood_ends_it(line: bytes) -> None:
 
 def test_a_session_that_cannot_be_read_ends_it() -> None:
     with pytest.raises(LinkBroken, match="handed over is no record of a session"):
-        _ = Message(Topic.LEFT, "x", "{}").session
+        _ = PeerMessage(Topic.LEFT, "x", "{}").session
