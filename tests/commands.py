@@ -13,7 +13,13 @@ from typing import Final
 
 from tests.clips import ROOT
 
-LASTING: Final = ("byoc serve", "byoc trickle", "byoc dev", "python -m composer.testing.gateway")
+LASTING: Final = (
+    "byoc serve",
+    "byoc trickle",
+    "byoc dev",
+    "python -m composer.testing.gateway",
+    "python -m composer.testing.peer",
+)
 """Commands that go on until they are told to end."""
 
 ALONE: Final = "byoc dev"
