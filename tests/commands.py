@@ -13,13 +13,7 @@ from typing import Final
 
 from tests.clips import ROOT
 
-LASTING: Final = (
-    "byoc serve",
-    "byoc trickle",
-    "byoc dev",
-    "python -m composer.testing.gateway",
-    "python -m composer.testing.peer",
-)
+LASTING: Final = ("byoc serve", "byoc trickle", "byoc dev", "python -m composer.testing.gateway")
 """Commands that go on until they are told to end."""
 
 ALONE: Final = "byoc dev"

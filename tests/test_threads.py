@@ -57,6 +57,7 @@ def test_no_more_work_at_once_than_there_are_places() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-43")
 def test_work_that_hangs_is_left_behind_and_its_place_is_free() -> None:
     async def test() -> None:
         threads, hanging = Threads("wait", 1), Hanging()
@@ -114,6 +115,7 @@ def test_a_thread_may_wait_itself() -> None:
     threads.close()
 
 
+@pytest.mark.fault("F-44")
 def test_nothing_blocks_on_the_threads_that_everything_shares() -> None:
     shared = ("asyncio.to_thread", ".run_in_executor", ".getaddrinfo")
     bad = [

@@ -215,6 +215,7 @@ def test_c03_a_start_that_says_nothing_is_refused_and_nobody_else_suffers(body: 
     ran(test)
 
 
+@pytest.mark.fault("F-70")
 def test_c04_a_start_above_capacity_is_refused_with_a_time() -> None:
     async def test() -> None:
         async with serving(capacity=2) as stage:
@@ -317,6 +318,7 @@ def test_c06_a_start_is_answered_before_any_media_and_before_slow_setups(
     ran(test)
 
 
+@pytest.mark.fault("F-71")
 def test_c07_a_duplicate_start_is_one_session() -> None:
     async def test() -> None:
         async with serving(LEVEL, {"dim": Dim}) as stage:
@@ -333,6 +335,7 @@ def test_c07_a_duplicate_start_is_one_session() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-71")
 def test_c07_two_starts_at_once_are_one_session() -> None:
     node = slow_setup()
 
@@ -381,6 +384,7 @@ def test_c08_params_change_the_stream_that_is_named() -> None:
         (b'{"level": NaN}', 400, ""),
     ],
 )
+@pytest.mark.fault("F-53")
 def test_c09_a_wrong_value_is_refused_by_its_name_and_changes_nothing(
     body: Any, status: int, field: str
 ) -> None:
@@ -423,6 +427,7 @@ def test_c10_a_change_that_takes_long_is_answered_within_a_second() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"stream ended", b"\xff\x00"])
+@pytest.mark.fault("F-72")
 def test_c11_a_stop_may_hold_anything_and_come_often(body: bytes) -> None:
     async def test() -> None:
         async with serving() as stage:
@@ -450,6 +455,7 @@ def test_c11_a_stop_may_hold_anything_and_come_often(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.fault("F-72")
 def test_c12_a_stop_during_a_slow_setup_leaves_nothing_behind(*, answered: bool) -> None:
     node = slow_setup()
 
@@ -772,6 +778,7 @@ GUARDED = [
 ]
 
 
+@pytest.mark.fault("F-76")
 def test_c16_a_wrong_token_is_401_and_nothing_else_is() -> None:
     wrong: tuple[dict[str, str], ...] = (
         {},
@@ -796,6 +803,7 @@ def test_c16_a_wrong_token_is_401_and_nothing_else_is() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-75")
 def test_c16_a_wrong_token_registers_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registration, "RENEW_SECONDS", 0.0)
 

@@ -68,6 +68,7 @@ def test_c34_the_first_event_comes_at_once() -> None:
 
 
 @pytest.mark.usefixtures("_on_the_clock")
+@pytest.mark.fault("F-44")
 def test_c34_events_go_on_while_a_node_stands() -> None:
     class Stands(Dim):
         go: ClassVar[threading.Event] = threading.Event()
@@ -103,6 +104,7 @@ def test_c34_events_go_on_while_a_node_stands() -> None:
     clocks.ran(test)
 
 
+@pytest.mark.fault("F-80")
 def test_c35_control_takes_params_of_any_size_and_shrugs_at_garbage() -> None:
     async def test() -> None:
         async with serving(LEVEL, {"dim": Dim}) as stage:

@@ -116,6 +116,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> Non
     assert said in str(found)
 
 
+@pytest.mark.fault("F-58")
 def test_a_file_that_was_mended_loads(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("1 / 0\n", encoding="utf-8")

@@ -77,6 +77,7 @@ class Turns:
         monkeypatch.setattr(Capability, "_turn", counted)
 
 
+@pytest.mark.fault("F-72")
 def test_a_stop_while_it_is_set_up_is_answered_told_and_frees_the_slot_when_it_can(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,6 +159,7 @@ def test_no_more_bodies_come_at_once_than_there_are_slots() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-78")
 def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order, "BODY_SECONDS", 0.2)
 

@@ -243,6 +243,7 @@ def thirds(whole: list[Piece]) -> list[list[Piece]]:
         pytest.param("", "empty", id="half a save"),
     ],
 )
+@pytest.mark.fault("F-56")
 def test_what_is_wrong_is_refused_and_what_runs_goes_on(
     tmp_path: Path, broken: str, code: str
 ) -> None:
@@ -259,6 +260,7 @@ def test_what_is_wrong_is_refused_and_what_runs_goes_on(
     edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
 
 
+@pytest.mark.fault("F-56")
 def test_a_node_that_cannot_be_set_up_is_refused_at_its_line(tmp_path: Path) -> None:
     (tmp_path / "nodes.py").write_text(
         "from composer import YUV, Context, Node\n\n\nclass Broken(Node):\n"
@@ -538,6 +540,7 @@ def test_a_file_that_one_of_two_sessions_cannot_run_is_taken_by_neither(tmp_path
     noted(tmp_path, HEAD + TINT + OUT, test)
 
 
+@pytest.mark.fault("F-57")
 def test_saves_are_seen_however_they_are_made(tmp_path: Path) -> None:
     async def test(here: Edited) -> None:
         told: asyncio.Queue[Reload] = asyncio.Queue()
@@ -610,6 +613,7 @@ def workers() -> int:
     return len([name for name in names if not name.startswith(("asyncio_", "blocking "))])
 
 
+@pytest.mark.fault("F-58")
 def test_many_reloads_of_a_module_leave_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "nodes.py").write_text(NODE)
     amounts = tmp_path / "amounts.py"

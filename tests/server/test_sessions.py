@@ -118,6 +118,7 @@ def test_a_session_knows_how_many_share_the_machine() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-42")
 def test_a_node_that_fails_is_gone_by_and_told() -> None:
     class Fails(Node):
         """Never works."""
@@ -145,6 +146,7 @@ def test_a_node_that_fails_is_gone_by_and_told() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-43")
 def test_a_node_that_hangs_ends_its_session_and_no_other() -> None:
     class Hangs(Node):
         """Stands at its first picture."""
@@ -173,6 +175,7 @@ def test_a_node_that_hangs_ends_its_session_and_no_other() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-43")
 def test_a_start_whose_source_hangs_is_given_up_and_gives_its_slot_back() -> None:
     go = threading.Event()
 
@@ -199,6 +202,7 @@ def test_a_start_whose_source_hangs_is_given_up_and_gives_its_slot_back() -> Non
 
 
 @pytest.mark.parametrize("suffix", ["", "-out", "-control"])
+@pytest.mark.fault("F-04")
 def test_a_channel_that_is_closed_ends_the_session_once(suffix: str) -> None:
     async def test() -> None:
         async with serving() as stage:
@@ -217,6 +221,7 @@ def test_a_channel_that_is_closed_ends_the_session_once(suffix: str) -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-02")
 def test_a_server_of_channels_that_is_gone_ends_the_session() -> None:
     async def test() -> None:
         async with serving(timing=replace(QUICK, lost=0.3, flush=0.2)) as stage:

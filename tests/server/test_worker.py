@@ -297,6 +297,7 @@ def test_what_cannot_be_served_is_said_before_anything_starts(tmp_path: Path) ->
     assert (code, "--capacity (CAPABILITY_CAPACITY)" in text) == (2, True)
 
 
+@pytest.mark.fault("F-60")
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     async def test() -> None:
         async with serving(BRIGHT) as stage:
@@ -315,6 +316,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-78")
 def test_heads_and_bodies_that_do_not_come_are_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -363,6 +365,7 @@ def test_names_that_would_spoil_a_log_are_refused(name: str) -> None:
         "http://allowed:99/x",
     ],
 )
+@pytest.mark.fault("F-79")
 def test_channels_are_only_where_they_may_be(url: str) -> None:
     async def test() -> None:
         async with serving(BRIGHT, trickle_hosts=("allowed:80", "127.0.0.1")) as stage:
@@ -559,6 +562,7 @@ def test_eight_streams_share_one_model_and_it_outlives_the_last(gated: type[Gate
     ran(test)
 
 
+@pytest.mark.fault("F-51")
 def test_a_model_that_cannot_be_loaded_ends_the_worker_with_its_reason(tmp_path: Path) -> None:
     model = networks.network(
         "x: float32 1x3xHxW",

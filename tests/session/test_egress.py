@@ -133,6 +133,7 @@ def test_it_is_congested_until_it_has_been_read() -> None:
     assert egress.refusal == ""
 
 
+@pytest.mark.fault("F-38")
 def test_beyond_the_limit_pictures_are_left_out_until_the_next_keyframe() -> None:
     egress = opened(limit=64_000)
     give(egress, 0, size=60_000)

@@ -6,6 +6,7 @@ from composer.trickle import subscriber
 from tests.server.streams import ran, serving
 
 
+@pytest.mark.fault("F-80")
 def test_a_message_of_control_that_is_too_long_is_left_out_and_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
