@@ -54,6 +54,7 @@ LIMITS: dict[str, Sequence[float]] = {
     ],
     "one PES packet of sound": [(pes.LONGEST_SOUND_PES - 5) / KIB],
     "one picture or block of sound, coded": [max(pes.LONGEST_PES, units.LONGEST_UNIT) / MIB],
+    "NAL units in one picture": [live_reader.MOST_NALS],
     "picture of a stream": [4096, live_reader.MOST_PIXELS / 4096],
     "output that waits for the network": [egress.LIMIT_BYTES / MIB],
     "events that wait": [events.MOST],

@@ -30,6 +30,11 @@ TIME_BASE: Final = Fraction(1, CLOCK)
 MOST_PIXELS: Final = 4096 * 2176
 """Largest picture of a live stream: a few bytes can ask for gigabytes."""
 
+MOST_NALS: Final = 8192
+"""NAL units in one picture: libavcodec takes some KiB for each of them, at once. One for each
+macroblock of 1080p is as many.
+"""
+
 MOST_RATE: Final = 240
 """Pictures per second; parameter sets that say more do not know."""
 
@@ -290,6 +295,11 @@ class _Unwrapped:
         return ticks
 
 
+def _swarms(data: bytes) -> bool:
+    """Whether a picture is in more pieces than any encoder makes of one."""
+    return len(data) > 4 * MOST_NALS and data.count(b"\x00\x00\x01") > MOST_NALS
+
+
 def _hardware(device: str) -> Any:
     """NVDEC, its pictures left on the device. What it cannot decode FFmpeg decodes on the host."""
     index = device.partition(":")[2] or "0"
@@ -335,6 +345,10 @@ class _Decoder:
         return self._gone + Counter(before_key=waited.late, damaged=waited.damaged)
 
     def decode(self, unit: Unit, unwrapped: _Unwrapped) -> list[Any]:
+        if self._awaited is not None and _swarms(unit.data):
+            self.failed = self._begun
+            self._gone["damaged"] += 1
+            return []
         packet = packet_of(unit.data)
         kind = self.track.kind
         packet.pts, packet.dts = unwrapped(kind, unit.pts), unwrapped(kind, unit.dts)

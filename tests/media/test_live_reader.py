@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
 from composer.device import lanes
-from composer.media.live_reader import LiveReader
+from composer.media import live_reader, packets
+from composer.media.live_reader import MOST_NALS, LiveReader
 from composer.media.mpegts.demuxer import CLOCK, Unit
 from composer.media.mpegts.psi import Track, opus_head
 from composer.media.mpegts.units import LONGEST_OPUS
@@ -253,6 +255,25 @@ def test_units_that_cannot_be_decoded_are_counted_and_left_out(decoder: str) -> 
     reader = LiveReader(units, layout="yuv420p", device=decoder)
     pictures = list(reader.read())
     assert reader.damaged >= 1
+    assert pts(pictures)[-20:] == [unit.pts for unit in units[20:]]
+
+
+@pytest.mark.fault("F-83")
+def test_a_picture_in_very_many_pieces_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
+    bomb = b"\x00\x00\x01\x09\xf0\x00" * (MOST_NALS + 1)
+    units[12] = replace(units[12], data=bomb)
+    decoded: list[int] = []
+
+    def packet_of(data: bytes) -> Any:
+        decoded.append(len(data))
+        return packets.packet_of(data)
+
+    monkeypatch.setattr(live_reader, "packet_of", packet_of)
+    reader = LiveReader(units, layout="yuv420p")
+    pictures = list(reader.read())
+    assert len(bomb) not in decoded
+    assert (len(decoded), reader.damaged >= 1, reader.lost["damaged"] >= 1) == (39, True, True)
     assert pts(pictures)[-20:] == [unit.pts for unit in units[20:]]
 
 
