@@ -33,9 +33,21 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[served.Process]
         yield process
 
 
-async def beside_the_attack(worker: served.Process, addresses: list[str], key: str) -> None:
+@pytest.fixture(scope="module")
+def alone(worker: served.Process) -> float:
+    """What the loop takes for the quiet session, in seconds of CPU."""
+
+    async def measured() -> float:
+        async with served.watched(worker) as here:
+            return await here.quiet("alone", FRAMES)
+
+    return asyncio.run(measured())
+
+
+async def beside_the_attack(
+    worker: served.Process, alone: float, addresses: list[str], key: str
+) -> None:
     async with served.watched(worker) as here:
-        alone = await here.quiet("alone", FRAMES)
         for number, address in enumerate(addresses):
             await here.start(f"attack-{number}", **{key: f"{address}/x"})
         assert await here.quiet("beside", FRAMES) < alone + MORE_SECONDS
@@ -44,30 +56,36 @@ async def beside_the_attack(worker: served.Process, addresses: list[str], key: s
 @pytest.mark.fault("F-12", "F-13", "F-14", "F-23", "F-77")
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("flood", sorted(scripts.FLOODS))
-def test_a_flood_costs_a_neighbour_nothing(worker: served.Process, flood: str, count: int) -> None:
+def test_a_flood_costs_a_neighbour_nothing(
+    worker: served.Process, alone: float, flood: str, count: int
+) -> None:
     with served.peers(count, "--get", flood) as addresses:
-        asyncio.run(beside_the_attack(worker, addresses, "subscribe_url"))
+        asyncio.run(beside_the_attack(worker, alone, addresses, "subscribe_url"))
 
 
 @pytest.mark.fault("F-38", "F-77")
-def test_interim_answers_to_what_is_sent_cost_a_neighbour_nothing(worker: served.Process) -> None:
+def test_interim_answers_to_what_is_sent_cost_a_neighbour_nothing(
+    worker: served.Process, alone: float
+) -> None:
     with served.peers(3, "--post", "interim_answers") as addresses:
-        asyncio.run(beside_the_attack(worker, addresses, "publish_url"))
+        asyncio.run(beside_the_attack(worker, alone, addresses, "publish_url"))
 
 
 @pytest.mark.fault("F-83", "F-84", "F-23", "F-35")
 @pytest.mark.parametrize("bomb", sorted(BOMBS))
 def test_a_segment_that_costs_much_costs_its_own_session(
-    worker: served.Process, tmp_path: Path, bomb: str
+    worker: served.Process, alone: float, tmp_path: Path, bomb: str
 ) -> None:
     (tmp_path / "bomb").write_bytes(BOMBS[bomb](SIZE))
     with served.peers(1, "--get", "once", "--data", str(tmp_path / "bomb")) as addresses:
-        asyncio.run(beside_the_attack(worker, addresses, "subscribe_url"))
+        asyncio.run(beside_the_attack(worker, alone, addresses, "subscribe_url"))
 
 
 @pytest.mark.fault("F-12", "F-84")
 @pytest.mark.parametrize("bomb", ["wide_tables", "frames_of_aac", "delimiters"])
-def test_the_same_without_end(worker: served.Process, tmp_path: Path, bomb: str) -> None:
+def test_the_same_without_end(
+    worker: served.Process, alone: float, tmp_path: Path, bomb: str
+) -> None:
     (tmp_path / "bomb").write_bytes(BOMBS[bomb](2_000_000))
     with served.peers(3, "--get", "endless", "--data", str(tmp_path / "bomb")) as addresses:
-        asyncio.run(beside_the_attack(worker, addresses, "subscribe_url"))
+        asyncio.run(beside_the_attack(worker, alone, addresses, "subscribe_url"))
