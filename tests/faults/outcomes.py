@@ -5,14 +5,12 @@ pytest -p tests.faults.outcomes -m fault
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import pytest
 
 from composer import __version__
-
-RESULTS: Final = Path(__file__).parent / "results.json"
+from tests.faults.table import RESULTS, marked
 
 RANKS: Final = ("skipped", "passed", "failed")
 """Of a test with parameters the worst of them counts."""
@@ -34,9 +32,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workerinput"):
         return
     known = json.loads(RESULTS.read_text(encoding="utf-8"))["tests"] if RESULTS.exists() else {}
+    there = {test.key for test in marked()}
+    outcomes = {key: how for key, how in {**known, **_outcomes}.items() if key in there}
     told = {
         "on": f"{datetime.now(UTC):%Y-%m-%d}",
         "version": __version__,
-        "tests": dict(sorted({**known, **_outcomes}.items())),
+        "tests": dict(sorted(outcomes.items())),
     }
     RESULTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
