@@ -46,5 +46,5 @@ def test_a_planted_leak_is_found(tmp_path: Path) -> None:
     (tmp_path / "leak.py").write_text(LEAK.lstrip(), encoding="utf-8")
     with served.worker(tmp_path, LEAKING) as worker:
         seen = asyncio.run(soak(worker, 1.5, attacks=()))
-    assert seen.lost == 0
+    assert seen.pictures > 0
     assert "memory_mib" in grown(seen.slopes())
