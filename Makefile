@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install torch demo bench bench-growth bench-path bench-sessions bench-guard bench-gpu bench-model check test test-torch test-gpu test-slow test-media test-image format docs pictures lock release clean
+.PHONY: help install torch demo bench bench-growth bench-path bench-sessions bench-guard bench-gpu bench-model check test test-torch test-gpu test-slow test-media test-image faults fuzz soak format docs pictures lock release clean
 
 help:            ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -89,6 +89,23 @@ test-slow: $(DEV)   ## what takes long: a model server that is installed for it,
 	$(BIN)/python scripts/mlserver.py --install
 	$(BIN)/pytest -q -m slow
 
+faults: $(DEV)   ## run the tests of all faults, and write docs/reliability.md anew
+	$(BIN)/python scripts/fetch_clips.py
+	$(BIN)/pytest -n 2 -q -p tests.faults.outcomes -m "fault and not slow"
+	$(BIN)/pytest -q -p tests.faults.outcomes -m "fault and slow"
+	$(BIN)/python -m tests.faults.table > docs/reliability.md
+
+# Seconds of fuzzing, and minutes of a soak.
+TIME    ?= 60
+MINUTES ?= 10
+
+fuzz: $(DEV)     ## look for input that does harm, TIME=60 seconds; what is found goes into tests/corpus
+	$(BIN)/python -m tests.fuzz --seconds $(TIME)
+
+soak: $(DEV)     ## serve quiet sessions for MINUTES=10 beside a fault a minute, and look for growth
+	$(BIN)/python scripts/fetch_clips.py
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
 test-image: $(DEV)   ## build two images, run them, stream a clip through each; needs root on a Debian
 	$(BIN)/python scripts/fetch_clips.py
 	$(BIN)/pytest -q -m image --timeout 600
@@ -107,10 +124,11 @@ pictures: $(VENV)/.torch ## make the pictures of the docs anew
 	$(BIN)/python scripts/model_pictures.py
 	$(BIN)/python scripts/page_pictures.py
 
-docs: $(STAMP)   ## write the references that are made from the code
+docs: $(DEV)   ## write the references that are made from the code
 	$(BIN)/byoc nodes --markdown > docs/nodes.md
 	$(BIN)/byoc problems --markdown > docs/problems.md
 	cd docs && ../$(BIN)/byoc schema > pipeline.schema.json
+	$(BIN)/python -m tests.faults.table > docs/reliability.md
 
 lock: $(DEV)     ## lock anew what images are made of
 	$(PIP) 'uv>=0.13'

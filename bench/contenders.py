@@ -29,10 +29,11 @@ class Contender:
     in_flight: int = 8
 
 
-def byoc(pipeline: Path, sessions: int = 1) -> Contender:
-    """This worker."""
+def byoc(pipeline: Path, sessions: int = 1, isolation: str = "") -> Contender:
+    """This worker. isolation: "none", "process", or "" for what the pipeline says."""
     serve = (BYOC, "serve", str(pipeline), "--host", "127.0.0.1", "--port", "{port}")
-    return Contender("byoc", (*serve, "--capacity", str(sessions)))
+    apart = ("--isolation", isolation) if isolation else ()
+    return Contender("byoc", (*serve, "--capacity", str(sessions), *apart))
 
 
 def pytrickle(work: str, clip: Clip) -> Contender:

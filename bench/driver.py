@@ -21,7 +21,7 @@ import aiohttp
 
 from bench import stream
 from bench.clips import GOP_SECONDS, RATE
-from bench.process import busy, cpu_of
+from bench.process import busy, family_cpu_of
 from composer.media.mpegts.demuxer import Demuxer
 from composer.trickle.channel import Channel, Segment
 from composer.trickle.server import TrickleServer
@@ -241,7 +241,7 @@ async def _quiet(sessions: Sequence[Session]) -> None:
 
 
 def _used(pid: int) -> Used:
-    return Used(cpu_of(pid), time.process_time(), busy(), time.perf_counter())
+    return Used(family_cpu_of(pid), time.process_time(), busy(), time.perf_counter())
 
 
 def main() -> None:

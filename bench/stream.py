@@ -16,7 +16,7 @@ import av
 
 from bench.clips import RATE, Clip, number_of, units
 from bench.contenders import BYOC, Contender
-from bench.process import cpu_of, peak_of
+from bench.process import family_cpu_of, family_memory_of, peak_of
 from composer.media.mpegts.demuxer import Demuxer
 from composer.media.packets import packet_of
 
@@ -35,10 +35,11 @@ class Seen:
 
     latency: seconds of each picture, from its last byte sent to its last byte back. cpu: seconds of
     the worker, from when it was ready. steady: of those, what each picture took from the second
-    second of the stream to its last picture. memory: its peak in bytes. first: seconds from the
-    first byte sent to the first one back. ready: from the start of the process until it takes
-    streams. fps: pictures per second that came back. patched: changes of params that were answered.
-    sound: packets that came back. kept: of those, how many are bit for bit as sent.
+    second of the stream to its last picture. memory: its peak in bytes. family_memory: what it and
+    all that it began had in memory at the last picture, where what they share counts once. first:
+    seconds from the first byte sent to the first one back. ready: from the start of the process
+    until it takes streams. fps: pictures per second that came back. patched: changes of params that
+    were answered. sound: packets that came back. kept: of those, how many are bit for bit as sent.
     """
 
     sent: int
@@ -48,6 +49,7 @@ class Seen:
     cpu: float
     steady: float
     memory: int
+    family_memory: int
     first: float
     ready: float
     fps: float
@@ -87,11 +89,12 @@ class Drive:
 async def run(contender: Contender, clip: Clip, drive: Drive = Drive()) -> Seen:
     """One worker, and the clip through it."""
     async with trickle() as base, worker(contender) as (address, pid, ready):
-        before = cpu_of(pid)
+        before = family_cpu_of(pid)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-            session = _Session(http, base, address, clip, contender, drive, partial(cpu_of, pid))
+            used, present = partial(family_cpu_of, pid), partial(family_memory_of, pid)
+            session = _Session(http, base, address, clip, contender, drive, used, present)
             await session.run()
-        cpu, memory = cpu_of(pid) - before, peak_of(pid)
+        cpu, memory = family_cpu_of(pid) - before, peak_of(pid)
     session.look()
     settled = len(clip.pictures) - RATE
     return Seen(
@@ -102,6 +105,7 @@ async def run(contender: Contender, clip: Clip, drive: Drive = Drive()) -> Seen:
         cpu=cpu,
         steady=(session.ended - session.settled) / settled if settled > 0 else math.nan,
         memory=memory,
+        family_memory=session.memory,
         first=session.first,
         ready=ready,
         fps=session.fps(),
@@ -177,11 +181,13 @@ class _Session:
         contender: Contender,
         drive: Drive,
         used: Callable[[], float],
+        present: Callable[[], int],
     ) -> None:
+        self.memory = 0
         self.settled = self.ended = 0.0
         """Seconds of CPU of the worker when the second second began, and when the last was back."""
         self.sound = self.kept = 0
-        self._used = used
+        self._used, self._present = used, present
         self.sent: list[float] = []
         self.came: dict[int, float] = {}
         self.first = 0.0
@@ -210,7 +216,7 @@ class _Session:
         patching.cancel()
         await asyncio.wait({patching})
         await self._wait_for_the_last()
-        self.ended = self._used()
+        self.ended, self.memory = self._used(), self._present()
         headers = {"X-Stream-Id": self._name}
         async with self._http.post(self._worker + "/stream/stop", headers=headers):
             pass

@@ -131,6 +131,27 @@ def crowd(count: int, size: str, setting: Setting) -> Numbers:
     return {f"byoc {name}": value for name, value in found.items()}
 
 
+def isolated(size: str, setting: Setting) -> Numbers:
+    """What a process of its own costs a stream: the same pictures with one and without."""
+    clip, found = setting.clip(size), dict[str, float]()
+    pipeline = setting.pipeline(PASS)
+    for isolation in ("none", "process"):
+        contender = contenders.byoc(pipeline, isolation=isolation)
+        found |= _seen(f"byoc {isolation}", contender, clip)
+    return found | {f"byoc {name}": value for name, value in apart(found).items()}
+
+
+def apart(found: Numbers) -> dict[str, float]:
+    """What is more with a process than without, as far as no run lost pictures."""
+    if found["byoc none lost"] or found["byoc process lost"]:
+        return {}
+    shares = ("steady cpu ms", "p50 ms", "p95 ms", "first ms", "family memory MB")
+    return {
+        f"{share} on top": found[f"byoc process {share}"] - found[f"byoc none {share}"]
+        for share in shares
+    }
+
+
 def sounding(size: str, setting: Setting) -> Numbers:
     """What sound costs that no node takes: the same pictures without, with Opus and with AAC."""
     worker = contenders.byoc(setting.pipeline(PASS))
@@ -216,6 +237,7 @@ def numbers(seen: Seen) -> dict[str, float]:
         "first ms": seen.first * 1e3,
         "ready s": seen.ready,
         "memory MB": seen.memory / 1e6,
+        "family memory MB": seen.family_memory / 1e6,
         "lost": float(seen.sent - seen.back),
         "out of order": float(not seen.ordered),
         "patched": float(seen.patched),
@@ -229,6 +251,8 @@ WORKS: Final[Mapping[str, Work]] = {
     "resize and caption, 720p": partial(through, "720p", CAPTION, CAPTIONED, ""),
     "at the most, 720p": partial(fastest, "720p"),
     "passthrough with sound, 360p": partial(sounding, "360p"),
+    "isolated passthrough, 360p": partial(isolated, "360p"),
+    "isolated passthrough, 720p": partial(isolated, "720p"),
     "8 sessions, 360p": partial(crowd, 8, "360p"),
     "10 sessions, 360p": partial(crowd, 10, "360p"),
     "a node that does nothing": nodes,

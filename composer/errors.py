@@ -10,6 +10,7 @@ ComposerError
   Stalled           every stage waits for another one: the graph cannot go on
     Overdue         work that blocks has not come back in its time, and is left behind
     Crowded         so much was left behind that no more of its kind is begun
+    ProcessLost     the process of a session ended before its time: the message says by what
   ParserLost        the process that reads large JSON could not be begun, or has ended
   TrickleError      a channel of a session
     ChannelEnded    it is closed or gone, as the other side wanted
@@ -17,7 +18,8 @@ ComposerError
     SegmentLost     one segment was broken off; the next one may go well
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,6 +52,48 @@ class Problem:
         return (self.file, self.span or Span(0, 0), self.message)
 
 
+MOST_WORDS: Final = 2000
+"""Characters of what an exception of anybody's code says that are told."""
+
+
+def words_of(exc: BaseException) -> str:
+    """What an exception says, as far as it can be told: its text may be of any length, and what
+    makes it may raise anything itself.
+    """
+    return _had(lambda: str(exc), "(what it says cannot be told)")
+
+
+def told(exc: BaseException) -> str:
+    """The kind of an exception, and its words."""
+    kind, words = kind_of(exc), words_of(exc)
+    return f"{kind}: {words}" if words else kind
+
+
+def kind_of(exc: BaseException) -> str:
+    """The name of its class."""
+    return _had(lambda: type(exc).__name__, "an exception")
+
+
+def _had(make: Callable[[], str], instead: str) -> str:
+    """A text that anybody's code makes, cut where it is long."""
+    try:
+        text = make()
+        rest = len(text) - MOST_WORDS
+        return f"{text[:MOST_WORDS]} ... ({rest} characters more)" if rest > 0 else f"{text}"
+    except BaseException as exc:
+        if is_ours(exc):
+            raise
+        return instead
+
+
+def is_ours(exc: BaseException) -> bool:
+    """Whether it is the user who ends the program, and no node: Python tells the main thread
+    alone.
+    """
+    here = threading.current_thread()
+    return isinstance(exc, KeyboardInterrupt) and here is threading.main_thread()
+
+
 class ComposerError(Exception):
     """Raised on purpose, with a sentence for the reader."""
 
@@ -80,7 +124,7 @@ class NodeFailed(ComposerError):
         self.doing: Final = doing
         self.seconds: Final = seconds
         when = "" if seconds is None else f" at {seconds:.3f}s"
-        super().__init__(f"node {node!r} failed in {doing}{when}: {type(cause).__name__}: {cause}")
+        super().__init__(f"node {node!r} failed in {doing}{when}: {told(cause)}")
         self.__cause__ = cause
 
 
@@ -106,6 +150,14 @@ class Overdue(Stalled):
 
 class Crowded(Stalled):
     """So much work of a kind was left behind that no more of it is begun."""
+
+
+class ProcessLost(Stalled):
+    """The process of a session ended before its time. how: "SIGSEGV", "exit 3", "memory", ..."""
+
+    def __init__(self, message: str, how: str) -> None:
+        self.how: Final = how
+        super().__init__(message)
 
 
 class ParserLost(ComposerError):

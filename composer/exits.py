@@ -5,9 +5,13 @@ import signal
 from collections.abc import Callable
 from enum import IntEnum
 from functools import partial
-from typing import NoReturn
+from typing import Final, NoReturn
 
+from composer import lines
 from composer.errors import ComposerError, PipelineInvalid, SettingsInvalid
+
+LAST_WORDS_SECONDS: Final = 0.5
+"""What the end waits for readers of the log."""
 
 
 class Exit(IntEnum):
@@ -49,6 +53,21 @@ def at_signals(ask: Callable[[], object] | None = None) -> None:
         signal.signal(each, came)
 
 
+def at_hangup(ask: Callable[[], object], end: Callable[[], object]) -> None:
+    """From here on SIGHUP calls `ask`, as it does of other servers, and `end` where it comes since
+    the terminal is gone in which the process began.
+    """
+    seen = os.isatty(0)
+
+    def came(number: int, frame: object) -> None:
+        (end if seen and not os.isatty(0) else ask)()
+
+    signal.signal(signal.SIGHUP, came)
+
+
 def leave(code: Exit) -> NoReturn:
-    """End the process at once. No thread is waited for; each line of the log is out already."""
+    """End the process at once. No thread is waited for, and no reader of what was said last for
+    longer than a moment.
+    """
+    lines.flush(LAST_WORDS_SECONDS)
     os._exit(code)

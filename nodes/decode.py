@@ -105,8 +105,9 @@ class Decode(Node):
         return ("samples",) if port == "audio" and self.path else ()
 
     def about(self) -> Mapping[str, Any]:
-        recoded = getattr(self._reader, "recoded", "")
+        recoded, refused = (getattr(self._reader, name, "") for name in ("recoded", "refused"))
         return {
+            **({"refused": refused} if refused else {}),
             **({"damaged": self.damaged} if self.damaged else {}),
             **({"sound": f"{recoded} is decoded and coded anew"} if recoded else {}),
         }

@@ -76,6 +76,7 @@ def test_sound_comes_with_the_pictures_that_it_is_heard_with(coding: str) -> Non
     assert max(abs(ticks) for ticks in late) < CLOCK / 10
 
 
+@pytest.mark.slow
 def test_sound_that_comes_back_is_counted_beside_the_pictures(tmp_path: Path) -> None:
     pipeline = tmp_path / "pass.yaml"
     pipeline.write_text(works.PASS)
@@ -95,6 +96,7 @@ SEEN = Seen(
     cpu=0.6,
     steady=0.005,
     memory=1,
+    family_memory=2,
     first=0.1,
     ready=1,
     fps=30,
@@ -102,6 +104,15 @@ SEEN = Seen(
     sound=52,
     kept=50,
 )
+
+
+def test_isolation_is_set_beside_the_same_pictures_without() -> None:
+    shares = ("steady cpu ms", "p50 ms", "p95 ms", "first ms", "family memory MB")
+    found = {f"byoc none {share}": 4.0 for share in shares}
+    found |= {f"byoc process {share}": 5.5 for share in shares}
+    found |= {"byoc none lost": 0.0, "byoc process lost": 0.0}
+    assert works.apart(found) == {f"{share} on top": 1.5 for share in shares}
+    assert works.apart(found | {"byoc process lost": 1.0}) == {}
 
 
 def test_sound_is_set_beside_the_same_pictures_without() -> None:
@@ -124,6 +135,7 @@ def test_sound_has_no_price_where_pictures_are_lost(without: int, back: int) -> 
     assert found["opus lost"] == 100 - back
 
 
+@pytest.mark.slow
 def test_a_run_sees_every_picture_and_when_it_came(tmp_path: Path) -> None:
     pipeline = tmp_path / "pass.yaml"
     pipeline.write_text(works.PASS)
@@ -136,6 +148,7 @@ def test_a_run_sees_every_picture_and_when_it_came(tmp_path: Path) -> None:
     assert works.numbers(seen)["lost"] == 0
 
 
+@pytest.mark.slow
 def test_changes_of_params_are_driven_too(tmp_path: Path) -> None:
     pipeline = tmp_path / "steered.yaml"
     pipeline.write_text(growth.STEERED)
@@ -185,6 +198,7 @@ def test_a_clip_has_as_many_bits_as_asked() -> None:
     assert len(clip.data) * 8 == pytest.approx(4_000_000, rel=0.2)
 
 
+@pytest.mark.slow
 def test_the_parts_of_the_path_are_told_apart() -> None:
     found = path.measured("360p", works.PASS, 1)
     assert set(found) == {*path.PARTS, "together", "beside codecs"}

@@ -43,6 +43,7 @@ def test_what_was_measured_before_stands_beside_what_is_now() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bench_clip")
 def test_some_works_are_measured_kept_and_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

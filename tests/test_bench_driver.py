@@ -67,6 +67,7 @@ def test_segments_of_an_output_outlive_the_window() -> None:
     assert got[:12] == [b"%d" % seq for seq in range(12)]
 
 
+@pytest.mark.slow
 def test_two_sessions_are_driven_by_a_process_of_its_own(tmp_path: Path) -> None:
     pipeline = tmp_path / "pass.yaml"
     pipeline.write_text(works.PASS)

@@ -34,6 +34,9 @@ class Outlet:
     ) -> None:
         self.packets.append((data, pts))
 
+    def repeats(self, pts: int, time_base: Fraction) -> bool:
+        return False
+
     def dropped(self, reason: str) -> None:
         raise AssertionError(reason)
 

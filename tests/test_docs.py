@@ -19,7 +19,8 @@ from composer.node.registry import Registry
 from composer.parser import Parser
 from composer.pipeline import report
 from composer.plot import plan_text, reference, svg
-from composer.server import metrics, traffic
+from composer.server import metrics, traffic, vitals
+from composer.server.headroom import Headroom
 from composer.server.reception import Reception
 from composer.server.settings import Settings
 from tests import commands
@@ -32,6 +33,7 @@ ELSEWHERE = {
     "pip install ": "from the network; here it is installed",
     "docker ": "there may be no Docker",
     "byoc image pipelines": "builds for a minute; tests/image/test_images.py does",
+    "byoc upgrade ": "ends the worker of the page; test_upgrade.py does",
     "ffmpeg ": "needs a gateway of go-livepeer",
     "ffplay ": "needs a gateway of go-livepeer",
     "curl -fsS http://127.0.0.1:8000/stream/params": "needs a stream; test_scaffold.py has one",
@@ -104,6 +106,7 @@ def a_folder(folder: Path, page: str, clip: Path) -> None:
 WITH_COMMANDS = [page for page in PAGES if commands.commands(page.read_text(encoding="utf-8"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: page.name)
 def test_every_command_of_a_page_runs(page: Path, tmp_path: Path, short_clip: Path) -> None:
     text = page.read_text(encoding="utf-8")
@@ -170,7 +173,8 @@ def test_the_page_for_operators_has_every_setting() -> None:
 
 def test_the_page_for_operators_names_figures_that_there_are() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
-    known = metrics.text([], 1, traffic.families(Reception(Parser()))).decode()
+    others = [*traffic.families(Reception(Parser())), *vitals.families(Headroom())]
+    known = metrics.text([], 1, others).decode()
     for name in re.findall(r"`(byoc_\w+)`", page):
         assert f"# TYPE {name.removesuffix('_total')}" in known, name
 

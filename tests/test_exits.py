@@ -68,3 +68,30 @@ def test_the_first_signal_asks_and_the_second_one_ends() -> None:
     asking = "lambda: print('asked', flush=True)"
     assert signalled(asking, signal.SIGTERM, signal.SIGTERM) == (143, "")
     assert signalled(asking, signal.SIGINT, signal.SIGTERM) == (143, "")
+
+
+HANGUP = """
+import os, signal, sys
+from composer import exits
+if sys.argv[1] == "gone":
+    os.dup2(os.open(sys.argv[2], os.O_RDWR), 0)
+exits.at_hangup(lambda: print("asked", flush=True), lambda: print("ended", flush=True))
+if sys.argv[1] == "gone":
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+os.kill(os.getpid(), signal.SIGHUP)
+"""
+
+
+@pytest.mark.parametrize(("terminal", "said"), [("none", "asked\n"), ("gone", "ended\n")])
+def test_a_hangup_asks_for_an_upgrade_unless_the_terminal_is_gone(terminal: str, said: str) -> None:
+    master, slave = os.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", HANGUP, terminal, os.ttyname(slave)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == said
+    os.close(master)
+    os.close(slave)

@@ -15,7 +15,8 @@ PACKAGES = [path.parent for path in (ROOT / "composer").glob("*/__init__.py")]
 LAYERS = (
     ("limits", "parsing", "room", "spool"),
     ("errors", "strictjson"),
-    ("bucket", "exits", "health", "lazy", "logs", "parser", "threads"),
+    ("bucket", "lines", "loglimits", "stacks"),
+    ("exits", "health", "lazy", "logs", "parser", "threads"),
     ("pipeline", "remote", "trickle"),
     ("node",),
     ("pictures",),
@@ -24,6 +25,7 @@ LAYERS = (
     ("compiler",),
     ("engine", "plot"),
     ("session",),
+    ("isolation",),
     ("server",),
     ("dev", "image"),
     ("command",),

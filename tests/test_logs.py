@@ -10,7 +10,9 @@ from fractions import Fraction
 
 import pytest
 
-from composer import logs
+from composer import lines, logs
+from composer.loglimits import BURST, MOST_CHARACTERS
+from tests.stubs import Held, reach
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +26,17 @@ def _as_before() -> Iterator[None]:
     logging.getLogger("aiohttp.server").setLevel(logging.NOTSET)
 
 
+def written(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines so far: a thread writes them."""
+    assert lines.flush(10.0)
+    return capsys.readouterr().err.splitlines()
+
+
 def test_text_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("text")
     logging.getLogger("composer.session.session").info("it %s", "ends")
     logging.getLogger("composer.session.session").debug("not this")
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = written(capsys)
     assert line.endswith("INFO composer.session.session: it ends")
 
 
@@ -39,7 +47,7 @@ def test_json_is_an_object_per_line(capsys: pytest.CaptureFixture[str]) -> None:
     except ValueError:
         logging.getLogger("x").exception("broke")
     logging.getLogger("aiohttp.server").error("nonsense came in")
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = written(capsys)
     said = json.loads(line)
     assert (said["level"], said["logger"], said["message"]) == ("error", "x", "broke")
     assert said["error"].endswith("ValueError: two\nlines")
@@ -79,7 +87,7 @@ def test_a_line_says_what_it_is_about(capsys: pytest.CaptureFixture[str]) -> Non
 
     in_thread(work)
     log.info("of nobody")
-    assert [line.split(" ", 2)[2] for line in capsys.readouterr().err.splitlines()] == [
+    assert [line.split(" ", 2)[2] for line in written(capsys)] == [
         "INFO my.nodes [session cam1]: begins",
         "INFO my.nodes [session cam1 node blur]: is set up",
         "WARNING my.nodes [session cam1 node blur pts 12.480]: it is dark",
@@ -97,7 +105,7 @@ def test_json_has_keys_for_what_is_known(capsys: pytest.CaptureFixture[str]) -> 
 
     in_thread(work)
     logging.getLogger("x").info("of nobody")
-    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    first, second = map(json.loads, written(capsys))
     assert (first["session"], first["node"], first["pts"]) == ("cam1", "blur", 0.0)
     assert second.keys() == {"time", "level", "logger", "message"}
 
@@ -122,7 +130,7 @@ def test_a_line_of_a_node_is_heard_once_a_second_and_the_rest_is_counted(
         where.leave()
 
     in_thread(work)
-    assert [line.partition("]: ")[2] for line in capsys.readouterr().err.splitlines()] == [
+    assert [line.partition("]: ")[2] for line in written(capsys)] == [
         "frame 0 is dark",
         "another line",
         "frame 25 is dark (left out before: 24)",
@@ -138,3 +146,79 @@ def test_what_is_counted_is_bounded() -> None:
         record = logging.makeLogRecord({"pathname": "node.py", "lineno": number})
         assert where.left_out(record) == 0
     assert len(where._heard) == logs.MOST_LINES
+
+
+def test_a_record_is_one_line_of_a_bounded_length(capsys: pytest.CaptureFixture[str]) -> None:
+    class Odd:
+        """Cannot be told."""
+
+        def __str__(self) -> str:
+            raise SystemExit(3)
+
+    logs.configure("text")
+    log = logging.getLogger("x")
+    log.warning("two\nlines\r\x1b[2J\u2028 and %s", "x" * 50_000_000)
+    log.warning("%s", Odd())
+    log.warning("%d", "no number")
+    long, odd, wrong = written(capsys)
+    assert len(long) < MOST_CHARACTERS + 200
+    assert r"two\nlines\r\x1b[2J\u2028 and xxx" in long
+    assert "test_logs.py" in odd
+    assert odd.endswith("cannot be written: SystemExit: 3)")
+    assert "cannot be written: TypeError" in wrong
+
+
+def test_a_session_that_says_too_much_leaves_the_words_of_others_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    records = logs.configure("json")
+    log = logging.getLogger("x")
+    for number in range(BURST + 50):
+        log.info("%d", number, extra={"session": "loud"})
+    log.warning("grave", extra={"session": "loud"})
+    log.info("of another", extra={"session": "quiet"})
+    said = [json.loads(line) for line in written(capsys)]
+    assert len(said) == BURST + 2
+    assert [record["message"] for record in said[-2:]] == ["grave", "of another"]
+    assert logs.left_out() == records.left_out == 50
+
+
+def test_a_record_that_takes_long_to_put_together_holds_nobody_up(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Slow:
+        """Says what it is when the test lets it."""
+
+        held = Held()
+
+        def __str__(self) -> str:
+            self.held()
+            return "slow"
+
+    logs.configure("text")
+    log = logging.getLogger("x")
+    thread = threading.Thread(target=log.info, args=("%s", Slow()))
+    thread.start()
+    reach(Slow.held.reached)
+    log.info("quick")
+    assert [line.split()[-1] for line in written(capsys)] == ["quick"]
+    Slow.held.allowed.set()
+    thread.join()
+    assert [line.split()[-1] for line in written(capsys)] == ["slow"]
+
+
+def test_what_ends_a_thread_and_what_nobody_can_raise_are_records() -> None:
+    code = (
+        "import threading, gc\nfrom composer import logs\nlogs.configure('json')\nlogs.catch()\n"
+        "thread = threading.Thread(target=lambda: [][0], name='one')\n"
+        "thread.start()\nthread.join()\n"
+        "class Odd:\n    def __del__(self): raise ValueError('odd')\n"
+        "Odd()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
+    ended, odd = map(json.loads, done.stderr.splitlines())
+    assert ended["message"] == "one has ended"
+    assert ended["error"].endswith("IndexError: list index out of range")
+    assert odd["error"].endswith("ValueError: odd")

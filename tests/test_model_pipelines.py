@@ -276,7 +276,7 @@ def test_a_style_from_a_still_neither_ends_nor_holds_up_a_session(
             await stream.publish(pieces(50), speed=1)
             await stream.until(lambda: len(list(pictures(stream.output))) >= 5)
             assert session.reason is None
-            report = session.account()
+            report = session.execution.account()
             assert report.nodes["manner"].given == 1
             assert report.nodes["paint"].errors == 0
             await stream.stop()

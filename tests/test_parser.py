@@ -25,7 +25,7 @@ from tests.server.streams import WAIT, ran
 
 LISTS = b"[" + b"[]," * 2_000_000 + b"1]"
 LONG = b'{"logo": "' + b"x" * 4_000_000 + b'"}'
-SLOW = b'{"words": "' + b'\\",' * 4_000_000 + b'"}'
+SLOW = b'{"words": "' + b'\\",' * 16_000_000 + b'"}'
 
 
 @asynccontextmanager

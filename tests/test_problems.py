@@ -73,6 +73,7 @@ def test_a_file_of_10_mb_is_refused_quickly(tmp_path: Path, registry: Registry) 
     )
 
 
+@pytest.mark.fault("F-59")
 def test_a_million_brackets_are_refused(tmp_path: Path, registry: Registry) -> None:
     path = tmp_path / "deep.yaml"
     path.write_text("version: 1\nnodes: " + "[" * 60_000)

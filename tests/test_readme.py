@@ -60,6 +60,7 @@ def test_what_must_hold_begins_as_a_newcomer_does() -> None:
     assert steps[2:4] == first  # after set and cd
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)  # fifteen commands, and others may work beside them
 def test_the_other_commands_run_one_after_another(tmp_path: Path) -> None:
     beginning(BUNNY, tmp_path / "clip.mp4", 3)  # the changes below are done by then

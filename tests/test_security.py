@@ -5,17 +5,19 @@ from collections.abc import Sequence
 
 import pytest
 
-from composer import strictjson
+from composer import errors, lines, loglimits, strictjson, threads
 from composer.compiler import includes, scope
-from composer.engine import params
+from composer.engine import instance, params
 from composer.engine.oneshot import JobLimits
+from composer.isolation import dialogue, messages, records
 from composer.limits import WireLimits
-from composer.media import live_reader
+from composer.media import containers, live_reader
 from composer.media.mpegts import demuxer, pes, units
 from composer.models import weights
 from composer.pipeline import source
-from composer.server import tries, worker
+from composer.server import descriptors, door, tries, worker
 from composer.session import budget, control, data_lines, egress, events, ingress, readers
+from composer.session.timing import Timing
 from composer.trickle import client, framing, subscriber
 from tests.clips import ROOT
 from tests.server.streams import ran, serving
@@ -63,10 +65,29 @@ LIMITS: dict[str, Sequence[float]] = {
     ],
     "one PES packet of sound": [(pes.LONGEST_SOUND_PES - 5) / KIB],
     "one picture or block of sound, coded": [max(pes.LONGEST_PES, units.LONGEST_UNIT) / MIB],
+    "NAL units in one picture": [live_reader.MOST_NALS],
     "picture of a stream": [4096, live_reader.MOST_PIXELS / 4096],
     "output that waits for the network": [egress.LIMIT_BYTES / MIB],
     "events that wait": [events.MOST],
     "items of data that wait": [data_lines.ITEMS],
+    "one record of the log, its traceback": [
+        loglimits.MOST_CHARACTERS,
+        loglimits.MOST_TRACEBACK,
+    ],
+    "records of the log of a stream": [loglimits.BURST, loglimits.LINES_PER_SECOND],
+    "log that waits for a reader": [lines.MOST_BYTES / MIB],
+    "what an exception says, where it is told": [errors.MOST_WORDS],
+    "what a node says of itself": [instance.MOST_ABOUT / KIB],
+    "check of params by a node's own code": [Timing().check],
+    "what may be opened or read and says nothing": [containers.SILENCE_SECONDS],
+    "threads that hang before a restart is asked for": [threads.RESTART_AT],
+    "connections, descriptors kept for what runs": [door.MOST_CONNECTIONS, descriptors.RESERVE],
+    "one message of a stream's process, what is heard of it in a second": [
+        messages.LONGEST_STATEMENT / KIB,
+        dialogue.MOST_MESSAGES,
+        dialogue.MOST_BYTES / MIB,
+    ],
+    "records of its log in a second": [records.MOST_A_SECOND],
     "JSON of a job, its file, its answer": [
         WIRE.job / MIB,
         JOB.input_bytes / MIB,

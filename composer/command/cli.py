@@ -34,7 +34,7 @@ with lazy.deferred():
     from composer.pipeline import codes
     from composer.plot import mermaid, plan_text, reference, svg
     from composer.probe import findings
-    from composer.server import settings, worker
+    from composer.server import settings, upgrades, worker
     from composer.trickle import server as trickle_server
 
 if TYPE_CHECKING:
@@ -411,6 +411,7 @@ def _serve(
     try:
         chosen = settings.load(given)
         logs.configure(chosen.log)
+        logs.catch()
         named = files or [Path(each) for each in chosen.files]
         if not named:
             _cannot("name a pipeline file, here or in BYOC_PIPELINES")
@@ -428,6 +429,24 @@ def _serve(
         # Whoever looks after the worker reads one record, and a code that says whose fault it is.
         logging.getLogger(__name__).exception("the worker made a mistake")
     raise typer.Exit(code)
+
+
+@app.command()
+def upgrade(
+    state: Annotated[
+        Path, typer.Option("--state", envvar="BYOC_STATE", help="folder of `byoc serve --state`")
+    ],
+) -> None:
+    """Have a worker replaced by a new process, which goes on with all of its streams.
+
+    Exit code: 0 it is, 1 the worker goes on as it was, 2 there is none.
+    """
+    try:
+        outcome = upgrades.ask(state)
+    except OSError as exc:
+        _cannot(f"{state}: no worker keeps its streams there ({exc.strerror or exc})")
+    print(f"byoc: {outcome.said}", file=sys.stdout if outcome.done else sys.stderr)
+    raise typer.Exit(0 if outcome.done else PROBLEMS)
 
 
 @app.command()

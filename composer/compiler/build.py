@@ -38,6 +38,7 @@ def build(
         edges=tuple(connections),
         params=draft.params,
         description=pipeline.description,
+        isolation=pipeline.isolation,
         weights=tuple(draft.weights),
         absent=tuple(draft.absent),
     )

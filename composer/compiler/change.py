@@ -137,4 +137,6 @@ def _form(plan: Plan) -> object:
         name: (param.spec, param.sets, [(t.node, t.field) for t in param.targets])
         for name, param in plan.params.items()
     }
-    return (steps, plan.links, plan.stages, params, plan.graph.capability, plan.graph.description)
+    graph = plan.graph
+    about = graph.capability, graph.description, graph.isolation
+    return (steps, plan.links, plan.stages, params, about)

@@ -18,13 +18,16 @@ with lazy.deferred():
 Convert = Callable[[Frame[Any], Format], Any]
 """(frame, wanted format) -> the value in that format."""
 
+Shape = tuple[Kind, Carrier]
+"""What a value is, and what it is carried in."""
+
 
 @dataclass(frozen=True)
 class Conversion:
     """A way between two shapes of value. `cost` is about milliseconds for a 1280x720 picture."""
 
-    start: tuple[Kind, Carrier]
-    end: tuple[Kind, Carrier]
+    start: Shape
+    end: Shape
     cost: Callable[[Format, Format], float]
     run: Convert
 
@@ -186,6 +189,11 @@ def same(start: Format, end: Format) -> bool:
 
 def conversion(start: Format, end: Format) -> Conversion | None:
     return _TABLE.get(((start.kind, start.carrier), (end.kind, end.carrier)))
+
+
+def between(start: Shape, end: Shape) -> Conversion:
+    """The way between two shapes. Raises KeyError where there is none."""
+    return _TABLE[start, end]
 
 
 def convertible(start: Format, end: Format) -> bool:

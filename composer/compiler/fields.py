@@ -106,7 +106,11 @@ def _texts(settings: Node, names: Callable[[type[Node], str], bool]) -> list[tup
 
 def _shaped(settings: Node, node: NodeSpec, folder: Path) -> Node:
     """The node with the ports that its settings call for. Raises what the node's own code does."""
-    return settings.shaped(folder, options.batching(node.options))
+    batch = options.batching(node.options)
+    shaped = settings.shaped(folder, batch)
+    if type(shaped) is not type(settings):
+        type(shaped).shaped_of = settings, folder, batch
+    return shaped
 
 
 def _unfit(exc: BadSetting, place: Location) -> Problem:

@@ -13,7 +13,7 @@ from composer.errors import Problem
 from composer.models.weights import Weights
 from composer.node.node import Node
 from composer.pipeline.condition import Condition
-from composer.pipeline.spec import Options
+from composer.pipeline.spec import Isolation, Options
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Graph:
 
     nodes are in topological order, and in the file's order where that leaves a choice. weights: all
     that the nodes load, each once. absent: a Problem for each of them that is not on this machine
-    yet; it may be compiled, and not run.
+    yet; it may be compiled, and not run. isolation: what its file says of it, if anything.
     """
 
     file: str
@@ -74,6 +74,7 @@ class Graph:
     edges: tuple[Edge, ...]
     params: Mapping[str, Param]
     description: str = ""
+    isolation: Isolation | None = None
     weights: tuple[Weights, ...] = ()
     absent: tuple[Problem, ...] = ()
 

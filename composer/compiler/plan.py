@@ -175,9 +175,11 @@ class Plan:
 
 def as_data(plan: Plan) -> dict[str, Any]:
     """The plan as plain data, for `byoc plan --json` and for whoever compares two plans."""
+    isolation = plan.graph.isolation
     return {
         "file": plan.graph.file,
         "capability": plan.graph.capability,
+        **({} if isolation is None else {"isolation": isolation}),
         "mode": plan.mode.value,
         "conversions": plan.conversions,
         "stages": [

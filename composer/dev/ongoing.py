@@ -107,9 +107,9 @@ class Ongoing:
         if self.session is not None and not self.ends.reads:
             self.session.end(Reason.STOPPED)
 
-    def change(self, session: Session, given: Any) -> Patch:
+    async def change(self, session: Session, given: Any) -> Patch:
         """Change params of a session, and of those that follow it. Raises ParamRejected."""
-        patch = session.changes.change(given)
+        patch = await session.changes.change(given)
         self._values |= patch.values
         return patch
 

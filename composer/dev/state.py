@@ -15,7 +15,7 @@ from composer.pipeline import report
 from composer.server.manifest import params_schema
 from composer.server.reload import Reload
 from composer.session.session import Session
-from composer.session.status import State
+from composer.session.status import State, state_of
 
 WINDOW_SECONDS: Final = 1.5
 """Rates are of so much time, so that they neither jump nor lag."""
@@ -49,7 +49,7 @@ class Meter:
         if session is None:
             return
         self._session = session.name
-        self._report = found = session.account()
+        self._report = found = session.execution.account()
         self._samples.append(
             _Sample(
                 now,
@@ -188,7 +188,7 @@ def session(ongoing: Ongoing) -> dict[str, Any]:
     if running is None:
         return about | {"name": "", "state": "OFFLINE", "error": "", "errors": {}, "loading": []}
     status = running.status()["inference_status"]
-    now = running.state
+    now = state_of(running)
     if now is State.DEGRADED_INPUT and not ongoing.ends.reads:
         now = State.ONLINE  # nobody waits for the input it has
     return about | {

@@ -230,7 +230,7 @@ class Studio:
             return refusal(409, "no session runs")
         said = await self._reception.json(request, "dev")
         try:
-            patch = self._ongoing.change(session, said.value)
+            patch = await self._ongoing.change(session, said.value)
         except ParamRejected as exc:
             return refusal(422, str(exc), exc.problems)
         answer = await updated(session, patch)

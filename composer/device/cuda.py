@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from composer.errors import DeviceMissing
+from composer.errors import DeviceMissing, words_of
 
 _FATAL: Final = "|".join(
     (
@@ -115,9 +115,9 @@ def lost(exc: BaseException) -> bool:
 
 def _fatal(exc: BaseException) -> bool:
     if isinstance(exc, RuntimeError):  # torch raises it, and a class of it since 2.8
-        return _TORCH.match(str(exc)) is not None
+        return _TORCH.match(words_of(exc)) is not None
     ours = type(exc).__module__.startswith("onnxruntime")
-    return ours and _ONNXRUNTIME.search(str(exc)) is not None
+    return ours and _ONNXRUNTIME.search(words_of(exc)) is not None
 
 
 def _with_causes(exc: BaseException | None) -> Iterator[BaseException]:

@@ -7,10 +7,11 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from composer import logs
+from composer import logs, strictjson
 from composer.compiler.plan import Step
 from composer.device import cuda
 from composer.engine.account import NodeCount
+from composer.engine.blame import blamed
 from composer.engine.notices import Happened, Notice, Notify
 from composer.engine.setups import Setup
 from composer.errors import NodeFailed
@@ -21,6 +22,9 @@ if TYPE_CHECKING:  # a graph on the CPU needs none
     from composer.device.lanes import Lane
 
 log: Final = logging.getLogger(__name__)
+
+MOST_ABOUT: Final = 16384
+"""Characters of JSON of what a node says of itself; every event of the state holds it."""
 
 
 class NodeState(Enum):
@@ -59,7 +63,10 @@ class Instance:
         self.seen = Snapshot()
         """The params that it has met."""
         self._refused: Mapping[str, Any] | None = None
-        self._use(fresh(step.settings))
+        self._mute = False
+        """Whether it was said already that the node can give no account of itself."""
+        with blamed(step.name, "its validators"):
+            self._use(fresh(step.settings))
 
     def _use(self, node: Node) -> None:
         self.node = node
@@ -87,12 +94,9 @@ class Instance:
         self._move(NodeState.OPEN)
         logs.here().at(self.step.name)
         try:
-            with self._lane or nullcontext():
+            with blamed(self.step.name, "setup()"), self._lane or nullcontext():
                 self.node.setup(self.context)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as exc:  # a node may even call sys.exit()
-            raise NodeFailed(self.step.name, "setup()", exc, None) from exc
+            self.tell()
         finally:
             logs.here().leave()
 
@@ -123,23 +127,22 @@ class Instance:
             self._close(self.node)
 
     def _close(self, node: Node) -> None:
-        try:
+        with blamed(self.step.name, "close()"):
             node.close()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as exc:  # a node may even call sys.exit()
-            raise NodeFailed(self.step.name, "close()", exc, None) from exc
 
     def tell(self) -> None:
         """Put what the node says of itself into its account."""
         if self._state is not NodeState.OPEN:
             return
         try:
-            self.count.about = self.node.about()
-            self.count.lost = self.node.lost()
-            self.count.lost_tracks = self.node.lost_tracks()
-        except Exception as exc:  # noqa: BLE001 - a node is anybody's code
-            log.debug("node %r while it gave account: %s", self.step.name, exc)
+            with blamed(self.step.name, "its account"):
+                self.count.about = _plain(self.node.about())
+                self.count.lost = {str(why): int(n) for why, n in self.node.lost().items()}
+                self.count.lost_tracks = tuple(str(track) for track in self.node.lost_tracks())
+        except NodeFailed as exc:
+            if not self._mute:
+                log.warning("%s", exc)
+            self._mute = True
 
     # another plan
 
@@ -160,10 +163,8 @@ class Instance:
         )
         if (before.inputs, before.outputs) == (step.inputs, step.outputs) or not cls.adapts:
             return
-        try:
+        with blamed(step.name, "adapt()"):
             self.node.adapt(context)
-        except Exception as exc:  # a node is anybody's code
-            raise NodeFailed(step.name, "adapt()", exc, None) from exc
 
     # changes of params
 
@@ -194,7 +195,14 @@ class Instance:
         """
         if self._setup is not None:
             return
-        new = fresh(self.node, asked)
+        try:
+            with blamed(self.step.name, "its validators"):
+                new = fresh(self.node, asked)
+        except NodeFailed as exc:
+            if not self.context.live:
+                raise
+            self._keep(asked, exc)
+            return
         if self.context.live:
             self._setup = Setup(self.step.name, new, self.context, asked)
             return
@@ -231,9 +239,7 @@ class Instance:
         if setup.failure is not None:
             if self.loading or cuda.lost(setup.failure):
                 raise setup.failure
-            self._refused, self.seen = setup.asked, Snapshot()
-            log.warning("%s; it goes on as it was", setup.failure)
-            self._notify(Notice(Happened.KEPT, self.step.name, str(setup.failure)))
+            self._keep(setup.asked, setup.failure)
             return False
         first, before = self.loading, self.node
         self.tell()
@@ -243,7 +249,25 @@ class Instance:
             self._move(NodeState.OPEN)
         else:
             self._close(before)
+        self.tell()
         return True
+
+    def _keep(self, asked: Mapping[str, Any], failure: NodeFailed) -> None:
+        """Go on with the old node: one that is set as asked cannot be had."""
+        self._refused, self.seen = asked, Snapshot()
+        log.warning("%s; it goes on as it was", failure)
+        self._notify(Notice(Happened.KEPT, self.step.name, str(failure)))
+
+
+def _plain(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a node says of itself as plain data, so that nobody who tells it calls code of the node.
+    Raises ValueError where it is too much, or no mapping.
+    """
+    written = strictjson.text(dict(about))
+    if len(written) > MOST_ABOUT:
+        raise ValueError(f"it says more than {MOST_ABOUT} characters of itself")
+    plain: Mapping[str, Any] = strictjson.read(written)
+    return plain
 
 
 def _rebuilding(cls: type[Node], values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,7 +15,14 @@ from composer import lazy, strictjson
 from composer.compiler.compile import Compiled, plan_of
 from composer.compiler.graph import Graph
 from composer.engine.run import Media, Run
-from composer.errors import ComposerError, MediaError, NodeFailed, ParamRejected, Problem
+from composer.errors import (
+    ComposerError,
+    MediaError,
+    NodeFailed,
+    ParamRejected,
+    Problem,
+    words_of,
+)
 from composer.node.roles import Role, having, playing
 from composer.pipeline.hints import did_you_mean
 from composer.threads import Threads
@@ -147,12 +154,10 @@ class Job:
         """The same as work(), on a thread of its own, which is left behind where a node hangs:
         raises Overdue soon after the limit.
         """
-        threads = Threads("job", 1)
         try:
-            return threads.call(self._limits.seconds + GRACE_SECONDS, self.work)
+            return Threads("job", 1).call(self._limits.seconds + GRACE_SECONDS, self.work)
         finally:
             self.abort()
-            threads.close()
 
     def work(self) -> Result:
         """Raises NodeFailed, MediaError, TooLarge, GivenUp or Stalled. Where a node hangs it comes
@@ -326,4 +331,4 @@ def _refused(at: str, message: str, hint: str = "") -> ParamRejected:
 
 def _nameless(exc: Exception, folder: Path) -> str:
     """What was said, without the folder that only this process knows."""
-    return str(exc).replace(f"{folder}/", "")
+    return words_of(exc).replace(f"{folder}/", "")

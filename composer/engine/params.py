@@ -5,14 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from composer.compiler.params import Param
+from composer.engine.acceptance import Acceptance, Judgement
 from composer.errors import ParamRejected, Problem
 from composer.node.frames import Snapshot
-from composer.node.node import Node, change_of
-from composer.pipeline.hints import did_you_mean
-from composer.pipeline.spec import first_error
+from composer.node.node import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class Ramp:
 
 
 @dataclass
-class _PendingChange:
+class PendingChange:
     """New values that wait for their frame: those of all callers who ask before it comes."""
 
     version: int
@@ -48,7 +45,7 @@ class Patch:
 
     version: int
     values: dict[str, Any]
-    _waiting: _PendingChange
+    _waiting: PendingChange
 
     @property
     def seconds(self) -> float | None:
@@ -60,9 +57,6 @@ class Patch:
         """Set when that frame has come."""
         return self._waiting.applied
 
-
-MOST_GUESSES: Final = 8
-"""Most names that nobody knows for which one that somebody may have meant is looked for."""
 
 PENDING: Final = 256
 """Most patches that may wait for their time; one more is refused."""
@@ -86,40 +80,63 @@ class Params:
         """Sources have begun: what their setup() reads cannot change any more."""
 
         self._applied = applied
-        self._params = {param.name: param for param in params}
+        self._acceptance = Acceptance(params, nodes)
         self._lock = threading.Lock()
         self._values: dict[str, Any] = {param.name: param.value for param in self._params.values()}
-        self._settings = {name: dict(node.__dict__) for name, node in nodes.items()}
-        self._classes = {name: type(node) for name, node in nodes.items()}
         self._fields: dict[str, dict[str, Any]] = {}
-        self._pending: list[_PendingChange] = []
+        self._pending: list[PendingChange] = []
         self._edits: dict[str, dict[str, Any]] = {}
         self._asked: set[str] = set()
         self._ramps: dict[str, Ramp] = {}
         self._version = 0
         self._now = Snapshot(0, {}, dict(self._values))
 
+    @property
+    def _params(self) -> Mapping[str, Param]:
+        return self._acceptance.params
+
     def patch(self, values: Mapping[str, Any], at: float = 0.0) -> Patch:
         """Accept a change as a whole, to hold from the first frame at or after `at` seconds.
 
         Raises ParamRejected with one Problem per param; then nothing has changed.
         """
+        while (patch := self.take(self.judged(values, at), at)) is None:
+            continue  # somebody else has changed something meanwhile
+        return patch
+
+    def asks_nodes(self, values: Mapping[str, Any]) -> bool:
+        """Whether code of nodes has a say in a change, so that judging it may take any time."""
+        return self._acceptance.asks_nodes(values)
+
+    def judged(self, values: Mapping[str, Any], at: float = 0.0) -> Judgement:
+        """Whether a change can be made; it changes nothing and holds nobody up. Raises
+        ParamRejected.
+        """
+        held = self._values if self.running or at > 0 else None
+        return self._acceptance.judge(values, held)
+
+    def take(self, judgement: Judgement, at: float = 0.0) -> Patch | None:
+        """Make a change that was judged; None where nodes are set otherwise by now, and it has to
+        be judged again. Raises ParamRejected where too many wait.
+        """
         with self._lock:
             if len(self._pending) >= PENDING and self._newest(at) is None:
                 raise ParamRejected([Problem("too-many", f"{PENDING} changes wait already")])
-            accepted = self._accept(values, late=self.running or at > 0)
+            if judgement.version != self._acceptance.version:
+                return None
+            self._acceptance.adopt(judgement)
             self._version += 1
             change = self._newest(at)
             if change is None:
-                change = _PendingChange(self._version, accepted, at)
+                change = PendingChange(self._version, dict(judgement.values), at)
                 self._pending.append(change)
                 self._pending.sort(key=lambda waiting: (waiting.at, waiting.version))
             else:
-                change.values.update(accepted)
+                change.values.update(judgement.values)
                 change.version = self._version
             return Patch(self._version, dict(change.values), change)
 
-    def _newest(self, at: float) -> _PendingChange | None:
+    def _newest(self, at: float) -> PendingChange | None:
         """The change that waits for the same time, if none comes between: the next one joins it."""
         newest = self._pending[-1] if self._pending else None
         return newest if newest is not None and newest.at == at else None
@@ -129,12 +146,11 @@ class Params:
         callers have set stays as they set it. params: the same ones, as the file has them now.
         """
         with self._lock:
-            self._params = {param.name: param for param in params}
+            self._acceptance.edit(fields, params)
             self._values |= {
                 name: param.value for name, param in self._params.items() if name not in self._asked
             }
             for node, values in fields.items():
-                self._settings[node] |= values
                 kept = {
                     target.field
                     for name in self._asked
@@ -174,65 +190,16 @@ class Params:
             self._now = Snapshot(self._now.version + 1, fields, dict(self._values))
             return self._now
 
+    def moving(self) -> dict[str, float]:
+        """The values, as of the newest frame, that are on their way to another one."""
+        with self._lock:
+            return {name: self._values[name] for name in self._ramps}
+
     def values(self) -> dict[str, Any]:
         """Every param's value, as of the newest frame."""
         return dict(self._now.params)
 
-    def _accept(self, values: Mapping[str, Any], *, late: bool) -> dict[str, Any]:
-        problems: list[Problem] = []
-        accepted: dict[str, Any] = {}
-        for name, value in values.items():
-            param = self._params.get(name)
-            if param is None or "/" in name:
-                known = [public for public in self._params if "/" not in public]
-                # Each guess is a comparison with all that are known.
-                guesses = len(problems) < MOST_GUESSES
-                hint = did_you_mean(str(name), known) if guesses else ""
-                message = f"there is no param {str(name)[:100]!r}"
-                problems.append(Problem("unknown-param", message, str(name)[:100], hint=hint))
-                continue
-            if late and self._begins(param) and value != self._values[name]:
-                message = f"{name} says how a source begins; it can only be set before the start"
-                problems.append(Problem("too-late", message, name))
-                continue
-            try:
-                accepted[name] = param.checked(value)
-            except ValueError as exc:
-                problems.append(Problem("bad-value", f"{name}{exc}", name))
-        problems += self._whole(accepted)
-        if problems:
-            raise ParamRejected(problems)
-        return accepted
-
-    def _begins(self, param: Param) -> bool:
-        """Whether it sets what a source reads in setup(): a source is never built anew."""
-        return any(
-            not target.cls.inputs and change_of(target.cls, target.field) == "rebuild"
-            for target in param.targets
-        )
-
-    def _whole(self, accepted: Mapping[str, Any]) -> list[Problem]:
-        """What the nodes' own validators say of all new values together."""
-        changes: dict[str, dict[str, Any]] = {}
-        blame: dict[str, str] = {}
-        for name, value in accepted.items():
-            for target in self._params[name].targets:
-                changes.setdefault(target.node, {})[target.field] = value
-                blame[target.node] = name
-        problems = []
-        for node, fields in changes.items():
-            try:
-                self._classes[node].model_validate(self._settings[node] | fields)
-            except ValidationError as exc:
-                problems.append(
-                    Problem("bad-value", f"{blame[node]}{first_error(exc)}", blame[node])
-                )
-        if not problems:
-            for node, fields in changes.items():
-                self._settings[node] |= fields
-        return problems
-
-    def _apply(self, change: _PendingChange, seconds: float) -> None:
+    def _apply(self, change: PendingChange, seconds: float) -> None:
         self._asked |= change.values.keys()
         for name, value in change.values.items():
             self._ramps.pop(name, None)

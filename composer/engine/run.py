@@ -24,9 +24,10 @@ from composer.engine.stage import StageRun, leading_ports, wire
 from composer.engine.step import Environment
 from composer.engine.swap import Prepared
 from composer.engine.turns import Gate
-from composer.errors import Stalled
+from composer.errors import Stalled, told
 from composer.node.frames import Frame, Snapshot
 from composer.node.node import Context
+from composer.threads import LEFT_BEHIND
 
 if TYPE_CHECKING:  # a file needs neither
     from composer.session.egress import Egress
@@ -223,6 +224,11 @@ class Run:
         for stage in self.assembly.stages:
             stage.inbox.abort()
 
+    def leave_behind(self) -> None:
+        """Nobody waits for it any more: threads of it that hang are counted as left behind."""
+        for stage in self.assembly.stages:
+            LEFT_BEHIND.add(stage.threads)
+
     def prepare(self, plan: Plan, change: Change) -> Prepared:
         """Another plan, ready to be put in between two frames. Raises NodeFailed where a node of it
         cannot be set up, and Stalled where the run does not work; then nothing has changed.
@@ -234,13 +240,18 @@ class Run:
     # how it is
 
     def report(self) -> Report:
-        """The account so far."""
+        """The account so far. What nodes say of themselves is as they said it last: when they were
+        set up, at tell(), when they were closed.
+        """
         ended = self._ended or self._now()
         assembly = self.assembly
-        for stage in assembly.stages:
-            stage.tell()
         seconds, media_seconds = ended - self._began, self._media_micros / 1_000_000
         return Report(assembly.counts(), assembly.edges, seconds, media_seconds)
+
+    def tell(self) -> None:
+        """Ask all nodes what they have to say of themselves. It takes as long as they do."""
+        for stage in self.assembly.stages:
+            stage.tell()
 
     def work(self) -> dict[str, int]:
         """How many frames each node has taken in front of which some wait to be worked on."""
@@ -325,8 +336,11 @@ class Run:
     def fail(self, failure: Exception) -> None:
         """End it; the first failure is the one that is told."""
         with self._moving:
-            if self._failure is None:
+            first = self._failure is None
+            if first:
                 self._failure = failure
+        if not first:
+            log.info("after it had failed: %s", told(failure))
         self.abort()
 
     def finished(self) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from composer import logs
+from composer import logs, stacks
+from composer.engine.blame import blamed
 from composer.errors import NodeFailed
 from composer.node.node import Context, Node
+from composer.threads import LEFT_BEHIND
 
 log: Final = logging.getLogger(__name__)
 
@@ -31,13 +33,16 @@ class Setup:
         self.done = threading.Event()
         self._lock = threading.Lock()
         self._abandoned = False
-        threading.Thread(target=self._main, name=f"setup {name}", daemon=True).start()
+        main = stacks.working_for(self._session, self._main)
+        self._thread = threading.Thread(target=main, name=f"setup {name}", daemon=True)
+        self._thread.start()
 
     def abandon(self) -> None:
         """Nobody wants the node any more: it is closed when setup() returns."""
         with self._lock:
             self._abandoned = True
             if not self.done.is_set():
+                LEFT_BEHIND.add([self._thread])
                 return
         if self.failure is None:
             close_quietly(self.name, self.node)
@@ -46,9 +51,10 @@ class Setup:
         where = logs.enter(self._session)
         where.at(self.name)
         try:
-            self.node.setup(self._context)
-        except BaseException as exc:  # noqa: BLE001 - a node may even call sys.exit()
-            self.failure = NodeFailed(self.name, "setup()", exc, None)
+            with blamed(self.name, "setup()"):
+                self.node.setup(self._context)
+        except NodeFailed as exc:
+            self.failure = exc
             close_quietly(self.name, self.node)
         where.leave()
         with self._lock:
@@ -59,8 +65,9 @@ class Setup:
 
 
 def close_quietly(name: str, node: Node) -> None:
-    """Close a node whose failure to close would tell nobody anything."""
+    """Close a node that nobody waits for; the log has what keeps it from that."""
     try:
-        node.close()
-    except Exception as exc:  # noqa: BLE001 - a node is anybody's code
-        log.debug("node %r while closing: %s", name, exc)
+        with blamed(name, "close()"):
+            node.close()
+    except NodeFailed as exc:
+        log.warning("%s", exc)

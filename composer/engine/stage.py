@@ -3,13 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from composer import lazy, logs
+from composer import lazy, logs, stacks
 from composer.compiler.plan import InboxSpec, Mode, Plan, Stage, Step
 from composer.engine.account import EdgeCount, NodeCount
+from composer.engine.blame import blamed, failure_of
 from composer.engine.handover import Handover
 from composer.engine.inbox import Aborted, Inbox, InOrder, Policy, Slot, WorkItem
 from composer.engine.instance import fresh
@@ -84,7 +85,11 @@ class StageRun:
         self._taking = Rotation(stage.workers, run.traffic)
         self._giving = Rotation(stage.workers, run.traffic)
         self.threads = [
-            threading.Thread(target=self._main, args=(place,), name=f"stage {stage.name}")
+            threading.Thread(
+                target=stacks.working_for(run.session, self._main),
+                args=(place,),
+                name=f"stage {stage.name}",
+            )
             for place in range(stage.workers)
         ]
 
@@ -92,7 +97,8 @@ class StageRun:
         """A step for each thread, each with its own instance of the node."""
         memory = Memory()
         if step.settings is not None and (fields := first.fields.get(step.name)):
-            step = replace(step, settings=fresh(step.settings, fields))
+            with blamed(step.name, "its validators"):
+                step = replace(step, settings=fresh(step.settings, fields))
         context = None if step.settings is None else self._run.context(step)
         cls = StepRun if step.inputs else SourceRun
         return [
@@ -143,7 +149,7 @@ class StageRun:
                 if step.instance is not None:
                     step.instance.close()
             except NodeFailed as exc:
-                log.debug("while closing: %s", exc)
+                log.info("while closing: %s", exc)
 
     def end_downstream(self) -> None:
         """Nothing more comes from here to where it went so far."""
@@ -204,6 +210,9 @@ class StageRun:
         except Exception as exc:  # noqa: BLE001 - not even a bug of ours may look like the end
             self._broken = True
             self._run.fail(exc)
+        except BaseException as exc:  # noqa: BLE001 - nor may the thread end without a word
+            self._broken = True
+            self._run.fail(failure_of(self.stage.name, "its thread", exc))
         return False
 
     def _flush(self) -> None:
@@ -238,20 +247,21 @@ class StageRun:
         made_as = source.step.outputs
         live = source.instance is not None and source.instance.context.live
         handover = self._handover = Handover(self._run.downstream_seconds) if live else None
-        for port, emitted in source.produce():
-            if handover is not None:
-                handover.look()
-            with self._run.gate:
-                settings = None if self.left_behind else self._run.entering(emitted)
-                if settings is None:
-                    return
-                frame: Frame[Any] | None = emitted
-                if source.step.outputs is not made_as:
-                    frame = source.refitted(port, emitted, made_as[port])
-                    made_as = source.step.outputs
-                if frame is not None:
-                    self._last = frame = source.stamped(port, frame, settings)
-                    self._deliver(port, frame)
+        with closing(source.produce()) as produced:
+            for port, emitted in produced:
+                if handover is not None:
+                    handover.look()
+                with self._run.gate:
+                    settings = None if self.left_behind else self._run.entering(emitted)
+                    if settings is None:
+                        return
+                    frame: Frame[Any] | None = emitted
+                    if source.step.outputs is not made_as:
+                        frame = source.refitted(port, emitted, made_as[port])
+                        made_as = source.step.outputs
+                    if frame is not None:
+                        self._last = frame = source.stamped(port, frame, settings)
+                        self._deliver(port, frame)
 
     def _consume(self) -> None:
         while (work_item := self.inbox.take()) is not None:

@@ -1,7 +1,7 @@
 """StepRun: one step of a plan at work on one thread, put together once out of its layers."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -11,9 +11,10 @@ from composer.compiler.conversions import conversion, same
 from composer.compiler.plan import Step
 from composer.engine import marks
 from composer.engine.account import NodeCount
+from composer.engine.blame import blamed, failure_of
 from composer.engine.envelopes import as_sound, converted, from_source
 from composer.engine.fallback import Fallback
-from composer.engine.inbox import Aborted, WorkItem
+from composer.engine.inbox import WorkItem
 from composer.engine.instance import Instance
 from composer.engine.invocation import Outputs, invocation
 from composer.engine.layers.layer import Call, Memory, Missed, Out, Site
@@ -107,11 +108,9 @@ class StepRun:
         started, where = time.perf_counter(), logs.here()
         where.at(self.step.name)
         try:
-            with self._lane or nullcontext():
+            with blamed(self.step.name, "flush()"), self._lane or nullcontext():
                 held = list(self.instance.node.flush())
                 return [] if frame is None else self._flushed(held, frame)
-        except BaseException as exc:  # a node may even call sys.exit()
-            raise NodeFailed(self.step.name, "flush()", exc, None) from exc
         finally:
             self.count.seconds += time.perf_counter() - started
             where.at("")
@@ -145,35 +144,48 @@ class StepRun:
 class SourceRun(StepRun):
     """A step without inputs: its frames come from its own generator."""
 
-    def produce(self) -> Iterator[tuple[str, Frame[Any]]]:
-        """The frames of a source, until it ends or is stopped, each to be stamped()."""
+    _seconds: float | None = None
+    """Time of the frame that it gave last."""
+
+    def produce(self) -> Generator[tuple[str, Frame[Any]], None, None]:
+        """The frames of a source, until it ends or is stopped, each to be stamped(). Raises
+        NodeFailed. Close it where it is not read to its end.
+        """
         assert self.instance is not None
-        assert self._outputs is not None
-        seconds: float | None = None
-        values: Iterator[Any] = iter(())
         where, name, clock = logs.here(), self.step.name, time.perf_counter
-        try:
+        with blamed(name, "process()"):
             values = self.instance.node.process()
+        try:
             while not self._environment.stopping():
                 started = clock()
                 where.at(name)
-                with self._lane or nullcontext():
-                    result = next(values, _END)
+                frames = self._next(values)
                 where.at("")
                 self.count.seconds += clock() - started
-                if result is _END:
+                if frames is None:
                     return
-                for port, value in self._outputs.by_port(result):
-                    frame = from_source(value)
-                    seconds = frame.seconds
-                    yield port, frame if frame.born else frame.held(self._environment.now(), START)
-        except (Aborted, NodeFailed, GeneratorExit):
-            raise
-        except BaseException as exc:  # a node may even call sys.exit()
-            raise NodeFailed(name, "process()", exc, seconds) from exc
+                yield from frames
         finally:
             if close := getattr(values, "close", None):
-                close()
+                with blamed(name, "process()"):
+                    close()
+
+    def _next(self, values: Iterator[Any]) -> list[tuple[str, Frame[Any]]] | None:
+        """What it gives next, by port; None at its end. Raises NodeFailed."""
+        assert self._outputs is not None
+        try:
+            with self._lane or nullcontext():
+                result = next(values, _END)
+            if result is _END:
+                return None
+            return [(port, self._born(value)) for port, value in self._outputs.by_port(result)]
+        except BaseException as exc:  # a node may even call sys.exit()
+            raise failure_of(self.step.name, "process()", exc, self._seconds) from exc
+
+    def _born(self, value: Any) -> Frame[Any]:
+        frame = from_source(value)
+        self._seconds = frame.seconds
+        return frame if frame.born else frame.held(self._environment.now(), START)
 
     def stamped(self, port: str, frame: Frame[Any], settings: Snapshot) -> Frame[Any]:
         """The frame of a source, looked at, with what holds for it, and a mark where it is on a

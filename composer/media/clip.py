@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO, Final
 
-import av
-
 from composer.errors import MediaError
-from composer.media.containers import open_input
+from composer.media.containers import open_input, open_output
 
 SHORTEST: Final = 1.0
 """Seconds that a segment lasts at least."""
@@ -78,7 +76,7 @@ class _Segments:
     def _open(self, used: list[Any]) -> None:
         self._buffer = io.BytesIO()
         options = {"flush_packets": "1", "mpegts_copyts": "1", "avoid_negative_ts": "disabled"}
-        self._out = av.open(self._buffer, "w", "mpegts", container_options=options)
+        self._out = open_output(self._buffer, "mpegts", options)
         self._tracks = {track.index: self._out.add_stream_from_template(track) for track in used}
 
     def _write(self, packet: Any, first: Fraction) -> None:

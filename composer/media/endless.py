@@ -77,7 +77,7 @@ class Camera:
 
     def __init__(self, device: str, form: str = "v4l2") -> None:
         try:
-            self._container: Any = av.open(device, format=form)
+            self._container: Any = open_input(device, format=form)
         except (av.FFmpegError, OSError, ValueError) as exc:
             raise MediaError(f"{device} cannot be opened as a camera: {exc}") from exc
 

@@ -63,6 +63,9 @@ class LiveWriter:
         return self._pictures.context.thread_count if self._pictures is not None else 0
 
     def picture(self, image: av.VideoFrame, at: Moment) -> None:
+        if self._egress.repeats(at.pts, at.time_base):
+            self._egress.dropped("repeated")
+            return
         if refusal := self._egress.refusal:
             self._egress.dropped(refusal)
             self._skipped = True

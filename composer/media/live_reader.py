@@ -15,6 +15,7 @@ from av.codec.hwaccel import HWAccel
 
 from composer.media.awaited import Awaited
 from composer.media.mpegts.demuxer import CLOCK, Track, Unit
+from composer.media.mpegts.sizes import size_of
 from composer.media.mpegts.units import LONGEST_OPUS, opus_samples
 from composer.media.packets import SoundPacket, packet_of
 from composer.media.timeline import Pace, Timeline
@@ -29,6 +30,11 @@ TIME_BASE: Final = Fraction(1, CLOCK)
 
 MOST_PIXELS: Final = 4096 * 2176
 """Largest picture of a live stream: a few bytes can ask for gigabytes."""
+
+MOST_NALS: Final = 8192
+"""NAL units in one picture: libavcodec takes some KiB for each of them, at once. One for each
+macroblock of 1080p is as many.
+"""
 
 MOST_RATE: Final = 240
 """Pictures per second; parameter sets that say more do not know."""
@@ -76,6 +82,8 @@ class LiveReader:
         """Units that could not be decoded, and pictures decoded in part."""
         self.recoded = ""
         """The codec of sound that was wanted as it is coded and cannot go out so; "" for none."""
+        self.refused = ""
+        """Why the pictures that come now are not decoded; "" where they are, or nobody knows."""
 
         self._units, self.layout, self.sound = units, layout, sound
         self._threads, self._max_pixels, self._device = threads, max_pixels, device
@@ -183,8 +191,22 @@ class LiveReader:
         frames = decoder.decode(unit, self._unwrapped)
         if decoder.failed:
             self._count_damaged()
+            if unit.key and kind == "video":
+                self._look_at_size(unit)
+        elif frames and kind == "video":
+            self.refused = ""
         stamped = self._stamped(kind, frames)
         return held + stamped if held else stamped
+
+    def _look_at_size(self, unit: Unit) -> None:
+        """Say why a key picture cannot be decoded, where that is its size."""
+        width, height = size_of(unit.track.codec, unit.data) or (0, 0)
+        if width * height <= self._max_pixels:
+            return
+        refused = f"pictures of {width}x{height}, and {self._max_pixels} pixels are the most"
+        if refused != self.refused:
+            log.warning("the input has brought %s", refused)
+        self.refused = refused
 
     def _let_go(self, kind: str) -> list[av.VideoFrame | Sounding]:
         """What the decoder of a track that is no longer decoded still holds."""
@@ -290,6 +312,11 @@ class _Unwrapped:
         return ticks
 
 
+def _swarms(data: bytes) -> bool:
+    """Whether a picture is in more pieces than any encoder makes of one."""
+    return len(data) > 4 * MOST_NALS and data.count(b"\x00\x00\x01") > MOST_NALS
+
+
 def _hardware(device: str) -> Any:
     """NVDEC, its pictures left on the device. What it cannot decode FFmpeg decodes on the host."""
     index = device.partition(":")[2] or "0"
@@ -335,6 +362,10 @@ class _Decoder:
         return self._gone + Counter(before_key=waited.late, damaged=waited.damaged)
 
     def decode(self, unit: Unit, unwrapped: _Unwrapped) -> list[Any]:
+        if self._awaited is not None and _swarms(unit.data):
+            self.failed = self._begun
+            self._gone["damaged"] += 1
+            return []
         packet = packet_of(unit.data)
         kind = self.track.kind
         packet.pts, packet.dts = unwrapped(kind, unit.pts), unwrapped(kind, unit.dts)

@@ -16,7 +16,7 @@ import av
 from composer import lazy
 from composer.errors import MediaError
 from composer.media import rows
-from composer.media.containers import MAX_PIXELS, opened
+from composer.media.containers import MAX_PIXELS, SILENCE_SECONDS, opened
 from composer.media.ending import FileEnding
 from composer.media.presentation import Presentation
 from composer.media.reading import Damage, Packets
@@ -63,11 +63,14 @@ class Reader:
         max_fps: float = 0,
         threads: int = 0,
         max_pixels: int = MAX_PIXELS,
+        silence: float = SILENCE_SECONDS,
     ) -> None:
+        """silence: seconds that it may say nothing."""
         self._name = source if "://" in source else Path(source).name
         self._layout, self._max_pixels = layout, max_pixels
         self._row = rows.find(source)
-        container = opened(source, self._name, limits(max_pixels), row=self._row)
+        limited = limits(max_pixels)
+        container = opened(source, self._name, limited, row=self._row, timeout=silence)
         self._selection = Selection(
             container,
             self._name,

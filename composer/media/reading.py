@@ -8,6 +8,7 @@ import av
 
 from composer.errors import MediaError
 from composer.media import rows
+from composer.media.containers import silent
 from composer.media.packets import packet_of
 from composer.media.selection import Selection
 
@@ -69,6 +70,8 @@ class Packets:
                         yield packet
             except IndexError:  # PyAV: a packet of a track that was found only after opening
                 continue
+            except av.ExitError:
+                raise silent(self._name) from None
             except av.FFmpegError as exc:
                 failed += 1
                 self._damage.add(told=False)

@@ -8,6 +8,7 @@ import av
 
 from composer.errors import MediaError
 from composer.media.coders import PictureSettings
+from composer.media.containers import open_output
 from composer.media.file_kinds import FileKind
 
 
@@ -45,9 +46,7 @@ class ContainerFile:
     def __init__(self, path: str, container: FileKind) -> None:
         self._path = path
         self._tracks: dict[str, Any] = {}
-        self._file: Any = av.open(
-            path, "w", container.format, container_options=dict(container.options)
-        )
+        self._file: Any = open_output(path, container.format, container.options)
 
     def add_pictures(self, settings: PictureSettings) -> Any:
         self._tracks["image"] = self._file.add_stream(settings.coder.name)

@@ -178,6 +178,9 @@ class Node(BaseModel):
     by_settings: ClassVar[bool] = False
     """True: its ports depend on its settings, and shaped() says which."""
 
+    shaped_of: ClassVar["tuple[Node, Path, Batching] | None"] = None
+    """Of a class that shaped() made: by which settings, in which folder, for which batch."""
+
     remembers: ClassVar[bool] = False
     """True: see() is called with the frames that `every` or `rate` lets by."""
 

@@ -17,6 +17,7 @@ import re
 import sys
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -218,7 +219,9 @@ def imports(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
 
 def followed() -> frozenset[Path]:
     """The users' Python files that are loaded."""
-    files = (getattr(sys.modules.get(name), "__file__", None) for name in _OURS)
+    modules = [sys.modules.get(name) for name in _OURS]
+    modules += [module for hidden in _HIDDEN.values() for module in hidden.values()]
+    files = (getattr(module, "__file__", None) for module in modules)
     return frozenset(Path(file).resolve() for file in files if file)
 
 
@@ -226,15 +229,44 @@ def forget(touched: Collection[Path]) -> None:
     """Let go of the modules of users' files that have changed, or import one that has: the next
     find() loads them anew. Nodes that run keep their old classes.
     """
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None) if name in _OURS else None
-        if file is not None and not files_of(Path(file)).isdisjoint(touched):
-            del sys.modules[name]
-            _OURS.discard(name)
+    for name in [name for name in _OURS if _imports(sys.modules.get(name), touched)]:
+        del sys.modules[name], _OURS[name]
+    for hidden in _HIDDEN.values():
+        for name in [name for name, module in hidden.items() if _imports(module, touched)]:
+            del hidden[name]
 
 
-_OURS: Final[set[str]] = set()
-"""Names in sys.modules of users' files, and of what they have imported from their own folder."""
+def _imports(module: ModuleType | None, touched: Collection[Path]) -> bool:
+    """Whether a module is one of these files, or imports one of them."""
+    file = getattr(module, "__file__", None)
+    return file is not None and not files_of(Path(file)).isdisjoint(touched)
+
+
+_OURS: Final[dict[str, Path]] = {}
+"""Names in sys.modules of users' files, and of what they have imported from their own folder, with
+that folder.
+"""
+
+_HIDDEN: Final[dict[Path, dict[str, ModuleType]]] = {}
+"""By folder, modules whose names in sys.modules are another folder's."""
+
+_FILES: Final[dict[str, Path | None]] = {}
+"""Every name that was ever in _OURS, and the file that a pipeline named for it."""
+
+
+def is_users(module: str) -> bool:
+    """Whether a module of this name is or was a user's file."""
+    return module in _FILES
+
+
+def file_of(cls: type) -> Path | None:
+    """The user's file that a class is written in, where a pipeline has named it."""
+    return _FILES.get(cls.__module__)
+
+
+def load(file: Path) -> None:
+    """Load a user's file, as a pipeline that names a class in it does. Raises NotFound."""
+    _module(file, file.name)
 
 
 class _Fresh(importlib.machinery.SourceFileLoader):
@@ -261,7 +293,8 @@ class _Beside(importlib.abc.MetaPathFinder):
         spec = importlib.machinery.FileFinder(str(folder), loader).find_spec(fullname)
         if spec is None or spec.loader is None:
             return None
-        _OURS.add(fullname)
+        _OURS[fullname] = self._folder
+        _FILES.setdefault(fullname, None)
         return spec
 
 
@@ -275,14 +308,15 @@ def _module(path: Path, file: str) -> ModuleType:
         raise NotFound("bad-node", f"{file} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    _OURS.add(name)
+    _OURS[name] = path.parent
+    _FILES[name] = path
     linecache.checkcache(str(path))
     # What a module needs from its own folder it may import by name, as a script does.
     beside = _Beside(path.parent)
     sys.path.insert(0, str(path.parent))
     sys.meta_path.insert(0, beside)
     try:
-        with lazy.deferred():
+        with lazy.deferred(), _own_names(path.parent):
             spec.loader.exec_module(module)
     except (Exception, SystemExit) as exc:  # a user's file may raise anything: a Problem
         del sys.modules[name]
@@ -291,6 +325,26 @@ def _module(path: Path, file: str) -> ModuleType:
         sys.path.remove(str(path.parent))
         sys.meta_path.remove(beside)
     return module
+
+
+@contextmanager
+def _own_names(folder: Path) -> Iterator[None]:
+    """While a file of a folder is loaded, a name that it imports is that folder's: others may have
+    a module of the same name.
+    """
+    homes = {name: home for name, home in _OURS.items() if home != folder and _FILES[name] is None}
+    others = {name: sys.modules.pop(name) for name in homes if name in sys.modules}
+    own = _HIDDEN.pop(folder, {})
+    sys.modules.update(own)
+    _OURS.update(dict.fromkeys(own, folder))
+    try:
+        yield
+    finally:
+        for name, module in others.items():
+            if name in sys.modules:
+                _HIDDEN.setdefault(homes[name], {})[name] = module
+            else:
+                sys.modules[name], _OURS[name] = module, homes[name]
 
 
 def _blamed(exc: BaseException, path: Path, file: str) -> str:

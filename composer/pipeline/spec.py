@@ -24,6 +24,8 @@ Else = Literal["pass", "hold_last", "drop"]
 OnError = Literal["pass", "hold_last", "drop", "fail"]
 OnFull = Literal["wait", "drop_oldest", "drop_newest"]
 Missing = Literal["last", "drop", "empty"]
+Isolation = Literal["none", "process"]
+"""Where a session's graph runs: in the worker, or in a process of its own."""
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 """A node or param name. No dot and no slash: they separate node from port and scope from name."""
@@ -130,7 +132,9 @@ class NodeSpec:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What could be read of a pipeline file. unread: the params that could not."""
+    """What could be read of a pipeline file. unread: the params that could not. isolation: None
+    where the file leaves it open.
+    """
 
     doc: Document
     capability: str = ""
@@ -138,9 +142,10 @@ class Pipeline:
     nodes: Mapping[str, NodeSpec] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
     description: str = ""
+    isolation: Isolation | None = None
 
 
-_TOP: Final = ("version", "capability", "description", "params", "nodes")
+_TOP: Final = ("version", "capability", "description", "isolation", "params", "nodes")
 _CAPABILITY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -168,7 +173,9 @@ def read(doc: Document) -> tuple[Pipeline, list[Problem]]:
     capability, description = (
         str(doc.data.get(key) or "") for key in ("capability", "description")
     )
-    return Pipeline(doc, capability, params, nodes, unread, description), problems
+    isolation = doc.data.get("isolation")
+    isolation = isolation if isolation in get_args(Isolation) else None
+    return Pipeline(doc, capability, params, nodes, unread, description, isolation), problems
 
 
 def _version(doc: Document) -> list[Problem]:
@@ -186,7 +193,7 @@ def _version(doc: Document) -> list[Problem]:
 
 
 def _about(doc: Document) -> list[Problem]:
-    """What is wrong with the capability and the description."""
+    """What is wrong with the capability, the description and the isolation."""
     problems = []
     name = doc.data.get("capability")
     fits = isinstance(name, str) and _CAPABILITY.fullmatch(name)
@@ -198,6 +205,11 @@ def _about(doc: Document) -> list[Problem]:
     if not isinstance(text, str):
         message = f"description should be text{got(doc, ('description',), text)}"
         problems.append(doc.problem("bad-value", message, ("description",)))
+    isolation = doc.data.get("isolation", "none")
+    if isolation not in get_args(Isolation):
+        message = f"isolation should be none or process{got(doc, ('isolation',), isolation)}"
+        hint = did_you_mean(str(isolation), get_args(Isolation))
+        problems.append(doc.problem("bad-value", message, ("isolation",), hint=hint))
     return problems
 
 

@@ -4,13 +4,13 @@ import ast
 import inspect
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic.fields import FieldInfo
 
 from composer.node.node import Node, Port, change_of
 from composer.node.registry import NotFound, Registry
-from composer.pipeline.spec import NAME, Options, ParamSpec
+from composer.pipeline.spec import NAME, Isolation, Options, ParamSpec
 
 
 def summary(cls: type[Node]) -> str:
@@ -166,6 +166,11 @@ def schema(registry: Registry, folder: Path | None = None) -> dict[str, Any]:
             "version": {"const": 1},
             "capability": {"type": "string", "description": "the name the orchestrator advertises"},
             "description": {"type": "string"},
+            "isolation": {
+                "enum": list(get_args(Isolation)),
+                "description": "where the graph of a session runs: in the worker, or in a process"
+                " of its own, whose end is that of its session alone",
+            },
             "params": _params_schema(defs),
             "nodes": nodes,
         },

@@ -214,7 +214,7 @@ def probe(
     limits = {"max_pixels": str(MAX_PIXELS)}
     if row is not None:
         limits["start_number"] = str(row.first)
-    container = opened(source, name, limits, timeout=SILENCE_SECONDS if remote else None)
+    container = opened(source, name, limits, timeout=SILENCE_SECONDS)
     try:
         reading = _PacketScan(container, seconds, remote=remote, segments=segments)
         reading.run()

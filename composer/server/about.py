@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from composer.server import bodies, hardware, metrics, openapi, traffic
+from composer.server import bodies, hardware, metrics, openapi, traffic, vitals
 from composer.server.routes import answer, as_json
+from composer.session import watchdog
+from composer.threads import LEFT_BEHIND
 
 if TYPE_CHECKING:  # which has these answers among its routes
     from composer.server.worker import Offer, Worker
@@ -64,11 +66,14 @@ class About:
             why = "the worker comes to its end"
         elif not self._worker.ready.is_set():
             why = "the worker loads"
+        else:
+            why = self._worker.headroom.why_no_start()
         return _probed(why)
 
     async def live(self, request: web.Request) -> web.Response:
         """Whether the work is fresh. Whoever asks may end the process, and with it all streams, so
         a session comes to its own end first where it can. It is named to who shows a token alone.
+        What there is too little of is said, too, and asks for nothing while anything runs.
         """
         here = self._worker.capabilities.values()
         sessions = [session for capability in here for session in capability.sessions.values()]
@@ -76,14 +81,16 @@ class About:
         stuck = [
             f"session {each.name}: {why}" if named else f"a session: {why}"
             for each in sessions
-            if (why := each.stuck())
+            if (why := watchdog.stuck(each))
         ]
         stuck += [
             f"{threads.left_behind} of {threads.kind!r} hang, so no more is begun"
             for threads in self._worker.places
             if threads.crowded
         ]
-        return _probed("; ".join(stuck))
+        headroom, busy = self._worker.headroom, self._worker.slots.used > 0
+        stuck += [why for why in (LEFT_BEHIND.why_anew, headroom.why_anew(busy=busy)) if why]
+        return _probed("; ".join(stuck), beside=headroom.strained)
 
     # the process
 
@@ -119,10 +126,11 @@ class About:
 
     def _figures(self, *, named: bool) -> web.Response:
         worker = self._worker
-        others = traffic.families(worker.reception)
+        others = [*traffic.families(worker.reception), *vitals.families(worker.headroom)]
         text = metrics.text(worker.capabilities.values(), worker.slots.most, others, named=named)
         return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
 
-def _probed(why: str) -> web.Response:
-    return answer(bodies.Probe(ok=not why, why=why), 503 if why else 200)
+def _probed(why: str, beside: str = "") -> web.Response:
+    """beside: what is said where all is well."""
+    return answer(bodies.Probe(ok=not why, why=why or beside), 503 if why else 200)

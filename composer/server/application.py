@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from composer.node.registry import Registry
 from composer.server import process
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # which is made of it
 
 def application(worker: "Worker", outbound: Outbound, group: asyncio.TaskGroup) -> web.Application:
     """All routes of a worker, and with them a Capability for each offer."""
-    app, about = _bare(worker), About(worker)
+    app, about = _bare(worker, worker.forwarding.middleware), About(worker)
     for offer in worker.offers:
         capability = Capability(
             offer.name,
@@ -38,6 +39,9 @@ def application(worker: "Worker", outbound: Outbound, group: asyncio.TaskGroup) 
             worker.failed,
             worker.places,
             worker.parser,
+            worker.journal,
+            worker.headroom.why_no_start,
+            worker.placement.begin,
         )
         capability.manifest = offer.manifest
         worker.capabilities[offer.name] = capability
@@ -65,9 +69,9 @@ def figures(worker: "Worker") -> web.Application:
     return app
 
 
-def _bare(worker: "Worker") -> web.Application:
+def _bare(worker: "Worker", *outermost: Middleware) -> web.Application:
     """An application without routes."""
-    around = [said_as_json, worker.admission.middleware]
+    around = [*outermost, said_as_json, worker.admission.middleware]
     return web.Application(middlewares=around)
 
 
@@ -129,6 +133,7 @@ def _add_jobs(app: web.Application, worker: "Worker") -> None:
         default=next(iter(compiled)),
         closing=worker.closing,
         failed=worker.failed,
+        why_none=worker.headroom.why_no_start,
     )
     app.add_routes(process.routes(jobs, lambda job: worker.admission.guarded(job, worker.renew)))
 

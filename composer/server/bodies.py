@@ -109,7 +109,7 @@ class Probe(BaseModel):
     """GET /ready and GET /live."""
 
     ok: bool
-    why: str = Field("", description='what is wrong; "" where it is ok')
+    why: str = Field("", description="what is wrong, or what there is too little of")
 
 
 class Version(BaseModel):

@@ -6,20 +6,25 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 from composer import logs
 from composer.compiler.change import Change
 from composer.compiler.plan import Plan
-from composer.engine.swap import Prepared
-from composer.errors import NodeFailed, ParamRejected, Stalled
+from composer.errors import NodeFailed, ParamRejected, ProcessLost, Stalled
 from composer.parser import Parser
 from composer.server import memory
+from composer.server.expected import ExpectedSessions
+from composer.server.journal import Journal
 from composer.server.totals import Totals
+from composer.session import session_record
 from composer.session.channels import Channels
 from composer.session.ending import Ending, Reason, Unstarted
+from composer.session.execution import Begin, Replacement, ThreadedExecution
 from composer.session.phase import Phase
 from composer.session.session import Session
+from composer.session.session_record import SessionRecord, key_of
 from composer.session.timing import Timing
 from composer.threads import Places
 from composer.trickle.http import Http
@@ -37,6 +42,10 @@ GIVE_BACK_SECONDS: Final = 5.0
 
 class Full(Exception):
     """As many sessions as may be are there."""
+
+
+class Strained(Exception):
+    """There is too little of something for one more: what runs would lose by it."""
 
 
 class Taken(Exception):
@@ -60,9 +69,9 @@ class Slots:
         self.empty = asyncio.Event()
         self.empty.set()
 
-    def take(self) -> None:
-        """Raises Full."""
-        if self.used >= self.most:
+    def take(self, *, running: bool = False) -> None:
+        """Raises Full, but for a session that runs already."""
+        if self.used >= self.most and not running:
             raise Full
         self.used += 1
         self.empty.clear()
@@ -76,7 +85,9 @@ class Slots:
 class Capability:
     """Starts sessions of one plan and keeps them by name until they are over.
 
-    failed: told why one failed in its nodes.
+    failed: told why one failed in its nodes. journal: where they are kept for another process.
+    why_no_start: why none may begin now, "" for nothing. begin: makes the executions of their
+    plans.
     """
 
     def __init__(
@@ -90,6 +101,9 @@ class Capability:
         failed: Callable[[Exception], None] = lambda failure: None,
         places: Places | None = None,
         parser: Parser | None = None,
+        journal: Journal | None = None,
+        why_no_start: Callable[[], str] = lambda: "",
+        begin: Begin = ThreadedExecution,
     ) -> None:
         self.name, self.plan, self.slots = name, plan, slots
         self.manifest: Mapping[str, Any] = {}
@@ -99,33 +113,38 @@ class Capability:
         """How many sessions ended, by reason."""
         self.ended_totals = Totals()
         """What they have done, all together."""
+        self.lost: Counter[str] = Counter()
+        """How many processes of sessions ended before their time, by what ended them."""
 
         self._outbound, self._group, self._timing = outbound, group, timing
-        self._failed = failed
+        self._failed, self._why_no_start = failed, why_no_start
+        self._begin_execution = begin
         self.places = places or Places(slots.most)
         """Where it blocks."""
         self._parser = parser or Parser()
+        self.expected = ExpectedSessions()
+        """Sessions of it that are on their way from another process."""
+        self._journal = journal
         self._moving, self._closed = asyncio.Lock(), False
-        self._asked: dict[str, tuple[Channels, Any]] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, name: str, channels: Channels, params: Any) -> Session:
         """A session that lives. The same asked for twice is one session.
 
-        Raises Full, Taken, StillEnding, Overtaken, ParamRejected and ChannelsRefused where nothing
-        was begun; NodeFailed, ParamRejected and Stalled where its nodes could not be set up, and it
-        is over then; Unstarted where something ended it before they were, or the worker ends.
-        Whoever is cancelled while another session ends, or while names are looked up, has begun
-        nothing; one that was begun goes on.
+        Raises Full, Strained, Taken, StillEnding, Overtaken and ChannelsRefused where nothing was
+        begun; NodeFailed, ParamRejected and Stalled where its nodes could not be set up, and it is
+        over then; Unstarted where something ended it before they were, or the worker ends. Whoever
+        is cancelled while another session ends, or while names are looked up, has begun nothing;
+        one that was begun goes on.
         """
-        if name not in self.sessions and self.slots.used >= self.slots.most:
-            raise Full  # before anything is looked up for it
+        if name not in self.sessions:
+            self._look_for_room()  # before anything is looked up for it
         pins = await self._outbound.pinned(asdict(channels))
         session = await self._present(name)
         if session is None:
             session = await self._begin(name, channels, params, pins)
-        elif self._asked[name] != (channels, params):
+        elif (session.channels, session.asked) != (channels, params):
             raise Taken(name)
         try:
             await asyncio.shield(session.ready)
@@ -133,7 +152,29 @@ class Capability:
             log.warning("it cannot start: %s", exc, extra={"session": name})
             await session.over.wait()
             raise
+        await self.kept()
         return session
+
+    def _look_for_room(self) -> None:
+        """Raises Full and Strained."""
+        if self.slots.used >= self.slots.most:
+            raise Full
+        if why := self._why_no_start():
+            raise Strained(why)
+
+    async def kept(self) -> None:
+        """Return when another process would find what sessions are now, or when that takes long."""
+        if self._journal is not None:
+            await self._journal.settled()
+
+    async def take_up(self, known: SessionRecord) -> Session:
+        """A session that another process has, or had. Its nodes are set up, and it waits for
+        go_on().
+
+        Raises ChannelsRefused, and Unstarted where the worker ends.
+        """
+        pins = await self._outbound.pinned(asdict(known.channels))
+        return await self._begin(known.name, known.channels, known.asked, pins, known)
 
     async def _present(self, name: str) -> Session | None:
         """The session of a name; None where there is none. One that is ending is waited for.
@@ -167,15 +208,19 @@ class Capability:
                 del self._waiting[name]
 
     async def _begin(
-        self, name: str, channels: Channels, params: Any, pins: PinnedResolver
+        self,
+        name: str,
+        channels: Channels,
+        params: Any,
+        pins: PinnedResolver,
+        before: SessionRecord | None = None,
     ) -> Session:
-        """Raises Full, ParamRejected and Unstarted."""
+        """before: what another process knows of it. Raises Full and Unstarted."""
         if self._closed:
             raise Unstarted(Ending(Reason.SHUTDOWN))
-        self.slots.take()
+        self.slots.take(running=before is not None)
         http = self._outbound.open(pins)
         try:
-            beside = self.slots.used - 1
             session = Session(
                 name,
                 self.plan,
@@ -183,20 +228,37 @@ class Capability:
                 http,
                 params,
                 self._timing,
-                beside=beside,
+                beside=self.slots.used - 1,
                 alone=lambda: self.slots.used <= 1,
                 places=self.places,
                 parser=self._parser,
+                begin=self._begin_execution,
+                before=before,
             )
         except BaseException:
             self.slots.give_back()
             await http.close()
             raise
+        if self._journal is not None:
+            session.noted = partial(self._note, self._journal, session)
         # Nothing was waited for since it was known that there is none of its name.
-        self.sessions[name], self._asked[name] = session, (channels, params)
+        self.sessions[name] = session
         running = self._run(session, http)
         self._tasks[name] = self._group.create_task(running, name=f"session {name}")
         return session
+
+    def _note(self, journal: Journal, session: Session) -> None:
+        """Another process would have to know something else of a session. Before it lives it is not
+        kept; one that another process goes on with is that process's.
+        """
+        if session.life.phase is Phase.SETTING_UP or session.reason is Reason.HANDED_OVER:
+            return
+        key = key_of(self.name, session.name)
+        journal.note(key, lambda: None if session.life.ending else self.record_of(session))
+
+    def record_of(self, session: Session) -> SessionRecord:
+        """What another process has to know of it."""
+        return session_record.of(session, self.name)
 
     async def _run(self, session: Session, http: Http) -> None:
         logs.enter(session.name)
@@ -207,8 +269,10 @@ class Capability:
             # One session's bug is not another's end.
             log.exception("it broke")
         finally:
-            if session.execution.failure is not None:
-                self._failed(session.execution.failure)
+            if (failure := session.execution.failure) is not None:
+                self._failed(failure)
+            if isinstance(failure, ProcessLost):
+                self.lost[failure.how] += 1
             try:
                 with contextlib.suppress(Stalled):
                     await self.places.ends.run(GIVE_BACK_SECONDS, memory.give_back)
@@ -216,7 +280,7 @@ class Capability:
                 self._forget(session)
 
     def _forget(self, session: Session) -> None:
-        del self.sessions[session.name], self._asked[session.name], self._tasks[session.name]
+        del self.sessions[session.name], self._tasks[session.name]
         self.slots.give_back()
         self.ended[session.reason or Reason.FAILED] += 1
         self.ended_totals.include(session)
@@ -237,15 +301,17 @@ class Capability:
     async def _go_over(self, plan: Plan, change: Change) -> NodeFailed | Stalled | None:
         """What replace() raises."""
         async with self._moving:
-            prepared: dict[Session, Prepared] = {}
+            with contextlib.suppress(TimeoutError):
+                await self.expected.of()
+            prepared: dict[Session, Replacement] = {}
             try:
                 while left := [session for session in self._live() if session not in prepared]:
                     for session in left:
                         await self._prepare(session, plan, change, prepared)
             except (NodeFailed, Stalled) as exc:
-                for session, waiting in prepared.items():
+                for waiting in prepared.values():
                     with contextlib.suppress(Stalled):  # what hangs is left behind
-                        await session.execution.discard(waiting)
+                        await waiting.discard()
                 return exc
             # Nobody is waited for in between: a session is on the old plan or on its way.
             self.plan = plan
@@ -257,7 +323,7 @@ class Capability:
             return None
 
     async def _prepare(
-        self, session: Session, plan: Plan, change: Change, prepared: dict[Session, Prepared]
+        self, session: Session, plan: Plan, change: Change, prepared: dict[Session, Replacement]
     ) -> None:
         """Raises NodeFailed, and Stalled where that is not because it ends."""
         try:

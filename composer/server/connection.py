@@ -22,6 +22,11 @@ class HttpConnection(web.RequestHandler):
 
     __slots__ = ()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request of it has come, or the last one is answered."""
+        return self._current_request is None and not self._messages
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if hasattr(transport, "max_size"):  # asyncio's own; other loops have a limit that is fixed
             transport.max_size = PIECE

@@ -61,14 +61,29 @@ class _Account(Collector):
         yield from _nodes(labels, rows)
         yield from _edges(labels, rows)
         yield from _wires(labels, rows)
+        yield from self._running(labels)
+
+    def _running(self, labels: list[str]) -> Iterator[Metric]:
+        """How old sessions are, and what memory those have that have processes of their own."""
         age = GaugeMetricFamily(
             "byoc_session_age_seconds", "Seconds since a session began", labels=labels
         )
-        if self._named:
-            for each in self._capabilities:
-                for session in each.sessions.values():
-                    age.add_metric([each.name, session.name], session.age)
+        memory = GaugeMetricFamily(
+            "byoc_session_memory_bytes",
+            "Memory of processes that sessions have for themselves",
+            labels=labels,
+        )
+        for each in self._capabilities:
+            used = {session: session.execution.memory() for session in each.sessions.values()}
+            if not self._named:
+                memory.add_metric([each.name], sum(used.values()))
+                continue
+            for session, size in used.items():
+                age.add_metric([each.name, session.name], session.age)
+                if size:
+                    memory.add_metric([each.name, session.name], size)
         yield age
+        yield memory
 
     def _rows(self) -> Iterator[_Figures]:
         for each in self._capabilities:
@@ -88,12 +103,20 @@ class _Account(Collector):
         ended = CounterMetricFamily(
             "byoc_sessions_ended", "Sessions that ended", labels=["capability", "reason"]
         )
+        lost = CounterMetricFamily(
+            "byoc_processes_lost",
+            "Processes of sessions that ended before their time",
+            labels=["capability", "how"],
+        )
         for each in self._capabilities:
+            for how, number in each.lost.items():
+                lost.add_metric([each.name, how], number)
             running.add_metric([each.name], len(each.sessions))
             for reason in Reason:
                 ended.add_metric([each.name, reason], each.ended[reason])
         yield running
         yield ended
+        yield lost
 
 
 def _nodes(labels: list[str], rows: Iterable[_Figures]) -> Iterator[Metric]:
@@ -118,13 +141,14 @@ def _nodes(labels: list[str], rows: Iterable[_Figures]) -> Iterator[Metric]:
             errors.add_metric(key, count.errors)
             for reason, number in count.left_out.items():
                 dropped.add_metric([*key, reason], number)
-            _add(work, key, count.work)
+            add_histogram(work, key, count.work)
             if sum(count.age.counts):
-                _add(age, key, count.age)
+                add_histogram(age, key, count.age)
     return iter((taken, given, errors, dropped, work, age))
 
 
-def _add(family: HistogramMetricFamily, key: list[str], seen: Histogram) -> None:
+def add_histogram(family: HistogramMetricFamily, key: list[str], seen: Histogram) -> None:
+    """Add what was seen below some labels."""
     bounds = [*(f"{bound:g}" for bound in BUCKETS), "+Inf"]
     total, buckets = 0, []
     for bound, count in zip(bounds, seen.counts, strict=True):

@@ -59,7 +59,7 @@ class Jobs:
     slots: the room of the worker, of which a job takes one until its answer is sent. threads: where
     jobs work. reception: where their bodies come in, as many at once as there are slots. beat:
     seconds between two progress events. closing: set when no job may begin any more. failed: told
-    why one failed.
+    why one failed. why_none: why none may begin now, "" for nothing.
     """
 
     pipelines: Mapping[str, Compiled]
@@ -71,6 +71,7 @@ class Jobs:
     beat: float = 2.0
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     failed: Callable[[BaseException], None] = lambda failure: None
+    why_none: Callable[[], str] = lambda: ""
 
     @property
     def seconds(self) -> float:
@@ -84,6 +85,8 @@ def routes(jobs: Jobs, guard: Callable[[Handler], Handler]) -> list[web.RouteDef
     async def process(request: web.Request) -> web.StreamResponse:
         if jobs.closing.is_set():
             return refusal(503, "the worker takes no jobs any more", retry=True)
+        if why := jobs.why_none():
+            return refusal(503, why, retry=True)
         try:
             return await _process(request, jobs)
         except Full:

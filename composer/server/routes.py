@@ -11,18 +11,18 @@ from pydantic import BaseModel, ValidationError
 
 from composer import strictjson
 from composer.engine.params import Patch
-from composer.errors import Crowded, NodeFailed, ParamRejected, Problem, Stalled
+from composer.errors import Crowded, NodeFailed, ParamRejected, Problem, ProcessLost, Stalled
 from composer.parsing import ParsedJson
 from composer.pipeline.spec import sentence, shown
 from composer.server import bodies
-from composer.server.capability import Capability, Full, Overtaken, StillEnding, Taken
+from composer.server.capability import Capability, Full, Overtaken, StillEnding, Strained, Taken
 from composer.server.reception import Reception
 from composer.server.reload import Outcome, Reloader
 from composer.session.channels import Channels
 from composer.session.ending import Ending, Reason, Unstarted
 from composer.session.patience import came_within
 from composer.session.session import Session
-from composer.session.status import rates_of
+from composer.session.status import error_of, rates_of, state_of
 from composer.trickle.outbound import ChannelsRefused
 from composer.trickle.reach import Reach, Unwritable
 
@@ -116,18 +116,21 @@ class Streams:
             return refusal(503, "the worker takes no streams now", retry=True)
         name = asked.gateway_request_id
         try:
+            await self._capability.expected.of(name)
             session = await self._capability.start(name, channels, asked.params)
+        except TimeoutError:
+            return refusal(503, f"stream {name!r} is on its way from another process", retry=True)
         except ParamRejected as exc:
             return refusal(_status(said), str(exc), exc.problems)
         except ChannelsRefused as exc:
             return refusal(422, REFUSED, [_bad(name, NOT_PUBLIC) for name in exc.which])
-        except NodeFailed as exc:
+        except (NodeFailed, ProcessLost) as exc:
             return refusal(500, str(exc))
         except Crowded as exc:
             return refusal(503, str(exc), retry=True)
         except Stalled as exc:
             return refusal(504, str(exc))
-        except (Full, Taken, StillEnding, Overtaken, Unstarted) as exc:
+        except (Full, Strained, Taken, StillEnding, Overtaken, Unstarted) as exc:
             return self._not_started(name, exc)
         return answer(
             bodies.Started(
@@ -141,6 +144,8 @@ class Streams:
             case Full():
                 most = self._capability.slots.most
                 return refusal(503, f"all {most} streams of this worker are taken", retry=True)
+            case Strained():
+                return refusal(503, str(why), retry=True)
             case StillEnding():
                 return refusal(503, f"stream {name!r} has not come to its end yet", retry=True)
             case Overtaken():
@@ -153,19 +158,23 @@ class Streams:
         return refusal(409, f"stream {name!r} runs already, with other channels or params")
 
     async def params(self, request: web.Request) -> web.Response:
+        await self._arrived(request)
         session = self._session(request)
         if isinstance(session, web.Response):
             return session
         said = await self._reception.json(request, "params", empty=b"{}")
         try:
-            patch = session.changes.change(said.value)
+            patch = await session.changes.change(said.value)
         except ParamRejected as exc:
             malformed = any(each.code == "bad-params" for each in exc.problems)
             return refusal(400 if malformed else _status(said), str(exc), exc.problems)
-        return await updated(session, patch)
+        answered = await updated(session, patch)
+        await self._capability.kept()
+        return answered
 
     async def stop(self, request: web.Request) -> web.Response:
         await self._reception.skipped(request, "stop")  # it may hold anything (contract 2.5)
+        await self._arrived(request)
         name = request.headers.get("X-Stream-Id", "")
         if name:
             session = self._capability.sessions.get(name)
@@ -209,6 +218,7 @@ class Streams:
         if first is not None:
             body |= {
                 "client_running": True,
+                "error_message": error_of(first) or None,
                 "fps": rates_of(first),
                 "current_params": {"gateway_request_id": first.name, **first.changes.told()},
             }
@@ -229,6 +239,15 @@ class Streams:
             if not name or session.name == name:
                 return session
         return refusal(404, f"no stream {name!r} runs here" if name else "no stream runs here")
+
+    async def _arrived(self, request: web.Request) -> None:
+        """Wait for the stream that is meant, where it is on its way from another process. Raises
+        HTTPServiceUnavailable where that takes long.
+        """
+        try:
+            await self._capability.expected.of(request.headers.get("X-Stream-Id", ""))
+        except TimeoutError:
+            raise web.HTTPServiceUnavailable from None
 
     def _active(self) -> list[Session]:
         """The sessions that nothing has ended."""
@@ -269,7 +288,7 @@ def _status(said: ParsedJson) -> int:
 
 def _current(session: Session) -> bodies.Current:
     return bodies.Current(
-        state=str(session.state), graph=session.graph_hash, params=session.changes.told()
+        state=str(state_of(session)), graph=session.graph_hash, params=session.changes.told()
     )
 
 
@@ -348,7 +367,7 @@ async def said_as_json(request: web.Request, handler: Handler) -> web.StreamResp
         return made
     except (ConnectionError, asyncio.CancelledError):
         raise
-    except Exception:
+    except (Exception, SystemExit):  # what calls sys.exit() here is a node, and ends no worker
         log.exception("%s %s failed", request.method, request.rel_url.raw_path)
         return refusal(500, "the worker made a mistake; its log says which")
 

@@ -128,6 +128,53 @@ class Settings(BaseSettings):
         description="sizes and times of what comes in that are not the usual ones, with commas"
         " between them (start=4M, body_s=10)",
     )
+    input_s: float = Field(
+        30.0,
+        alias="BYOC_INPUT_S",
+        ge=3,
+        le=3600,
+        description="seconds that a stream may send nothing that its pipeline can use",
+    )
+    memory_mib: int = Field(
+        0,
+        alias="BYOC_MEMORY_MIB",
+        ge=0,
+        description="MiB that this worker may take; 0 for as many as its container or machine has",
+    )
+    isolation: Literal["", "none", "process"] = Field(
+        "",
+        alias="BYOC_ISOLATION",
+        description="process: each stream's graph in a process of its own; none: all in the"
+        " worker's; empty: as each pipeline says",
+    )
+    session_memory_mib: int = Field(
+        0,
+        alias="BYOC_SESSION_MEMORY_MIB",
+        ge=0,
+        le=1_000_000,
+        description="MiB of memory after which a stream is ended that has a process of its own;"
+        " 0 for any number",
+    )
+    state: str = Field(
+        "",
+        alias="BYOC_STATE",
+        description="folder to keep the streams in, so that the next process goes on with them;"
+        " empty for nowhere",
+    )
+    resume_s: float = Field(
+        60.0,
+        alias="BYOC_RESUME_S",
+        ge=0,
+        le=3600,
+        description="seconds for which a process may be gone whose streams go on",
+    )
+    upgrade_s: float = Field(
+        120.0,
+        alias="BYOC_UPGRADE_S",
+        ge=1,
+        le=3600,
+        description="seconds that a new process has to get ready, at an upgrade",
+    )
     log: Literal["text", "json"] = Field(
         "text", alias="BYOC_LOG", description="how the log is written: text or json"
     )
@@ -207,6 +254,12 @@ class Settings(BaseSettings):
         """What callers without a token may call this worker."""
         own = (self.host, URL(self.url).raw_host or "")
         return (*(each for each in own if each), *_listed(self.names))
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What was taken out of the environment, by its names there: another process needs it."""
+        values = {"ORCH_SECRET": self.orch_secret, "CAPABILITY_TOKEN": self.token}
+        return {name: value.get_secret_value() for name, value in values.items()}
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class Totals:
     def include(self, session: Session) -> None:
         """Count what a session has done so far."""
         own = Totals()
-        account = session.account()
+        account = session.execution.account()
         own.nodes, own.edges = dict(account.nodes), dict(account.edges)
         own.bytes.update(status.bytes_by(session))
         for channel, reasons in status.dropped_by(session).items():

@@ -1,8 +1,10 @@
 """The worker: its sockets, its capabilities, and an end in good order."""
 
 import asyncio
+import contextlib
 import gc
 import logging
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,22 +21,35 @@ from composer.compiler.plan import Mode, Plan
 from composer.device import cuda
 from composer.engine import loading
 from composer.engine.oneshot import JobLimits
-from composer.errors import SettingsInvalid
+from composer.errors import SettingsInvalid, words_of
 from composer.exits import Exit
+from composer.isolation.placement import Placement
 from composer.limits import WireLimits
 from composer.parser import Parser
+from composer.pipeline.spec import Isolation
+from composer.server import descriptors, supervision
 from composer.server.admission import Admission
 from composer.server.application import application, figures
 from composer.server.capability import Capability, Slots
 from composer.server.connection import HttpRunner
+from composer.server.door import Door
+from composer.server.forwarding import Forwarding
+from composer.server.headroom import Headroom
+from composer.server.heir import Heir
+from composer.server.journal import LAST_WORDS, Journal
+from composer.server.last_words import LastWords
 from composer.server.manifest import manifest
 from composer.server.reception import Reception
 from composer.server.registration import Offered, Registration
+from composer.server.revival import Fall, Revival
 from composer.server.routes import Streams
 from composer.server.same_origin import SameOrigin, called
 from composer.server.settings import Settings
 from composer.server.tries import Tries
+from composer.server.upgrade import Command
+from composer.server.upgrades import Upgrades
 from composer.session.ending import Reason
+from composer.session.session_record import SessionRecord
 from composer.session.timing import Timing
 from composer.threads import Places
 from composer.trickle.http import Http
@@ -80,6 +95,11 @@ class Worker:
     """Serves offers until it is told to end.
 
     async with Worker(...).serving() as worker: ... await worker.ended()
+
+    journal: taken by this process, or to be by an heir. resume_s, culprit: see revival. heir: where
+    another process began this one to take its place. isolation: of all sessions; None: as each
+    pipeline says. session_memory: bytes that one of them may have which is isolated, 0 for any
+    number.
     """
 
     def __init__(
@@ -101,11 +121,28 @@ class Worker:
         orchestrators: Sequence[str] = (),
         orch_secret: str = "",
         reloads: bool = False,
+        memory_mib: int = 0,
+        journal: Journal | None = None,
+        resume_s: float = 60.0,
+        culprit: str = "",
+        heir: Heir | None = None,
         timing: Timing = Timing(),  # noqa: B008 - it is frozen
         limits: JobLimits = JobLimits(),  # noqa: B008 - it is frozen
         wire: WireLimits = WireLimits(),  # noqa: B008 - it is frozen
+        isolation: Isolation | None = None,
+        session_memory: int = 0,
     ) -> None:
-        self.reloads = reloads
+        self.reloads, self.journal = reloads, journal
+        self._resume_s, self._culprit, self._heir = resume_s, culprit, heir
+        ports = (port,) if metrics_port is None else (port, metrics_port)
+        inherited = heir.sockets if heir is not None else ()
+        doors = (*inherited[: len(ports)], *[()] * (len(ports) - len(inherited)))
+        self.doors = tuple(Door(host, *each) for each in zip(ports, doors, strict=True))
+        """Where it is reached, and where its figures are, if they have a port of their own."""
+        self._servers: list[web.Server | None] = []
+        self.forwarding = Forwarding()
+        self.handed_over = False
+        """Whether another process has its place, and the name at the orchestrators."""
         self.registrations: list[Registration] = []
         self._orchestrators, self._orch_secret = tuple(orchestrators), orch_secret
         self.offers = tuple(offers)
@@ -120,8 +157,8 @@ class Worker:
         self.limits = limits
         self.parser = Parser(wire)
         self.reception = Reception(self.parser, capacity)
-        self.address = self.metrics_address = ""
-        self._host, self._port, self._metrics_port = host, port, metrics_port
+        self.headroom = Headroom(memory_mib << 20, self._shed_soon)
+        self.placement = Placement(isolation, session_memory)
         self.tokens = tuple(tokens)
         self._reach = Reach.of(trickle_hosts, orchestrators)
         self.admission = Admission(self.tokens, Tries(), SameOrigin(called(names), KNOWN_AS))
@@ -135,28 +172,43 @@ class Worker:
     async def run(self, listening: Callable[["Worker"], Awaitable[None]]) -> None:
         """Serve; `listening` is awaited once the port is open, and its return is the end."""
         async with AsyncExitStack() as stack:
+            stack.callback(self.placement.close)
             outbound = Outbound(self._reach, verify_tls=self._tls[0], ca_file=self._tls[1])
-            await stack.enter_async_context(outbound)
+            self.outbound = await stack.enter_async_context(outbound)
+            stack.push_async_callback(self.forwarding.close)
             async with asyncio.TaskGroup() as group:
                 runners = [_runner(application(self, outbound, group)), _runner(figures(self))]
                 registering: list[asyncio.Task[None]] = []
+                self._loop, self._group = asyncio.get_running_loop(), group
+                self.headroom.begin()
+                keeping: list[asyncio.Task[None]] = []
                 try:
-                    self.address = await self._listen(runners[0], self._port)
-                    if self._metrics_port is not None:
-                        self.metrics_address = await self._listen(runners[1], self._metrics_port)
-                    if await self._prepared():
+                    left = await self._left()
+                    for runner in runners:
+                        await runner.setup()
+                    self._servers = [runner.server for runner in runners]
+                    if self._heir is None:
+                        self.listen()
+                    if await self._prepared() and await self._admitted(group):
+                        keeping = self._keep(outbound, group, left)
                         registering = self._register(outbound.common, group)
                         await listening(self)
                 finally:
                     self.closing.set()
-                    until = asyncio.get_running_loop().time() + self._drain_s
+                    until = asyncio.get_running_loop().time() + self.drain_s
                     await self._unregister(registering)
-                    await self._close(until - min(SPARE_SECONDS, self._drain_s / 10))
+                    for task in keeping:
+                        task.cancel()
+                    await self._close(until - min(SPARE_SECONDS, self.drain_s / 10))
+                    for door in self.doors:
+                        await door.give_back()
                     for runner in runners:
                         await runner.cleanup()
+                    if self.journal is not None:
+                        await self.journal.close()
                     self.left_behind = self.left_behind or self.places.left_behind > 0
-                    self.places.close()
                     self.parser.close()
+                    self.headroom.end()
 
     def end(self) -> None:
         """Take no more sessions. Whoever let it run brings it to its end then."""
@@ -165,23 +217,69 @@ class Worker:
     def failed(self, failure: BaseException) -> None:
         """A session or a job failed; with a lost GPU all others will."""
         if not self.lost and cuda.lost(failure):
-            self.lost = str(failure).splitlines()[0]
+            self.lost = words_of(failure).splitlines()[0]
             log.critical("a GPU is lost, and only another process can use it: %s", self.lost)
             self.end()
 
-    async def _listen(self, runner: web.AppRunner, port: int) -> str:
-        """The address at which a runner can be asked then."""
-        await runner.setup()
-        await web.TCPSite(runner, self._host, port).start()
-        host, port = runner.addresses[0][:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    def _shed_soon(self) -> None:
+        """Memory is about to run out. Called in another thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._shed)
+
+    def _shed(self) -> None:
+        """End the session that began last, so that the system ends nothing; one at a time, since
+        its memory comes back with its end.
+        """
+        here = [
+            session for each in self.capabilities.values() for session in each.sessions.values()
+        ]
+        if not here or any(session.life.ending for session in here):
+            return
+        newest = max(here, key=lambda session: session.began)
+        newest.end(Reason.OVERLOAD, f"memory runs out: {self.headroom.memory}")
+
+    @property
+    def drain_s(self) -> float:
+        """Seconds that what goes on has for its end. Jobs do not go over to another process."""
+        return max(self._drain_s, self.limits.seconds) if self.handed_over else self._drain_s
+
+    @property
+    def address(self) -> str:
+        """Where it is reached, "" before it listens."""
+        return self.doors[0].address
+
+    @property
+    def metrics_address(self) -> str:
+        """Where its figures are, "" where they have no port of their own."""
+        return self.doors[1].address if len(self.doors) > 1 else ""
+
+    def listen(self) -> None:
+        """Accept requests; raises OSError where a port is taken."""
+        for door, server in zip(self.doors, self._servers, strict=False):
+            assert server is not None  # its runner is set up
+            door.open(server, self._group)
+
+    async def _admitted(self, group: asyncio.TaskGroup) -> bool:
+        """Whether requests may be answered here, and sessions begun. An heir waits for that."""
+        if self._heir is None:
+            return True
+        admission = asyncio.ensure_future(self._heir.admitted(self, group))
+        closing = asyncio.ensure_future(self.closing.wait())
+        try:
+            await asyncio.wait({admission, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if self.closing.is_set() or not admission.result():
+                return False
+        finally:
+            admission.cancel()
+            closing.cancel()
+        self.listen()
+        return True
 
     async def _prepared(self) -> bool:
         """Load libraries and models before the first session, and keep the models after the last;
         False where the end came first: whatever loads is not waited for. Raises NodeFailed.
         """
-        plans = [each.plan for each in self.offers]
-        load = asyncio.ensure_future(self.places.loads.run(None, loading.load, plans))
+        load = asyncio.ensure_future(self._load([each.plan for each in self.offers]))
         closing = asyncio.ensure_future(self.closing.wait())
         try:
             await asyncio.wait({load, closing}, return_when=asyncio.FIRST_COMPLETED)
@@ -195,6 +293,46 @@ class Worker:
         self.ready.set()
         return True
 
+    async def _load(self, plans: Sequence[Plan]) -> None:
+        """Raises NodeFailed and Stalled."""
+        here = [plan for plan in plans if not self.placement.isolates(plan)]
+        await self.places.loads.run(None, loading.load, here)
+        await self.placement.prepare(plans)
+
+    async def _left(self) -> list[SessionRecord]:
+        """The streams that are left of the process before this one. Whoever asks for one of them
+        waits.
+        """
+        if self.journal is None or self._heir is not None:
+            return []
+        records = await self.places.loads.run(None, self.journal.left)
+        for record in records:
+            if record.capability in self.capabilities:
+                self.capabilities[record.capability].expected.expect(record.name)
+        return records
+
+    def _keep(
+        self, outbound: Outbound, group: asyncio.TaskGroup, left: Sequence[SessionRecord]
+    ) -> list[asyncio.Task[None]]:
+        """Keep the streams for the process after this one, and go on with those that are left, or
+        are handed over.
+        """
+        tasks: list[asyncio.Task[None]] = []
+        if self._heir is not None:
+            tasks.append(group.create_task(self._heir.run(self, group)))
+        if self.journal is None:
+            return tasks
+        revival = Revival(
+            self.capabilities,
+            self.journal,
+            outbound,
+            Fall(self.journal.alive_at, self._culprit),
+            resume_s=self._resume_s,
+            timing=self.timing,
+        )
+        tasks.append(group.create_task(self.journal.run()))
+        return [*tasks, group.create_task(revival.run(left))]
+
     def _register(self, http: Http, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Make every offer known everywhere, in the background."""
         self.registrations = [
@@ -203,7 +341,7 @@ class Worker:
                 orchestrator,
                 self._orch_secret,
                 offer.offered,
-                lambda: self.slots.most - self.slots.used,
+                self._free,
             )
             for offer in self.offers
             if offer.offered is not None
@@ -211,10 +349,17 @@ class Worker:
         ]
         return [group.create_task(each.run()) for each in self.registrations]
 
+    def _free(self) -> int:
+        """How many more sessions there is room for, with those that are on their way here."""
+        here = self.capabilities.values()
+        coming = sum(len(each.expected.names - each.sessions.keys()) for each in here)
+        return self.slots.most - self.slots.used - coming
+
     async def _unregister(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*(each.close() for each in self.registrations))
+        if not self.handed_over:  # or the name is another process's
+            await asyncio.gather(*(each.close() for each in self.registrations))
 
     def renew(self) -> None:
         """A request was answered 401: the orchestrators have dropped us (contract 2.8)."""
@@ -287,6 +432,7 @@ def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None
 
     Raises OSError where a port is taken, NodeFailed where a model cannot be loaded.
     """
+    descriptors.raise_limit()
     try:
         return asyncio.run(_serve(offers, settings, say))
     finally:
@@ -294,6 +440,9 @@ def serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None
 
 
 def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
+    """Raises SettingsInvalid where its folder cannot be used."""
+    heir = Heir.of()
+    journal, culprit = _journal(settings, heir)
     return Worker(
         offers,
         host=settings.host,
@@ -311,16 +460,48 @@ def _worker(offers: Sequence[Offer], settings: Settings) -> Worker:
         orchestrators=settings.orchestrator_urls,
         orch_secret=settings.orch_secret.get_secret_value(),
         reloads=settings.reload,
+        memory_mib=settings.memory_mib,
+        timing=Timing(unusable=settings.input_s),
         limits=JobLimits(input_bytes=settings.wire.file),
         wire=settings.wire,
+        journal=journal,
+        resume_s=settings.resume_s,
+        culprit=culprit,
+        heir=heir,
+        isolation=settings.isolation or None,
+        session_memory=settings.session_memory_mib << 20,
     )
 
 
+def _journal(settings: Settings, heir: Heir | None) -> tuple[Journal | None, str]:
+    """Where sessions are kept, and which of them took the process before this one down; from here
+    on this one says it, too. Raises SettingsInvalid.
+    """
+    if not settings.state:
+        return None, ""
+    journal = Journal(Path(settings.state))
+    journal.open()
+    if heir is None:
+        journal.take()
+    words = LastWords(journal.folder / LAST_WORDS)
+    if words.culprit or words.before.startswith("Fatal"):
+        log.error("the process before this one was taken down:\n%s", words.before)
+    words.listen()
+    return journal, words.culprit
+
+
 async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> Exit:
+    command = Command.of_this_process(settings.secrets)
     worker = _worker(offers, settings)
     loop = asyncio.get_running_loop()
+    folder = worker.journal.folder if worker.journal is not None else None
+    upgrades = Upgrades(worker, command, settings.upgrade_s, folder)
 
-    exits.at_signals(lambda: loop.call_soon_threadsafe(worker.end))
+    def soon(call: Callable[[], object]) -> Callable[[], object]:
+        return lambda: loop.call_soon_threadsafe(call)
+
+    exits.at_signals(soon(worker.end))
+    exits.at_hangup(soon(upgrades.want), soon(worker.end))
 
     def code() -> Exit:
         return Exit.GPU_LOST if worker.lost else Exit.ENDED
@@ -332,8 +513,13 @@ async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str
             say(f"{offer.name} at {here.address}{offer.path}")
         if here.metrics_address:
             say(f"figures at {here.metrics_address}/metrics")
+        supervision.notify(f"READY=1\nMAINPID={os.getpid()}")
+        upgrading = asyncio.ensure_future(upgrades.run())
         await here.closing.wait()
-        loop.call_later(settings.drain_s, lambda: _leave(code()))
+        if not here.handed_over:
+            upgrading.cancel()
+        await asyncio.wait({upgrading})
+        loop.call_later(here.drain_s, lambda: _leave(code()))
 
     try:
         await worker.run(listening)

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from composer.engine.notices import Happened, Notice
 from composer.engine.params import Patch
-from composer.errors import ParamRejected
+from composer.errors import ParamRejected, Problem
 from composer.session import control
 from composer.session.deployment import Deployment
 from composer.session.effective import Effective
@@ -16,28 +16,73 @@ from composer.session.told import Told
 
 
 class Changes:
-    """Takes changes of params, and tells them in the events. Used on the loop only."""
+    """Takes changes of params, and tells them in the events. Used on the loop only.
 
-    def __init__(self, deployment: Deployment, events: Events, now: Callable[[], float]) -> None:
+    noted: called when callers have set something else than before.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        events: Events,
+        now: Callable[[], float],
+        noted: Callable[[], None] = lambda: None,
+    ) -> None:
         self.last_at = 0.0
         """When a caller changed something last; 0 for never."""
 
         self._deployment, self._events, self._now = deployment, events, now
-        self._effective, self._told = Effective(), Told()
+        self._effective, self._told, self._noted = Effective(), Told(), noted
+        self._given: dict[str, Any] = {}  # as callers wrote it
+        self._held: dict[str, Any] = {}  # of it, what nodes took over when they were built last
         self._pulse = asyncio.Event()  # set, and replaced, whenever a change holds
+        self._patching = asyncio.Lock()
 
-    def patch(self, given: Any) -> Patch:
-        """Accept a change as a whole. Raises ParamRejected."""
-        execution = self._deployment.execution
-        patch = execution.patch(control.values(given, execution.known))
-        self._effective.asked(patch.values)
-        self.last_at = self._now()
-        return patch
+    async def patch(self, given: Any) -> Patch:
+        """Accept a change as a whole, behind those that came before it. Raises ParamRejected."""
+        async with self._patching:
+            execution = self._deployment.execution
+            values = control.values(given, execution.known)
+            patch = await execution.patch(values)
+            self._effective.asked(patch.values)
+            self._given |= values
+            self.last_at = self._now()
+            self._noted()
+            return patch
 
-    def change(self, given: Any) -> Patch:
+    def given(self) -> dict[str, Any]:
+        """What callers have set, as they wrote it; where that was refused, what they set before."""
+        before = {name: self._held[name] for name in self._effective.refused & self._held.keys()}
+        given = {n: v for n, v in self._given.items() if n not in self._effective.refused}
+        return given | before
+
+    async def restore(self, given: Mapping[str, Any]) -> list[Problem]:
+        """Set what callers had set in another process. What this pipeline does not take is left
+        out: the problems say why.
+        """
+        known = self._deployment.execution.known
+        problems = [
+            Problem("unknown-param", f"there is no param {name!r:.100}", name)
+            for name in given
+            if name not in known
+        ]
+        left = {name: value for name, value in given.items() if name in known}
+        while left:
+            try:
+                await self.patch(left)
+                break
+            except ParamRejected as exc:
+                problems += exc.problems
+                refused = {problem.at for problem in exc.problems}
+                if refused.isdisjoint(left):  # it is about all of them
+                    break
+                left = {name: value for name, value in left.items() if name not in refused}
+        return problems
+
+    async def change(self, given: Any) -> Patch:
         """The same while it runs; the events tell the gateway. Raises ParamRejected."""
         try:
-            patch = self.patch(given)
+            patch = await self.patch(given)
         except ParamRejected as exc:
             problems = [{"at": each.at, "message": each.message} for each in exc.problems]
             self._events.put("params_rejected", problems=problems)
@@ -45,10 +90,10 @@ class Changes:
         self.tell()
         return patch
 
-    def heard(self, given: Any) -> None:
+    async def heard(self, given: Any) -> None:
         """The same for a caller who hears nothing but the events."""
         with contextlib.suppress(ParamRejected):
-            self.change(given)
+            await self.change(given)
 
     def unread(self, why: str) -> None:
         """A caller has sent what may have been a change; nobody could read it."""
@@ -90,6 +135,7 @@ class Changes:
         """A plan holds from now on. built: the nodes that were set up for it, None for all."""
         execution = self._deployment.execution
         self._effective.planned(execution.plan, execution.values(), built)
+        self._held = dict(self._given)
 
     def holds(self) -> None:
         """A change has met its first frame."""
@@ -100,6 +146,8 @@ class Changes:
         """A node was built anew, or could not be."""
         if notice.kind is Happened.READY:
             self._effective.ready(notice.node, self._deployment.execution.values())
+            self._held = dict(self._given)
         elif notice.kind is Happened.KEPT:
             self._effective.kept(notice.node)
             self.tell()  # what was told before does not come to hold
+            self._noted()

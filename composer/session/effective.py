@@ -18,6 +18,11 @@ class Effective:
         self._held: dict[str, Any] = {}
         self._refused: set[str] = set()
 
+    @property
+    def refused(self) -> frozenset[str]:
+        """The params whose newest values no node took over."""
+        return frozenset(self._refused)
+
     def planned(
         self, plan: Plan, values: Mapping[str, Any], built: Collection[str] | None = None
     ) -> None:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Final
 
 from composer.media.mpegts.muxer import CLOCK, Muxer
+from composer.media.mpegts.written import Written
 
 log: Final = logging.getLogger(__name__)
 
@@ -26,6 +27,14 @@ SOUND_SEGMENT_SECONDS: Final = 2.0
 
 JUMP_TICKS: Final = CLOCK
 """Times that go back by more than this belong to another clock; less is corrected tick by tick."""
+
+REPEATED_TICKS: Final = 20 * CLOCK
+"""Times that are no further back than this behind what another process has written may be those of
+what it has written: the window of a channel holds no more (contract 4.6).
+"""
+
+WRAP_TICKS: Final = 1 << 33
+"""After which a clock of MPEG-TS begins again at 0."""
 
 Offer = Callable[[bytes], bool]
 """Takes bytes at once, from any thread, or says False and leaves them."""
@@ -54,7 +63,7 @@ class Egress:
 
     Opened again and again, by each encoder that is put in the place of another, it stays one
     stream: a track keeps its codec, one that is new is added, counters run on, times only grow.
-    open(), packet() and end() belong to one thread at a time, read() to one task.
+    open(), repeats(), packet() and end() belong to one thread at a time, read() to one task.
     """
 
     def __init__(
@@ -84,6 +93,28 @@ class Egress:
         self._shift = 0
         self._begin: int | None = None
         self._needs_key = self._needs_tables = False
+        self._after: Written | None = None
+        self._repeats = False
+        self._seen: dict[str, int] = {}
+
+    # from one process to the next
+
+    def go_on_after(self, written: Written, shift: int, *, repeats: bool) -> None:
+        """Before the first packet: go on with an output that somebody else has written so far. It
+        keeps its tracks and counters, and its times grow. shift: ticks by which the times of the
+        encoders were behind those of the output. repeats: what comes first may be in it already,
+        and is left out then.
+        """
+        self._after, self._shift, self._repeats = written, shift, repeats
+
+    def written(self) -> Written | None:
+        """Behind the last packet: what is in the output; None for nothing."""
+        return self._muxer.written(self._last) if self._muxer is not None and self._last else None
+
+    @property
+    def shift(self) -> int:
+        """Ticks by which the times of the encoders are behind those of the output."""
+        return self._shift
 
     # the encoder's thread
 
@@ -105,7 +136,7 @@ class Egress:
         self._tracks |= new
         self._needs_key = self._needs_key or bool(video)
         if self._muxer is None:
-            self._muxer = Muxer(video=video, audio=audio, channels=channels)
+            self._muxer = self._begun(video, audio, channels)
         elif new:
             self._muxer.add(**new, channels=channels)
             self._needs_tables = True
@@ -130,6 +161,11 @@ class Egress:
             self.counts.dropped["full"] += 1
             self._needs_key = self._needs_key or kind == "video"
             return
+        if self._after is not None:
+            seen = self._is_seen(kind, _on_clock(dts, time_base))
+            if seen and kind == "audio":  # of pictures it is asked before they are encoded
+                self.counts.dropped["repeated"] += 1
+                return
         ticks = self._ticks(kind, _on_clock(dts, time_base))
         shown = max(ticks, ticks + _on_clock(pts - dts, time_base))
         parts: list[bytes | Cut] = []
@@ -152,6 +188,11 @@ class Egress:
         self.counts.packets[kind] += 1
         self._put(parts)
 
+    def repeats(self, pts: int, time_base: Fraction) -> bool:
+        """Whether a picture is in the output already, and need not be encoded."""
+        going_on = self._after is not None
+        return going_on and self._is_seen("video", _on_clock(pts, time_base))
+
     def dropped(self, reason: str) -> None:
         """Count a picture that was left out before it was encoded."""
         self.counts.dropped[reason] += 1
@@ -162,6 +203,43 @@ class Egress:
             self._ended = True
             waiter, self._waiter = self._waiter, None
         _wake(waiter)
+
+    def _begun(self, video: str, audio: str, channels: int) -> Muxer:
+        """The muxer of the first encoders, which may go on with what is written."""
+        if (after := self._after) is None:
+            return Muxer(video=video, audio=audio, channels=channels)
+        before = {"video": after.video, "audio": after.audio}
+        self._tracks = {kind: name for kind, name in before.items() if name} | self._tracks
+        return Muxer(
+            video=video or after.video,
+            audio=audio or after.audio,
+            channels=channels if audio else after.channels or channels,
+            after=after,
+        )
+
+    def _is_seen(self, kind: str, dts: int) -> bool:
+        """Whether somebody else has written a unit of this time. Asked with each until one of each
+        kind is new; then nothing is left of what was written but its times.
+        """
+        if self._after is not None and not self._last:
+            self._meet(self._after, dts)
+        if dts + self._shift <= self._seen.get(kind, dts + self._shift - 1):
+            return True
+        self._seen.pop(kind, None)
+        if not self._seen and self._muxer is not None:
+            self._after = None
+        return False
+
+    def _meet(self, after: Written, dts: int) -> None:
+        """Find out where what comes is beside what is written: its clock may be another one."""
+        newest = max(after.last.values())
+        wraps = round((dts + self._shift - newest) / WRAP_TICKS) * WRAP_TICKS
+        self._last = {kind: ticks + wraps for kind, ticks in after.last.items()}
+        newest += wraps
+        if newest - REPEATED_TICKS < dts + self._shift and self._repeats:
+            self._seen = dict(self._last)
+        elif dts + self._shift <= newest:
+            self._shift = newest + CLOCK // 30 - dts
 
     def _ticks(self, kind: str, dts: int) -> int:
         """The time of a packet on the one clock of the output, above the last of its track."""

@@ -17,8 +17,10 @@ class Reason(StrEnum):
     IDLE = "idle"  # no word from the gateway and no input
     FINISHED = "finished"  # the pipeline's own source ended
     OVERLOAD = "overload"  # its input costs more than one session may take
+    BAD_INPUT = "bad_input"  # what came was nothing that the pipeline can use
     FAILED = "failed"
     SHUTDOWN = "shutdown"
+    HANDED_OVER = "handed_over"  # another process goes on with it
 
     @property
     def ours(self) -> bool:

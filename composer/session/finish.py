@@ -6,7 +6,7 @@ from typing import Final
 
 from composer.session.channels import Channels
 from composer.session.deployment import Deployment
-from composer.session.ingress import Ingress
+from composer.session.ends import InputEnd
 from composer.session.patience import came_within
 from composer.session.timing import LINGERS, REMOVE_SECONDS, Timing
 from composer.trickle.http import Http
@@ -15,7 +15,7 @@ from composer.trickle.publisher import remove
 log: Final = logging.getLogger(__name__)
 
 
-async def linger(ingress: Ingress, timing: Timing) -> None:
+async def linger(ingress: InputEnd, timing: Timing) -> None:
     """A stop can overtake the last bytes of the input: read on while some come."""
     for _ in range(LINGERS):
         before = ingress.last_at
@@ -27,9 +27,10 @@ async def linger(ingress: Ingress, timing: Timing) -> None:
 async def drain(deployment: Deployment, timing: Timing) -> None:
     """Let what was taken in come out; what takes too long is given up."""
     deployment.execution.end_input()
-    if not await came_within(deployment.over.wait(), timing.drain):
+    if not deployment.given_up and not await came_within(deployment.over.wait(), timing.drain):
         log.warning("its nodes did not end in time")
         deployment.give_up()
+    if deployment.given_up:
         await came_within(deployment.over.wait(), timing.give_up)
     deployment.execution.egress.end()
 

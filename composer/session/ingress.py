@@ -22,6 +22,9 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 MOST_UNITS: Final = 600
 """What may wait for the decoder: six seconds of 720p and its sound. As many bytes may be unread."""
 
+HEAD_BYTES: Final = 192
+"""Of the input, that are kept to say what it is; a packet has 188."""
+
 MOST_READS: Final = 8
 """Reads at once of what is attached, for a reader that is away."""
 
@@ -80,9 +83,12 @@ class Ingress:
         self.last_at = 0.0
         """When bytes came last, in monotonic seconds; 0 for never."""
         self.given_at = 0.0
-        """When the unit came that iterating gave last."""
+        """When the unit came that iterating gave last; while it catches up, when it was given."""
+        self.head = b""
+        """The first bytes that came."""
 
         self._most_unread, self._now = most_unread, now
+        self._catches_up_until = 0.0
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._pending: deque[tuple[bytes | Gap, float]] = deque()
@@ -111,6 +117,11 @@ class Ingress:
         return any(track.kind == kind for track in tracks) if tracks else None
 
     @property
+    def tracks(self) -> list[tuple[str, str]]:
+        """Kind ("video", "audio") and codec of the tracks that are taken of the stream."""
+        return [(track.kind, track.codec) for track in self._units.demuxer.tracks]
+
+    @property
     def channels(self) -> int:
         """Channels of the sound, where the tables of the stream say it; else 0."""
         return next(
@@ -127,12 +138,25 @@ class Ingress:
         """Whether pictures come one later, since only a parser finds where they begin."""
         return self._units.demuxer.parsed
 
+    @property
+    def overdrawn(self) -> bool:
+        """Whether it costs more to take apart than it may, for too long."""
+        return self.budget.overdrawn
+
     # the loop
+
+    def catch_up(self, seconds: float) -> None:
+        """For so long what comes in is older than it looks: it came while nobody was there, and is
+        no reason to drop any of it behind here.
+        """
+        self._catches_up_until = self._now() + seconds
 
     def put(self, data: bytes) -> None:
         """Bytes of the stream, in any pieces."""
         self.last_at = self._now()
         self.counts.bytes += len(data)
+        if len(self.head) < HEAD_BYTES:
+            self.head += data[: HEAD_BYTES - len(self.head)]
         with self._lock:
             self._pending.append((data, self.last_at))
             self._pending_size += len(data)
@@ -211,7 +235,8 @@ class Ingress:
             with self._reading:
                 found = self._units.pop() if reader == self._reader else None
             if found is not None:
-                item, self.given_at = found
+                item, came_at = found
+                self.given_at = self._now_while_catching_up() or came_at
                 budget.end(item.dts if isinstance(item, Unit) else None)
                 yield item
             elif self._is_over(reader):
@@ -220,6 +245,12 @@ class Ingress:
                 budget.end()
             self._rest(reader)
             budget.begin()
+
+    def _now_while_catching_up(self) -> float:
+        if self._catches_up_until and (now := self._now()) < self._catches_up_until:
+            return now
+        self._catches_up_until = 0.0
+        return 0.0
 
     def look(self) -> None:
         """Take apart what came since the last time. Waits for nothing."""
@@ -237,13 +268,16 @@ class Ingress:
                 attached = self._attached
                 if self._waits(reader):
                     self.budget.idle()
-                while self._waits(reader) and (attached is None or attached.source.over):
+                while self._waits(reader) and (attached is None or attached.is_busy):
                     self._changed.wait()
                     attached = self._attached
                 if attached is None or not self._waits(reader):
                     return reader == self._reader
                 attached.held = True
             attached.read(self.put)
+            if reader != self._reader:
+                with self._lock:  # the one that has begun may have waited for this one to leave
+                    self._changed.notify_all()
 
     def _rest(self, reader: int) -> None:
         """Leave the machine to others, where this input has cost more than its share."""
@@ -279,6 +313,11 @@ class _Attached:
         self._bell, self._poll = bell, select.poll()
         self._poll.register(source.fileno, select.POLLIN)
         self._poll.register(bell.fileno, select.POLLIN)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is no use to wait for it: another thread does, or nothing more comes."""
+        return self.held or self.source.over
 
     def read(self, take: Callable[[bytes], None]) -> None:
         """Wait until something comes, and take it; or until wake()."""

@@ -14,22 +14,29 @@ from typing import Any, Final
 from composer.compiler import plan as plans
 from composer.compiler.change import Change
 from composer.compiler.plan import Plan
-from composer.engine.account import Report
 from composer.engine.notices import Happened, Notice
-from composer.engine.swap import Prepared
-from composer.errors import ComposerError, NodeFailed, ParamRejected, Stalled
+from composer.errors import ComposerError, NodeFailed, ParamRejected, Problem, Stalled
 from composer.parser import Parser
-from composer.session import digest, finish, status
+from composer.session import digest, finish, opening, status, watchdog
+from composer.session.activities import Activities
 from composer.session.changes import Changes
 from composer.session.channels import Channels
 from composer.session.crossing import to_loop
 from composer.session.deployment import Deployment
 from composer.session.ending import Ending, Reason, Unstarted
 from composer.session.events import Events
-from composer.session.execution import Execution, Surroundings
-from composer.session.patience import came_within
-from composer.session.phase import ACTIVITIES, Activity, Life, Phase
+from composer.session.execution import (
+    Begin,
+    Execution,
+    Replacement,
+    Surroundings,
+    ThreadedExecution,
+)
+from composer.session.input_check import InputCheck
+from composer.session.phase import Activity, Life, Phase
 from composer.session.readers import Readers
+from composer.session.session_record import SessionRecord
+from composer.session.takeover import Takeover
 from composer.session.timing import Timing
 from composer.session.trouble import Trouble
 from composer.session.watch import Watch
@@ -47,7 +54,8 @@ class Session:
 
     http: owned by the server. params: what the caller set at the start. beside: how many other
     sessions the process has. alone: whether it has none now. places: where it blocks. parser: of
-    its control. Raises ParamRejected.
+    its control. begin: makes the executions of its plan. before: what another process knows of it;
+    it waits for go_on() then, and its params are those of that.
     """
 
     def __init__(
@@ -63,6 +71,8 @@ class Session:
         alone: Callable[[], bool] = lambda: True,
         places: Places | None = None,
         parser: Parser | None = None,
+        begin: Begin = ThreadedExecution,
+        before: SessionRecord | None = None,
     ) -> None:
         self.name, self.channels, self.timing, self.now = name, channels, timing, now
         self.began, self.started_ms = now(), round(time.time() * 1000)
@@ -73,24 +83,31 @@ class Session:
         """Done when the nodes are set up, or with what kept them from it: NodeFailed,
         ParamRejected, Stalled, Unstarted."""
 
+        self.asked: Any = params if before is None else before.asked
+        """What its caller set at the start, by which the same start is known."""
+        self.noted: Callable[[], None] = _unheard
+        """Called when another process would have to know something else of it."""
+        self.takeover = Takeover(before)
+        self.unmet: list[Problem] = []
+        """What is not taken here of the params that it had in another process."""
+
         self._http = http
         self.ready.add_done_callback(_looked_at)
-        self.readers = Readers(http, channels, timing, self.end, now, parser)
-        self._writers = Writers(http, channels, timing, self.end, now)
+        self.readers = Readers(http, channels, timing, self.end, now, parser, lambda: self.noted())
+        goes_on = before is not None
+        self._writers = Writers(http, channels, timing, self.end, now, goes_on=goes_on)
         self.events = Events(lambda: round(time.time() * 1000), self._writers.events_wait)
         self.trouble = Trouble(self.events, now)
-        self.watch = Watch(channels, timing, now)
+        self.watch, self.input_check = Watch(channels, timing, now), InputCheck(timing, now)
         data_waits = to_loop(self._writers.data_waits)
         around = Surroundings(
             name, channels, beside, alone, data_waits, places or Places(), timing, now
         )
-        self._deployment = Deployment(plan, around, self._noticed)
-        self.changes = Changes(self._deployment, self.events, now)
-        self._tasks: dict[Activity, asyncio.Task[None]] = {}
+        self._deployment = Deployment(plan, around, self._noticed, begin)
+        self.changes = Changes(self._deployment, self.events, now, lambda: self.noted())
+        self._activities = Activities(self._work)
         self._fed = False
         self._hash: tuple[Plan | None, str] = (None, "")
-        if params:
-            self.changes.patch(params)
 
     # what others do with it
 
@@ -102,6 +119,9 @@ class Session:
             self.timing = self.timing.ending_within(within)
         if self.life.ending:
             return
+        silent = not self.takeover.has_come  # it is another process's still: its channels, too
+        reason = Reason.HANDED_OVER if silent else reason
+        self.takeover.give_up()
         self.ending, self.watch.ended_at = Ending(reason, failure), self.now()
         log.info("ends: %s", self.ending, extra={"session": self.name})
         if self.life.phase is Phase.SETTING_UP:
@@ -109,22 +129,39 @@ class Session:
             if not self.ready.done():
                 self.ready.set_exception(Unstarted(self.ending))
             # Where the nodes could not be set up, the answer to the start says so.
-            self.life.move(Phase.CLOSING if reason is Reason.FAILED else Phase.DRAINING)
+            silent = silent or reason is Reason.FAILED
+            self.life.move(Phase.CLOSING if silent else Phase.DRAINING)
         elif reason is Reason.STOPPED and self.execution.ingress is not None:
             self.life.move(Phase.LINGERING)
         else:
             self.life.move(Phase.DRAINING)
+        self.noted()
+
+    def go_on(self, record: SessionRecord) -> None:
+        """It may begin, where another process has left it."""
+        self.started_ms = record.started_ms
+        self.readers.next_input, self.readers.next_control = record.next_input, record.next_control
+        self.takeover.go_on(record)
+
+    def leave(self, seconds: float) -> None:
+        """End it, once its nodes are set up, so that another process can go on with it: at the end
+        of the segment of its input, and in so many seconds at the most.
+        """
+        if self.channels.subscribe and self.execution.ingress is not None:
+            self.readers.leave(seconds)
+        else:
+            self.end(Reason.HANDED_OVER)
 
     def supersede(self, plan: Plan) -> None:
         """Set another plan up in the place of the one that is being set up."""
         self._deployment.supersede(plan)
 
-    async def go_over(self, prepared: Prepared, change: Change) -> None:
+    async def go_over(self, replacement: Replacement, change: Change) -> None:
         """Go on with a plan that its execution has prepared, from one frame to the next; what
         callers set stays set. It ends where its nodes do not come to the end of the old one.
         """
         try:
-            await self.execution.apply(prepared)
+            await replacement.apply()
         except (NodeFailed, Stalled) as exc:
             self.end(Reason.FAILED, str(exc))
             return
@@ -140,11 +177,11 @@ class Session:
             async with asyncio.TaskGroup() as group:
                 await self._live(group)
         finally:
-            if not self._deployment.over.is_set():  # no end in order
-                self._deployment.give_up()
+            self._deployment.leave_behind()
             self.end(Reason.FAILED, "internal error")
             if self.life.phase is not Phase.CLOSING:
                 self.life.move(Phase.CLOSING)
+            await self.execution.close()
 
     def forgotten(self) -> None:
         """Nobody knows it any more."""
@@ -157,7 +194,8 @@ class Session:
         begun.
         """
         try:
-            await self._deployment.set_up()
+            self.unmet = await opening.set_params(self.changes, self.takeover, self.asked)
+            await opening.set_up(self._deployment, self.takeover)
         except (NodeFailed, ParamRejected, Stalled) as exc:
             if self.life.phase is Phase.SETTING_UP:
                 self.ready.set_exception(exc)
@@ -168,38 +206,27 @@ class Session:
             self.watch.opened_at = self.now()
             self.life.move(Phase.LIVE)
             self.ready.set_result(None)
+            self.noted()
             if self._deployment.over.is_set():  # its sources had nothing to give
                 self._run_ended()
 
     async def _live(self, group: asyncio.TaskGroup) -> None:
-        group.create_task(self.open())
+        opening = group.create_task(self.open())
         await asyncio.wait({self.ready})
-        self._attend(group)
+        self._activities.attend(self.life.phase, group)
         await self.life.ends()
         if self.life.phase is Phase.LINGERING and self.execution.ingress is not None:
             await finish.linger(self.execution.ingress, self.timing)
             self.life.move(Phase.DRAINING)
         if self.life.phase is Phase.DRAINING:
-            self._attend(group)
+            self._activities.attend(self.life.phase, group)
             await finish.drain(self._deployment, self.timing)
             self.life.move(Phase.FLUSHING)
-            self._attend(group)
+            self._activities.attend(self.life.phase, group)
             await self._flush()
             self.life.move(Phase.CLOSING)
-        self._attend(group)
-
-    def _attend(self, group: asyncio.TaskGroup) -> None:
-        """Begin what belongs to the phase, and end what does not."""
-        activities = ACTIVITIES[self.life.phase]
-        for activity in self._tasks.keys() - activities:
-            self._tasks.pop(activity).cancel()
-        for activity in Activity:
-            if (
-                activity in activities
-                and activity not in self._tasks
-                and (work := self._work(activity))
-            ):
-                self._tasks[activity] = group.create_task(work)
+        opening.cancel()  # what hangs there has had the time of a drain
+        self._activities.attend(self.life.phase, group)
 
     def _work(self, activity: Activity) -> Coroutine[Any, Any, None] | None:
         """What to do for an activity; None where the session has no such channel."""
@@ -210,7 +237,7 @@ class Session:
             case Activity.READ_INPUT if channels.subscribe and here.ingress is not None:
                 return self.readers.read_input(here.ingress, self.look_in)
             case Activity.WATCH:
-                return self._watch()
+                return watchdog.watch(self)
             case Activity.WRITE_OUTPUT if channels.publish:
                 first_sent = partial(self.events.put, "send_first_processed_segment")
                 return self._writers.write_output(here.egress, first_sent)
@@ -223,27 +250,19 @@ class Session:
     async def _flush(self) -> None:
         """Send what waits for the network, and the word of the end."""
         assert self.ending is not None
-        self.events.put("stream_stopped", reason=self.reason, error=self.failure or None)
-        self.events.status(self.status())
+        if self.reason is not Reason.HANDED_OVER:
+            self.events.put("stream_stopped", reason=self.reason, error=self.failure or None)
+            self.events.status(self.status())
         self._writers.flush(self.timing)
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks.values(), timeout=self.timing.flush)
-            if late:
-                log.warning("something could not be sent in time")
+        if not await self._activities.come_to_end(self.timing.flush):
+            log.warning("something could not be sent in time")
         if self.ending.reason.ours:
             await finish.hand_over(self._http, self.channels, self.timing)
 
-    async def _watch(self) -> None:
-        """End a session that nobody wants any more, or that gives nothing though it should."""
-        while not self.life.ending:
-            if failure := self.output_stalled():
-                self.events.put("error", error=failure)
-                self.end(Reason.FAILED, failure)
-                return
-            left = self.watch.wanted_for(self.execution, self.readers.heard_at)
-            if left <= 0:
-                self.end(Reason.IDLE, "no control message and no input")
-            await came_within(self.life.ends(), min(left, self.timing.stall / 4))
+    def fail(self, reason: Reason, failure: str) -> None:
+        """End it for what the events say, too."""
+        self.events.put("error", error=failure)
+        self.end(reason, failure)
 
     # what happened
 
@@ -255,9 +274,8 @@ class Session:
             self._fed = True
             self.events.put("receive_first_ingest_segment")
         self.watch.look(self.execution)
-        if ingress.budget.overdrawn and not self.life.ending:
-            self.events.put("error", error=TOO_COSTLY)
-            self.end(Reason.OVERLOAD, TOO_COSTLY)
+        if ingress.overdrawn and not self.life.ending:
+            self.fail(Reason.OVERLOAD, TOO_COSTLY)
 
     def _noticed(self, notice: Notice) -> None:
         match notice.kind:
@@ -274,13 +292,15 @@ class Session:
 
     def _run_ended(self) -> None:
         failure = self.execution.failure
-        if self.life.phase is not Phase.LIVE:  # else somebody has said already what became of it
+        if self.life.phase is Phase.SETTING_UP:  # whoever set it up says what became of that
             return
         if failure is not None:
             self.events.put("error", error=_sentence(failure))
-            self.end(Reason.FAILED, _sentence(failure))
-        else:
-            self.end(Reason.FINISHED)
+        if self.life.phase is Phase.LIVE:
+            reason = Reason.FINISHED if failure is None else Reason.FAILED
+            self.end(reason, "" if failure is None else _sentence(failure))
+        elif failure is not None and not isinstance(failure, Stalled):
+            log.warning("as it ended: %s", _sentence(failure), extra={"session": self.name})
 
     # how it is
 
@@ -316,29 +336,9 @@ class Session:
         """Set when nobody knows it any more."""
         return self.life.over
 
-    @property
-    def state(self) -> status.State:
-        return status.state_of(self)
-
     def status(self) -> dict[str, Any]:
         """The state of the stream as its gateway keeps it (contract 6.2)."""
         return status.status_of(self)
-
-    def params(self) -> dict[str, Any]:
-        """The value of every param that a caller may set, as nodes work with it now."""
-        return self.changes.params()
-
-    def account(self) -> Report:
-        """What its nodes and edges have done so far."""
-        return self.execution.account()
-
-    def output_stalled(self) -> str:
-        """Why it should end, since nothing comes out though it should; "" for nothing."""
-        return self.watch.output_stalled(self.execution)
-
-    def stuck(self) -> str:
-        """What of it has not moved for too long, "" for nothing."""
-        return self.watch.stuck(self.life, self.execution)
 
     @property
     def lost_segments(self) -> int:
@@ -360,6 +360,10 @@ def hash_of(plan: Plan) -> str:
 
 def _sentence(failure: Exception) -> str:
     return str(failure) if isinstance(failure, ComposerError) else type(failure).__name__
+
+
+def _unheard() -> None:
+    """Nobody keeps what another process would have to know."""
 
 
 def _looked_at(ready: "asyncio.Future[None]") -> None:

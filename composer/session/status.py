@@ -29,13 +29,15 @@ def state_of(session: "Session") -> State:
     """As of now."""
     now, trouble = session.now(), session.trouble
     if session.life.ending:
-        failed = session.reason in (Reason.FAILED, Reason.OVERLOAD)
+        failed = session.reason in (Reason.FAILED, Reason.OVERLOAD, Reason.BAD_INPUT)
         return State.ERROR if failed else State.OFFLINE
     if trouble.loading:
         return State.LOADING
     if trouble.last_at and now - trouble.last_at < session.timing.status * 2:
         return State.DEGRADED_INFERENCE
     execution = session.execution
+    if session.input_check.said:
+        return State.DEGRADED_INPUT
     if execution.ingress is not None and session.channels.subscribe:
         if execution.demand.takes_input:
             session.watch.look(execution)
@@ -50,13 +52,14 @@ def status_of(session: "Session") -> dict[str, Any]:
     """The state of a session as its gateway keeps it (contract 6.2), times in epoch ms; what was
     left out on each of its channels beside it.
     """
-    report, dropped = session.account(), dropped_by(session)
+    report, dropped = session.execution.account(), dropped_by(session)
     return {
         "pipeline": session.plan.graph.capability,
         "graph": session.graph_hash,
         "start_time": session.started_ms,
         "state": state_of(session),
         "reason": session.reason,
+        "error_message": error_of(session) or None,
         "input_status": _input(session, report) | {"dropped": dropped["input"]},
         "output_status": {
             "lost_segments": session.lost_segments,
@@ -67,6 +70,11 @@ def status_of(session: "Session") -> dict[str, Any]:
         "control_status": {"dropped": dropped["control"]},
         "inference_status": _inference(session, report),
     }
+
+
+def error_of(session: "Session") -> str:
+    """What is wrong with it, "" for nothing: why it fails, or why nothing comes of its input."""
+    return session.failure or session.input_check.said
 
 
 def _input(session: "Session", report: Report) -> dict[str, Any]:
@@ -82,7 +90,7 @@ def _input(session: "Session", report: Report) -> dict[str, Any]:
 
 
 def _inference(session: "Session", report: Report) -> dict[str, Any]:
-    trouble, params = session.trouble, session.changes.told()
+    trouble, params, before = session.trouble, session.changes.told(), session.takeover.before
     failure = session.ending.failure if session.ending is not None else ""
     return {
         "last_output_time": _ms(session, session.execution.egress.last_at),
@@ -92,9 +100,9 @@ def _inference(session: "Session", report: Report) -> dict[str, Any]:
         "last_params_hash": digest.of(params),
         "last_error_time": _ms(session, trouble.last_at),
         "last_error": trouble.last or failure or None,
-        "last_restart_time": None,
+        "last_restart_time": before.restarted_ms if before is not None else None,
         "last_restart_logs": None,
-        "restart_count": 0,
+        "restart_count": before.restarts if before is not None else 0,
         "models": {name: dict(node.about) for name, node in report.nodes.items() if node.about},
         "loading": sorted(trouble.loading),
         "errors": dict(trouble.errors),

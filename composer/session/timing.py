@@ -14,10 +14,13 @@ LINGERS: Final = 5
 class Timing:
     """Seconds. Together, drain and flush stay below the 10 s that a gateway waits for a stop.
 
-    stall: after which a session that gives nothing ends itself. stuck: after which one that does
-    not move is held against the process; stall, drain and flush have had their time by then.
+    stall: after which a session that gives nothing ends itself. stuck: after which one ends itself
+    that does not move, though nobody waits for what it gives; one that does not end then is held
+    against the process.
     catch_up: what readers have for the last segment, where its channel is closed behind it. setup,
-    change: what nodes have to be set up at the start, and another plan to take over.
+    change: what nodes have to be set up at the start, and another plan to take over. check: what a
+    node's own validators have for a change of params. unusable: how long nothing may come of an
+    input that comes.
     """
 
     status: float = 5.0
@@ -35,6 +38,8 @@ class Timing:
     catch_up: float = 0.5
     setup: float = 90.0
     change: float = 300.0
+    check: float = 1.0
+    unusable: float = 30.0
 
     @property
     def close(self) -> float:

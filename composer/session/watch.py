@@ -67,7 +67,7 @@ class Watch:
         dropped = sum(nodes[name].dropped[why] for name in way & nodes.keys() for why in ON_PURPOSE)
         if dropped != self._dropped:
             self._dropped, self._dropped_at = dropped, now
-        work, inside = execution.run.work(), execution.run.inside()
+        work, inside = execution.work(), execution.inside()
         moves: dict[str, object] = {name: work[name] for name in way & work.keys()}
         moves |= {f"inside {name}": inside[name] for name in way & inside.keys()}
         self._way.look(moves, now)
@@ -87,35 +87,52 @@ class Watch:
             came_at = 0.0
         return max(heard_at, self._began, came_at) + self._timing.lease - now
 
-    def stuck(self, life: Life, execution: Execution) -> str:
-        """What of it has had work for too long and has not moved, "" for nothing: a part is stuck
-        when it was seen not to move for Timing.stuck seconds, and an end when it takes longer than
-        an end in order can.
+    def hangs(self, execution: Execution) -> str:
+        """What of a live session has had work for Timing.stuck seconds and was not seen to move in
+        that time, so that it should end; "" for nothing.
         """
-        now = self._now()
+        return self._standing(execution, self._timing.stuck)
+
+    def stuck(self, life: Life, execution: Execution) -> str:
+        """What of it should have come to its end long ago and has not, "" for nothing: it is held
+        against the process then.
+        """
+        now, timing = self._now(), self._timing
         if life.ending:
-            limit = max(self._timing.stuck, self._timing.end)
+            limit = max(timing.stuck, timing.end)
             return _long("it has been ending", now - self.ended_at, limit)
         if life.phase is Phase.SETTING_UP:
-            setting_up = now - self._began
-            return _long("its nodes have been set up", setting_up, self._timing.stuck)
+            limit = timing.setup + timing.stuck
+            return _long("its nodes have been set up", now - self._began, limit)
+        return self._standing(execution, timing.stuck + timing.stall)
+
+    def _standing(self, execution: Execution, limit: float) -> str:
+        """What has work and has not moved for longer than that: a node at a frame before those that
+        may wait for it.
+        """
+        now = self._now()
         self._work.look(self._present(execution), now)
-        return _long(*self._work.oldest(now), self._timing.stuck)
+        return self._work.standing(now, limit)
 
     def _present(self, execution: Execution) -> dict[str, object]:
         """What should go on now, and how far it has come."""
-        run, ingress, demand = execution.run, execution.ingress, execution.demand
+        ingress, demand = execution.ingress, execution.demand
+        inside, waiting = execution.inside(), execution.work()
         work: dict[str, object] = {
-            f"node {name!r} has been at one frame": frames for name, frames in run.inside().items()
+            f"node {name!r} has been at one frame": frames for name, frames in inside.items()
         }
         work |= {
             f"node {name!r} has taken none of the frames that wait": count
-            for name, count in run.work().items()
+            for name, count in waiting.items()
         }
+        if (count := execution.account_count) is not None:
+            work["its process has said nothing"] = count
         if ingress is not None and demand.takes_input and ingress.waiting:
             work["nothing has been decoded of the input that waits"] = ingress.given_at
         if self._channels.publish:  # else nobody says how often a source should give something
-            work |= {f"node {name!r} has given no frame": run.given(name) for name in demand.makers}
+            work |= {
+                f"node {name!r} has given no frame": execution.given(name) for name in demand.makers
+            }
         return work
 
 

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from composer.errors import ChannelEnded, SegmentLost
+from composer.errors import ChannelEnded, ChannelLost, SegmentLost
 from composer.session.channels import Channels
-from composer.session.data_lines import NOTHING, DataLines
-from composer.session.egress import Cut, Egress, Offer
+from composer.session.data_lines import NOTHING
+from composer.session.egress import Cut, Offer
 from composer.session.ending import Reason
+from composer.session.ends import DataEnd, OutputEnd
 from composer.session.events import Events
 from composer.session.patience import came_within
 from composer.session.timing import Timing
@@ -20,10 +21,15 @@ from composer.trickle.publisher import Publisher, SegmentWriter
 log: Final = logging.getLogger(__name__)
 
 
+AGAIN_SECONDS: Final = 0.25
+"""Before it is asked again where a channel is."""
+
+
 class Writers:
     """Writes the channels of one session, each by one coroutine, until it is told to flush.
 
-    end: called when a channel has ended or is lost.
+    end: called when a channel has ended or is lost. goes_on: somebody else has written to the
+    channels so far.
     """
 
     def __init__(
@@ -33,11 +39,14 @@ class Writers:
         timing: Timing,
         end: Callable[[Reason, str], None],
         now: Callable[[], float] = time.monotonic,
+        *,
+        goes_on: bool = False,
     ) -> None:
         self._http, self._channels, self._timing = http, channels, timing
         self._end, self._now = end, now
         self._events_wait, self._data_waits = asyncio.Event(), asyncio.Event()
         self._flushing = asyncio.Event()
+        self._goes_on = goes_on
         self._output: Publisher | None = None
 
     @property
@@ -60,16 +69,19 @@ class Writers:
         self._events_wait.set()
         self._data_waits.set()
 
-    async def write_output(self, egress: Egress, sent: Callable[[], None]) -> None:
+    async def write_output(self, egress: OutputEnd, sent: Callable[[], None]) -> None:
         """Until the egress ends. sent: called when the first segment was handed over."""
         channel = self._output = Publisher(
             self._http, self._channels.publish, content_type="video/MP2T", ahead=True
         )
         gone = asyncio.ensure_future(self._until_gone(channel))
         try:
+            await self._find_place(channel)
             await _OutputSegments(channel, sent).write(egress)
         except (ChannelEnded, SegmentLost) as exc:
             self._end(Reason.LOST if channel.broken else Reason.OUTPUT_CLOSED, str(exc))
+        except ChannelLost as exc:
+            self._end(Reason.LOST, str(exc))
         finally:
             gone.cancel()
             await channel.close(self._timing.close)
@@ -85,6 +97,7 @@ class Writers:
         )
         due = self._now()
         try:
+            await self._find_place(channel)
             while True:
                 if self._now() >= due and not self._flushing.is_set():
                     due = self._now() + self._timing.status
@@ -95,19 +108,20 @@ class Writers:
                     return
                 self._events_wait.clear()
                 await came_within(self._events_wait.wait(), due - self._now())
-        except ChannelEnded:
+        except (ChannelEnded, ChannelLost):
             log.debug("nobody hears the events any more")
             if channel.broken:
                 self._end(Reason.LOST, channel.broken)
         finally:
             await channel.close(self._timing.close)
 
-    async def write_data(self, data: DataLines) -> None:
+    async def write_data(self, data: DataEnd) -> None:
         """What waits is a segment; where nothing comes for long, an empty array."""
         channel = Publisher(
             self._http, self._channels.data, content_type="application/jsonl", lasting=True
         )
         try:
+            await self._find_place(channel)
             while True:
                 if not data.waiting and not self._flushing.is_set():
                     self._data_waits.clear()
@@ -121,8 +135,24 @@ class Writers:
         except ChannelEnded:
             reason = Reason.LOST if channel.broken else Reason.OUTPUT_CLOSED
             self._end(reason, channel.broken or "the data channel is closed")
+        except ChannelLost as exc:
+            self._end(Reason.LOST, str(exc))
         finally:
             await channel.close(self._timing.close)
+
+    async def _find_place(self, channel: Publisher) -> None:
+        """Go on behind what somebody else has written. Raises ChannelEnded and ChannelLost."""
+        if not self._goes_on:
+            return
+        until = self._now() + self._timing.lost
+        while True:
+            try:
+                await channel.resume()
+                return
+            except ChannelLost:
+                if self._now() > until:
+                    raise
+            await asyncio.sleep(AGAIN_SECONDS)
 
 
 class _OutputSegments:
@@ -133,7 +163,7 @@ class _OutputSegments:
         self._open: SegmentWriter | None = channel.begin()
         self._begun = self._sent = False
 
-    async def write(self, egress: Egress) -> None:
+    async def write(self, egress: OutputEnd) -> None:
         """Raises ChannelEnded, and SegmentLost for the last one."""
         while (item := await egress.read(self._offer())) is not None:
             try:

@@ -202,15 +202,8 @@ class Publisher:
 
         Raises ChannelEnded, and ChannelLost when the server cannot be reached.
         """
-        try:
-            async with self._http.get(self._address.at("next"), allow_redirects=False) as response:
-                status, headers = response.status, response.headers
-        except (aiohttp.ClientError, OSError):
-            raise ChannelLost(f"channel {self._name} cannot be reached") from None
-        if status == 404 or wire.CLOSED in headers:
-            raise ChannelEnded(f"channel {self._name} has ended")
-        latest = headers.get(wire.LATEST, "")
-        self._mind = Publication(int(latest) if latest.isdigit() else 0, lasting=self._lasting)
+        start = await next_number(self._http, self._address)
+        self._mind = Publication(start, lasting=self._lasting)
         self._reset = True
 
     def begin(self) -> SegmentWriter:
@@ -351,6 +344,25 @@ class Publisher:
                 if unknown:  # the server has never seen it: an empty one closes the hole
                     async with self._http.post(address, data=b"", allow_redirects=False):
                         pass
+
+
+async def next_number(http: aiohttp.ClientSession, address: ChannelAddress) -> int:
+    """The number that a channel's next segment has.
+
+    Raises ChannelEnded, and ChannelLost when the server cannot be reached or does not say.
+    """
+    name = address.name
+    try:
+        async with http.get(address.at("next"), allow_redirects=False) as response:
+            status, headers = response.status, response.headers
+    except (aiohttp.ClientError, OSError):
+        raise ChannelLost(f"channel {name} cannot be reached") from None
+    if status == 404 or wire.CLOSED in headers:
+        raise ChannelEnded(f"channel {name} has ended")
+    latest = headers.get(wire.LATEST, "")
+    if status != 200 or not (latest.isascii() and latest.isdigit() and len(latest) <= 18):
+        raise ChannelLost(f"channel {name}: its server does not say where it is")
+    return int(latest)
 
 
 async def remove(http: aiohttp.ClientSession, url: str, seconds: float = DELETE_SECONDS) -> None:

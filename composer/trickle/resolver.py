@@ -14,8 +14,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from composer.errors import Stalled
 from composer.threads import Threads
 
-LOOKUPS: Final = 4
-"""Names that are looked up at once."""
+LOOKUPS: Final = 1024
+"""Names that are looked up at once: some for every session, since a caller may name a host that
+nobody answers for, and other sessions are not to wait for that.
+"""
 
 LOOKUP_SECONDS: Final = 8.0
 """Below what connecting has, so that it is known what took so long."""
@@ -39,7 +41,7 @@ class Resolver(AbstractResolver):
             raise OSError(None, "this can be no address of a channel") from exc
 
     async def close(self) -> None:
-        self._threads.close()
+        """What is looked up ends by itself."""
 
 
 LookUp = Callable[[str, int, socket.AddressFamily], Awaitable[list[ResolveResult]]]

@@ -85,6 +85,8 @@ class Subscriber:
         most: float = MOST_SEGMENTS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.seq = -1
+        """Number of the segment that was given last."""
         self.left_out: Counter[str] = Counter()
         """Messages left out, by reason: `too_long` (or broken off), `late`, `full`."""
 
@@ -108,6 +110,7 @@ class Subscriber:
             while (found := await coming) is not None:
                 take, response = found
                 coming = asyncio.ensure_future(self._next(self._mind.after(take.seq)))
+                self.seq = take.seq
                 opened = Opened(take.seq, take.gap)
                 segment = OpenSegment(opened, response, coming, self._name)
                 try:

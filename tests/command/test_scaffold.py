@@ -53,6 +53,7 @@ def test_the_files_that_are_made(tmp_path: Path) -> None:
         assert "{capability}" not in text, path
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)  # twenty commands, and others may work beside them
 def test_every_command_of_its_readme_runs(tmp_path: Path) -> None:
     folder = tmp_path / "sepia"

@@ -23,11 +23,16 @@ nodes:
 
 
 def plan(
-    folder: Path, level: float = 0, width: int = 160, preset: str = "", more: str = ""
+    folder: Path,
+    level: float = 0,
+    width: int = 160,
+    preset: str = "",
+    more: str = "",
+    head: str = "",
 ) -> Plan:
     file = folder / "pipeline.yaml"
     preset = preset or "ultrafast"
-    file.write_text(FILE.format(level=level, width=width, preset=preset, more=more))
+    file.write_text(head + FILE.format(level=level, width=width, preset=preset, more=more))
     return plan_of(compile_file(file, Registry.installed()), Mode.LIVE)
 
 
@@ -117,3 +122,9 @@ def test_options_move_a_plan_where_they_come_to_something_else(
         for text in (before, after)
     )
     assert change.between(old, new).moved is moved
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_where_sessions_run_is_a_change_of_its_own(tmp_path: Path, isolation: str) -> None:
+    found = change.between(plan(tmp_path), plan(tmp_path, head=f"isolation: {isolation}\n"))
+    assert found == Change(moved=True)

@@ -29,6 +29,7 @@ from tests import clocks, stubs
 from tests.server.streams import (
     QUICK,
     Stage,
+    both,
     live_plan,
     numbered,
     numbers,
@@ -215,6 +216,7 @@ def test_c03_a_start_that_says_nothing_is_refused_and_nobody_else_suffers(body: 
     ran(test)
 
 
+@pytest.mark.fault("F-70")
 def test_c04_a_start_above_capacity_is_refused_with_a_time() -> None:
     async def test() -> None:
         async with serving(capacity=2) as stage:
@@ -317,6 +319,7 @@ def test_c06_a_start_is_answered_before_any_media_and_before_slow_setups(
     ran(test)
 
 
+@pytest.mark.fault("F-71")
 def test_c07_a_duplicate_start_is_one_session() -> None:
     async def test() -> None:
         async with serving(LEVEL, {"dim": Dim}) as stage:
@@ -333,6 +336,7 @@ def test_c07_a_duplicate_start_is_one_session() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-71")
 def test_c07_two_starts_at_once_are_one_session() -> None:
     node = slow_setup()
 
@@ -347,23 +351,24 @@ def test_c07_two_starts_at_once_are_one_session() -> None:
     ran(test)
 
 
-def test_c08_params_change_the_stream_that_is_named() -> None:
+@both
+def test_c08_params_change_the_stream_that_is_named(isolation: str) -> None:
     async def test() -> None:
-        async with serving(LEVEL, {"dim": Dim}) as stage:
+        async with serving(LEVEL, {"dim": Dim}, isolation=isolation) as stage:
             one, two = await stage.start(), await stage.start()
             status, answer = await one.params({"level": 200})
             assert (status, answer["params"]) == (200, {"level": 200, "depth": 1})
             for each in (one, two):
                 await each.publish(pieces(20), speed=4)
                 await each.until(lambda each=each: len(numbers(each.output)) == 20)  # type: ignore[misc]
-            assert stage.sessions[one.name].params()["level"] == 200
-            assert stage.sessions[two.name].params()["level"] == 90
+            assert stage.sessions[one.name].changes.params()["level"] == 200
+            assert stage.sessions[two.name].changes.params()["level"] == 90
             status, answer = await stage.post(
                 "/stream/params", {"level": 1}, headers={"X-Stream-Id": "nobody"}
             )
             assert (status, answer["status"]) == (404, "error")
             assert (await stage.post("/stream/params", {"level": 1}))[0] == 400
-            assert stage.sessions[two.name].params()["level"] == 90
+            assert stage.sessions[two.name].changes.params()["level"] == 90
 
     ran(test)
 
@@ -381,6 +386,7 @@ def test_c08_params_change_the_stream_that_is_named() -> None:
         (b'{"level": NaN}', 400, ""),
     ],
 )
+@pytest.mark.fault("F-53")
 def test_c09_a_wrong_value_is_refused_by_its_name_and_changes_nothing(
     body: Any, status: int, field: str
 ) -> None:
@@ -394,7 +400,7 @@ def test_c09_a_wrong_value_is_refused_by_its_name_and_changes_nothing(
                 assert [each["field"] for each in answer["problems"]] == [field]
             await stream.publish(pieces(10), speed=4)
             await stream.until(lambda: len(numbers(stream.output)) == 10)
-            assert stage.sessions[stream.name].params()["level"] == 77
+            assert stage.sessions[stream.name].changes.params()["level"] == 77
             assert await stage.get("/health") == (200, {"status": "OK"})
             assert (await stage.start()).status == 200
 
@@ -423,6 +429,7 @@ def test_c10_a_change_that_takes_long_is_answered_within_a_second() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"stream ended", b"\xff\x00"])
+@pytest.mark.fault("F-72")
 def test_c11_a_stop_may_hold_anything_and_come_often(body: bytes) -> None:
     async def test() -> None:
         async with serving() as stage:
@@ -450,6 +457,7 @@ def test_c11_a_stop_may_hold_anything_and_come_often(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.fault("F-72")
 def test_c12_a_stop_during_a_slow_setup_leaves_nothing_behind(*, answered: bool) -> None:
     node = slow_setup()
 
@@ -524,7 +532,8 @@ RARELY = replace(QUICK, status=1000, data=1000, data_keepalive=1000)
 """What goes out for the end goes out because of the end."""
 
 
-def test_c13_a_stop_flushes_segment_data_and_events_before_it_answers() -> None:
+@both
+def test_c13_a_stop_flushes_segment_data_and_events_before_it_answers(isolation: str) -> None:
     text = """
 nodes:
   source: {type: decode}
@@ -534,7 +543,7 @@ nodes:
 """
 
     async def test() -> None:
-        async with serving(text, {"count": Count}, timing=RARELY) as stage:
+        async with serving(text, {"count": Count}, timing=RARELY, isolation=isolation) as stage:
             stream = await stage.start(data=True)
             await stream.publish(pieces(60), speed=4)
             status, _ = await stage.post("/stream/stop", b"", headers={"X-Stream-Id": stream.name})
@@ -772,6 +781,7 @@ GUARDED = [
 ]
 
 
+@pytest.mark.fault("F-76")
 def test_c16_a_wrong_token_is_401_and_nothing_else_is() -> None:
     wrong: tuple[dict[str, str], ...] = (
         {},
@@ -796,6 +806,7 @@ def test_c16_a_wrong_token_is_401_and_nothing_else_is() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-75")
 def test_c16_a_wrong_token_registers_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registration, "RENEW_SECONDS", 0.0)
 

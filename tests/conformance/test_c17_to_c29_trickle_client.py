@@ -125,6 +125,7 @@ def test_c20_any_number_of_interim_answers_is_fine() -> None:
     clocks.ran_skipping(test)
 
 
+@pytest.mark.fault("F-37")
 def test_c21_what_was_not_sent_is_tried_again_and_what_broke_is_deleted() -> None:
     async def test() -> None:
         stub = Stub(POST=[wire_stub.reset(), wire_stub.status(503), wire_stub.status(200)])
@@ -155,6 +156,7 @@ def test_c21_what_was_not_sent_is_tried_again_and_what_broke_is_deleted() -> Non
 @pytest.mark.parametrize(
     "answer", [wire_stub.early(404), wire_stub.early(200, closed="terminated", seq="0")]
 )
+@pytest.mark.fault("F-04", "F-36")
 def test_c22_a_channel_that_is_gone_ends_without_noise(answer: wire_stub.Answer) -> None:
     async def test() -> None:
         stub = Stub(POST=[answer])
@@ -209,6 +211,7 @@ def test_c24_a_moment_of_trouble_ends_no_events() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-11")
 def test_c25_a_silent_channel_is_waited_for() -> None:
     """Before a segment, and in the middle of one."""
     ten_minutes = 600.0
@@ -254,6 +257,7 @@ class Say(Node):
         return {}
 
 
+@pytest.mark.fault("F-01")
 def test_c24_a_moment_of_trouble_ends_no_stream() -> None:
     trouble = [wire_stub.status(500), wire_stub.reset(after=1), wire_stub.status(502)]
     events, data = (Stub(POST=[*trouble * 4, wire_stub.status(200)]) for _ in range(2))
@@ -278,6 +282,7 @@ def test_c24_a_moment_of_trouble_ends_no_stream() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-07")
 def test_c26_empty_is_next_and_closed_is_the_end_and_its_body_is_nothing() -> None:
     async def test() -> None:
         answers = [
@@ -298,6 +303,7 @@ def test_c26_empty_is_next_and_closed_is_the_end_and_its_body_is_nothing() -> No
     ran(test)
 
 
+@pytest.mark.fault("F-05")
 def test_c27_behind_jumps_with_a_gap_and_ahead_waits() -> None:
     async def test() -> None:
         answers = [
@@ -386,6 +392,7 @@ async def secured(
             await runner.cleanup()
 
 
+@pytest.mark.fault("F-17")
 def test_c29_a_certificate_of_ones_own_works_and_can_be_refused(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))

@@ -42,6 +42,7 @@ def a_segment_missing() -> tuple[list[bytes], list[int]]:
 
 
 @pytest.mark.parametrize("case", [cut_short, packets_missing, times_go_back, a_segment_missing])
+@pytest.mark.fault("F-21")
 def test_c28_broken_input_goes_on_within_a_gop(case: object) -> None:
     given, expected = case()  # type: ignore[operator]
 
@@ -62,6 +63,7 @@ def test_c28_broken_input_goes_on_within_a_gop(case: object) -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-24")
 def test_c28_another_resolution_goes_on_at_its_first_key_picture() -> None:
     async def test() -> None:
         async with serving() as stage:

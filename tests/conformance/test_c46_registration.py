@@ -87,6 +87,7 @@ class Noted(Rhythm):
         return self.waits[-1]
 
 
+@pytest.mark.fault("F-74")
 def test_c46_it_tries_until_the_orchestrator_is_there_and_again_after_its_restart() -> None:
     async def test() -> None:
         async with Orchestrator().serving() as first:
@@ -146,6 +147,7 @@ def test_c46_a_worker_registers_when_it_is_ready_and_unregisters_at_its_end(
     ran(test)
 
 
+@pytest.mark.fault("F-75")
 def test_c46_a_worker_offers_the_room_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registration, "RENEW_SECONDS", 0.0)
 

@@ -70,6 +70,7 @@ async def asked(desk: Desk, method: str, path: str, headers: dict[str, str]) -> 
         return response.status, response.headers
 
 
+@pytest.mark.fault("F-81")
 def test_only_who_has_the_token_and_comes_from_here_is_let_in(tmp_path: Path) -> None:
     async def test() -> None:
         async with developing(makes(), tmp_path) as desk:
@@ -133,6 +134,7 @@ def asset(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["index.html", "page.js", "page.css"])
+@pytest.mark.fault("F-81")
 def test_the_page_needs_nothing_from_elsewhere_and_nothing_inline(name: str) -> None:
     text = asset(name)
     assert not re.search(r"https?://|//[a-z]+\.[a-z]", text), "an address of somebody else"

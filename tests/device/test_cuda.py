@@ -158,6 +158,7 @@ def test_a_run_on_a_device_that_is_not_there_fails_before_a_frame(
     assert not (folder / "out.mkv").exists()
 
 
+@pytest.mark.fault("F-49")
 def test_a_server_says_so_before_it_is_ready(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     devices(monkeypatch, 0)
     plan = planned(folder, "cuda", mode=Mode.LIVE)

@@ -122,10 +122,12 @@ class Session:
         self.feed.put(number)
         return self.seen.get(timeout=stubs.WAIT)
 
-    def until(self, value: int) -> None:
-        """Give the same picture again until it comes out like this."""
+    def until(self, value: int, *, times: int = 1) -> None:
+        """Give the same picture again until it comes out like this, so many times on end."""
+        count = 0
         for _ in range(100_000):
-            if self.frame(10) == value:
+            count = count + 1 if self.frame(10) == value else 0
+            if count == times:
                 return
         raise AssertionError(f"never {value}")
 

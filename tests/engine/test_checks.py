@@ -23,6 +23,7 @@ class Shaped:
         self.shape, self.dtype = shape, dtype
 
 
+@pytest.mark.fault("F-45")
 def test_a_node_that_gives_another_layout_fails_with_the_way_out() -> None:
     with pytest.raises(NodeFailed, match=r"gave a gray picture where the plan has yuv420p"):
         chain(calling(lambda image: pixels.convert(image, "gray")))
@@ -103,6 +104,7 @@ def test_what_fits_may_travel(form: Format, value: Any) -> None:
         pytest.param(Format(Kind.RECORD), "a", "gave str; it should be dict", id="no record"),
     ],
 )
+@pytest.mark.fault("F-45")
 def test_what_does_not_fit_says_what_should_be(form: Format, value: Any, message: str) -> None:
     with pytest.raises(TypeError) as caught:
         check_of(form)(value)

@@ -179,6 +179,7 @@ def test_within_is_the_longest_wait() -> None:
     assert bench.join.patience(bench.now) is None
 
 
+@pytest.mark.fault("F-55")
 def test_each_frame_has_its_own_patience() -> None:
     bench = Bench(within=0.04).put(base=1, top=0).put(base=2)
     assert bench.take() == "wait"
@@ -372,6 +373,7 @@ def test_one_source_of_a_join_may_end_long_before_the_other(base: int, top: int)
     assert report.edges["two.image -> mix.top"].dropped.total() == max(0, top - base)
 
 
+@pytest.mark.fault("F-55")
 def test_a_join_of_three_is_exact_whoever_is_slow() -> None:
     class Three(Node):
         def process(self, base: YUV, top: YUV, side: YUV) -> YUV:

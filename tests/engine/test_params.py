@@ -7,7 +7,8 @@ import pytest
 from pydantic import model_validator
 
 from composer import YUV, Live, Node
-from composer.engine.params import MOST_GUESSES, PENDING, Params, Ramp
+from composer.engine.acceptance import MOST_GUESSES
+from composer.engine.params import PENDING, Params, Ramp
 from composer.errors import ParamRejected
 from tests import stubs
 from tests.stubs import WAIT, good_graph
@@ -162,6 +163,7 @@ def test_params_of_a_sub_pipeline_follow(tmp_path: Path) -> None:
         ),
     ],
 )
+@pytest.mark.fault("F-53")
 def test_a_patch_is_refused_as_a_whole(values: dict[str, Any], said: list[str]) -> None:
     found = refused(params(), {"high": 20, **values})
     assert [message for _, message in found] == said
@@ -201,6 +203,7 @@ def test_what_json_cannot_hold_is_refused_with_its_name(name: str, value: Any, s
     message.encode()
 
 
+@pytest.mark.fault("F-52")
 def test_too_many_that_wait_are_refused_and_change_nothing() -> None:
     here = params()
     for each in range(PENDING):
@@ -210,6 +213,7 @@ def test_too_many_that_wait_are_refused_and_change_nothing() -> None:
     assert here.at(0).params["low"] == 0
 
 
+@pytest.mark.fault("F-52")
 def test_changes_for_the_same_frame_are_one_and_the_newest_value_wins() -> None:
     here = params()
     patches = [here.patch({"level": 1 / each, "low": 2}) for each in range(1, 5 * PENDING)]

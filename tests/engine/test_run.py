@@ -90,6 +90,7 @@ def test_a_run_ends_whoever_asks_and_how_often() -> None:
     assert finished(run).nodes == first.nodes
 
 
+@pytest.mark.fault("F-55")
 def test_stages_that_wait_for_each_other_are_noticed() -> None:
     calls: list[Callable[[], None]] = []
     plan = plan_of("nodes: {source: {type: count}, out: {type: collect}}")
@@ -366,6 +367,7 @@ class Panic(BaseException):
 
 @pytest.mark.parametrize("error", [SystemExit(3), Panic("unwrap")], ids=repr)
 @pytest.mark.parametrize("doing", ["setup()", "process()", "flush()", "close()"])
+@pytest.mark.fault("F-42")
 def test_a_node_that_wants_to_leave_the_process_has_failed(
     doing: str, error: BaseException
 ) -> None:

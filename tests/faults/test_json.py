@@ -117,7 +117,7 @@ def test_f53_a_logo_of_four_megabytes_is_a_param(reading: float) -> None:
                     status, said = await sent(stage, "/stream/params", body, stream.name)
                     assert (status, said) == (200, "the params are accepted")
                     await stage.get("/stream/status")
-            assert stage.sessions[stream.name].params() == LOGO | {"points": None}
+            assert stage.sessions[stream.name].changes.params() == LOGO | {"points": None}
             assert taken.longest < reading / SHARE
 
     ran(test)

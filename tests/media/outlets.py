@@ -19,6 +19,8 @@ class Sink:
     """An outlet that keeps what it is given."""
 
     refusal: str = ""
+    until: float = -1.0
+    """Seconds up to which pictures are in the output already."""
     tracks: list[tuple[str, str, int]] = field(default_factory=list)
     given: list[Given] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
@@ -30,6 +32,9 @@ class Sink:
         self, kind: str, data: bytes, pts: int, dts: int, time_base: Fraction, *, key: bool
     ) -> None:
         self.given.append(Given(kind, data, float(pts * time_base), key, pts != dts))
+
+    def repeats(self, pts: int, time_base: Fraction) -> bool:
+        return float(pts * time_base) <= self.until
 
     def dropped(self, reason: str) -> None:
         self.lost[reason] += 1

@@ -76,6 +76,7 @@ def test_a_unit_is_given_with_its_last_byte() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 1 << 32), st.sampled_from(["flip", "drop", "double", "swap", "cut"]))
+@pytest.mark.fault("F-21")
 def test_no_mutation_raises(seed: int, how: str) -> None:
     chance = random.Random(seed)
     found = packets(stream(audio="aac", preset="ultrafast")[: 300 * PACKET])
@@ -98,6 +99,7 @@ def test_no_mutation_raises(seed: int, how: str) -> None:
     assert all(isinstance(unit, Unit) for unit in units)
 
 
+@pytest.mark.fault("F-23")
 def test_random_bytes_are_nothing() -> None:
     assert units_of(random.Random(1).randbytes(300_000)) == []
     assert units_of(b"\x47" * 100_000) == []
@@ -112,6 +114,7 @@ def test_a_packet_that_came_twice_counts_once() -> None:
     assert units_of(b"".join(found)) == units_of(data)
 
 
+@pytest.mark.fault("F-22")
 def test_a_packet_that_is_missing_damages_one_unit() -> None:
     found = packets(stream(preset="ultrafast"))
     middle = next(at for at, packet in enumerate(found) if at > 40 and not packet[1] & 0x40)
@@ -136,6 +139,7 @@ def test_garbage_between_packets_is_gone_over() -> None:
     assert len(units) == 40
 
 
+@pytest.mark.fault("F-22")
 def test_a_stream_without_tables_gives_nothing() -> None:
     found = packets(stream(preset="ultrafast", g="10", sc_threshold="0"))
     tables = [at for at, packet in enumerate(found) if pid(packet) == 0]
@@ -158,6 +162,7 @@ def test_a_change_of_codec_is_a_new_track() -> None:
     assert [unit.track.codec for unit in units] == ["h264"] * 40 + ["hevc"] * 40
 
 
+@pytest.mark.fault("F-35")
 def test_a_unit_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pes, "LONGEST_PES", 2000)
     data = stream(preset="ultrafast", crf="10")
@@ -248,6 +253,7 @@ def moved(packet: bytes, to: int) -> bytes:
     return bytes([0x47, packet[1] & 0xE0 | to >> 8, to & 0xFF]) + packet[3:]
 
 
+@pytest.mark.fault("F-29")
 def test_a_track_that_sends_nothing_gives_way_to_the_next() -> None:
     data = stream(audio="aac", preset="ultrafast")
     silent = b"".join(
@@ -332,6 +338,7 @@ def test_what_only_the_end_ends_is_counted_too() -> None:
     assert (unit.damaged, demuxer.damaged) == (True, 1)
 
 
+@pytest.mark.fault("F-84")
 def test_tables_that_always_differ_are_not_all_read() -> None:
     """Each costs as much as a thousand packets of media."""
     tables = [packet for packet in packets(stream(preset="ultrafast")) if pid(packet) == 0]
@@ -361,6 +368,7 @@ def test_a_table_counts_once_more_has_come(monkeypatch: pytest.MonkeyPatch) -> N
     assert [track.pid for track in demuxer.tracks] == [257]
 
 
+@pytest.mark.fault("F-83")
 def test_sound_may_not_be_one_packet_without_end() -> None:
     """Eight megabytes of it could be millions of frames at once."""
     found = packets(stream(audio="aac", preset="ultrafast"))

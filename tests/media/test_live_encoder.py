@@ -86,6 +86,7 @@ def test_keyframes_come_by_media_time_only() -> None:
     assert keys == [0, 20, 40]
 
 
+@pytest.mark.fault("F-38")
 def test_congestion_drops_pictures_and_ends_with_a_keyframe() -> None:
     sink = Sink()
     cast = writer(sink)
@@ -97,6 +98,7 @@ def test_congestion_drops_pictures_and_ends_with_a_keyframe() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.fault("F-29")
 def test_sound_before_the_first_picture_is_held(channels: int) -> None:
     sink = Sink()
     cast = writer(sink, heard=True)
@@ -111,6 +113,7 @@ def test_sound_before_the_first_picture_is_held(channels: int) -> None:
     assert sink.lost == {"early": 49}
 
 
+@pytest.mark.fault("F-29")
 def test_sound_nobody_expected_is_told_when_it_comes() -> None:
     sink = Sink()
     cast = writer(sink)
@@ -122,6 +125,7 @@ def test_sound_nobody_expected_is_told_when_it_comes() -> None:
     assert [each.key for each in sink.pictures()] == [True]
 
 
+@pytest.mark.fault("F-30")
 def test_sound_alone_goes_out_with_its_first_block() -> None:
     sink = Sink()
     cast = LiveWriter(
@@ -165,6 +169,7 @@ def test_sound_whose_layout_and_rate_change_goes_on(codec: str) -> None:
     assert sink.tracks == [("h264", codec, 2)]
 
 
+@pytest.mark.fault("F-24")
 def test_other_sizes_are_fitted_into_the_first() -> None:
     sink = Sink()
     cast = writer(sink)
@@ -177,3 +182,13 @@ def test_other_sizes_are_fitted_into_the_first() -> None:
 def test_what_cannot_be_sent_is_refused() -> None:
     with pytest.raises(MediaError, match="cannot send vp9; write `codec: h264`"):
         writer(Sink(), PictureSettings("vp9"))
+
+
+def test_what_is_in_the_output_already_is_not_encoded_again() -> None:
+    sink = Sink(until=0.08)
+    here = writer(sink)
+    for number in range(5):
+        show(here, number / 25)
+    assert [each.seconds for each in sink.pictures()] == [0.12, 0.16]
+    assert sink.pictures()[0].key
+    assert sink.lost == {"repeated": 3}

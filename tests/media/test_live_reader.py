@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
 from composer.device import lanes
-from composer.media.live_reader import LiveReader
+from composer.media import live_reader, packets
+from composer.media.live_reader import MOST_NALS, LiveReader
 from composer.media.mpegts.demuxer import CLOCK, Unit
 from composer.media.mpegts.psi import Track, opus_head
 from composer.media.mpegts.units import LONGEST_OPUS
@@ -72,6 +74,7 @@ def moved(units: Iterable[Unit], ticks: int) -> list[Unit]:
         {"video": "libx265", "preset": "ultrafast", "x265-params": "log-level=error"},
     ],
 )
+@pytest.mark.fault("F-32")
 def test_every_picture_comes_out_in_order_at_its_own_time(options: dict[str, str]) -> None:
     units = units_of(stream(**options))
     pictures, _ = read(units)
@@ -232,6 +235,7 @@ def test_a_picture_comes_out_of_the_unit_that_holds_it(decoder: str) -> None:
         assert taken == number
 
 
+@pytest.mark.fault("F-33")
 def test_nothing_comes_before_the_first_key_picture(decoder: str) -> None:
     units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
     pictures, _ = read(units[3:], device=decoder)
@@ -244,6 +248,7 @@ def test_behind_a_gap_it_begins_anew_at_a_key_picture(decoder: str) -> None:
     assert pts(pictures) == [unit.pts for unit in (*units[:15], *units[20:])]
 
 
+@pytest.mark.fault("F-35")
 def test_units_that_cannot_be_decoded_are_counted_and_left_out(decoder: str) -> None:
     units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
     units[12] = replace(units[12], data=b"\x00\x00\x00\x01\x65" + b"\xff" * 50)
@@ -253,6 +258,26 @@ def test_units_that_cannot_be_decoded_are_counted_and_left_out(decoder: str) -> 
     assert pts(pictures)[-20:] == [unit.pts for unit in units[20:]]
 
 
+@pytest.mark.fault("F-83")
+def test_a_picture_in_very_many_pieces_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    units = [unit for unit in units_of(stream(**KEYED)) if unit.track.kind == "video"]
+    bomb = b"\x00\x00\x01\x09\xf0\x00" * (MOST_NALS + 1)
+    units[12] = replace(units[12], data=bomb)
+    decoded: list[int] = []
+
+    def packet_of(data: bytes) -> Any:
+        decoded.append(len(data))
+        return packets.packet_of(data)
+
+    monkeypatch.setattr(live_reader, "packet_of", packet_of)
+    reader = LiveReader(units, layout="yuv420p")
+    pictures = list(reader.read())
+    assert len(bomb) not in decoded
+    assert (len(decoded), reader.damaged >= 1, reader.lost["damaged"] >= 1) == (39, True, True)
+    assert pts(pictures)[-20:] == [unit.pts for unit in units[20:]]
+
+
+@pytest.mark.fault("F-26")
 def test_another_size_and_another_codec_go_on(decoder: str) -> None:
     first = units_of(stream(**KEYED))
     second = units_of(stream("libx265", preset="ultrafast", **{"x265-params": "log-level=error"}))
@@ -262,6 +287,7 @@ def test_another_size_and_another_codec_go_on(decoder: str) -> None:
 
 
 @pytest.mark.parametrize("audio", ["", "aac"])
+@pytest.mark.fault("F-31")
 def test_a_clock_that_wraps_goes_on(audio: str) -> None:
     units = units_of(stream(audio=audio, preset="ultrafast"))
     start = (1 << 33) - CLOCK
@@ -273,6 +299,7 @@ def test_a_clock_that_wraps_goes_on(audio: str) -> None:
 
 
 @pytest.mark.parametrize("jump", [3600 * CLOCK, -CLOCK * 20, CLOCK * 3600 * 20])
+@pytest.mark.fault("F-31")
 def test_a_clock_that_jumps_goes_on_and_keeps_sound_with_its_picture(jump: int) -> None:
     units = moved(units_of(stream(audio="aac", preset="ultrafast", g="10")), 100 * CLOCK)
     again = moved(units, jump)
@@ -285,17 +312,20 @@ def test_a_clock_that_jumps_goes_on_and_keeps_sound_with_its_picture(jump: int) 
     assert abs(seen - heard) < 0.04 * CLOCK
 
 
+@pytest.mark.fault("F-28")
 def test_at_most_so_many_pictures_a_second() -> None:
     pictures, _ = read(units_of(stream(preset="ultrafast")), max_fps=12.5)
     assert len(pictures) == 20
 
 
+@pytest.mark.fault("F-27")
 def test_a_picture_that_is_too_large_is_not_decoded() -> None:
     reader = LiveReader(units_of(stream(preset="ultrafast")), layout="yuv420p", max_pixels=1000)
     assert list(reader.read()) == []
     assert reader.damaged == 40
 
 
+@pytest.mark.fault("F-66")
 def test_one_track_with_wild_times_does_not_move_the_other() -> None:
     units = units_of(stream(audio="aac", preset="ultrafast"))
     wild = [
@@ -330,6 +360,7 @@ def test_every_picture_is_accounted_for(
 
 
 @pytest.mark.parametrize(("quarters", "size"), [(0, (320, 180)), (1, (180, 320)), (2, (320, 180))])
+@pytest.mark.fault("F-34")
 def test_pictures_are_turned_as_the_first_one_says(quarters: int, size: tuple[int, int]) -> None:
     """A coder may say it once, and it holds."""
     plain = units_of(stream(preset="ultrafast", g="10", sc_threshold="0"))

@@ -45,6 +45,7 @@ def test_a_codec_that_no_card_knows_stays_on_the_cpu() -> None:
     assert "gpu" not in coder_options(settings)
 
 
+@pytest.mark.fault("F-40")
 def test_without_an_encoder_the_cpu_encodes_and_it_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

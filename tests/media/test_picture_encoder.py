@@ -40,6 +40,7 @@ SOME_CODECS = [
 
 @pytest.mark.parametrize("layout", ["yuv420p", "rgb24", "rgba"])
 @pytest.mark.parametrize(("name", "settings", "codec"), SOME_CODECS)
+@pytest.mark.fault("F-25")
 def test_colours_survive_every_codec(
     tmp_path: Path, name: str, settings: PictureSettings, codec: str, layout: str
 ) -> None:
@@ -168,6 +169,7 @@ def test_repeated_times_are_left_out_and_told_once(
         pytest.param("a.mov", "png", (639, 359), id="png"),
     ],
 )
+@pytest.mark.fault("F-34")
 def test_odd_sizes(
     tmp_path: Path, name: str, codec: str, size: tuple[int, int], layout: str
 ) -> None:

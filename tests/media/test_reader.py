@@ -81,6 +81,7 @@ CODECS = [
 
 @pytest.mark.parametrize("layout", ["yuv420p", "rgb24"])
 @pytest.mark.parametrize(("name", "codec", "options", "coded"), CODECS)
+@pytest.mark.fault("F-25")
 def test_colours_are_right_whatever_the_source_codes_them_as(
     tmp_path: Path, name: str, codec: str, options: dict[str, str], coded: str, layout: str
 ) -> None:
@@ -183,6 +184,7 @@ def test_colour_tags_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "exact"), [("a.mp4", True), ("a.ts", True), ("a.mkv", False)])
+@pytest.mark.fault("F-32")
 def test_variable_frame_times_stay_with_b_frames(tmp_path: Path, name: str, *, exact: bool) -> None:
     pts = [0, 3000, 3100, 9000, 45000, 46001, 60000, 60900, 99000]
     options = {"bf": "3", "x264-params": "b-adapt=0"}

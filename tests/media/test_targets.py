@@ -44,6 +44,7 @@ def test_mp4_begins_with_its_index(tmp_path: Path) -> None:
     assert content.index(b"moov") < content.index(b"mdat")
 
 
+@pytest.mark.fault("F-64")
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.mkv").symlink_to("/dev/full")
     images = timed(numbered(400, 320, 240), range(0, 400 * 3600, 3600))

@@ -98,6 +98,7 @@ def test_decoding_may_begin_at_keyframes_and_recovery_points(
     assert sum(unit.key for unit in pictures(codec, **options)) == keys
 
 
+@pytest.mark.fault("F-83")
 def test_a_packet_of_nothing_but_start_codes_is_looked_at_in_part() -> None:
     bomb = b"\0\0\1\x09\xf0\0\0\1\x65\x80" + b"\0\0\1\x61\x80" * 4 * MOST_NAL_UNITS
     units = units_of(H264)

@@ -226,6 +226,7 @@ def test_a_fetch_that_is_given_up_leaves_nothing(site: Site, kept: Path) -> None
     assert left(kept) == []
 
 
+@pytest.mark.fault("F-64")
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("BYOC_CACHE", str(tmp_path / "file"))

@@ -39,6 +39,7 @@ def engine(data: bytes, running: OrtSettings) -> OrtModel:
     "CUDAExecutionProvider" in onnxruntime.get_available_providers(),
     reason="this build of onnxruntime runs on CUDA",
 )
+@pytest.mark.fault("F-50")
 def test_a_build_without_cuda_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "has_torch", lambda: False)
     with pytest.raises(ModelFailed) as caught:
@@ -49,6 +50,7 @@ def test_a_build_without_cuda_says_what_to_install(monkeypatch: pytest.MonkeyPat
     )
 
 
+@pytest.mark.fault("F-50")
 def test_libraries_that_cannot_be_loaded_are_said_and_not_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

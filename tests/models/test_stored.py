@@ -57,6 +57,7 @@ def test_a_state_dict_is_fine(tmp_path: Path, *, zipped: bool) -> None:
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.fault("F-51")
 def test_a_pickle_that_would_run_something_is_refused_and_not_run(
     tmp_path: Path, *, zipped: bool
 ) -> None:

@@ -228,6 +228,7 @@ def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> Non
         (CONTENT[::-1], f"not {SHA256} as written"),
     ],
 )
+@pytest.mark.fault("F-51")
 def test_a_local_file_that_is_not_what_it_should_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
 ) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from composer.node import registry as files
 from composer.node.registry import NotFound, Registry
 from tests import stubs
 
@@ -74,6 +75,35 @@ def test_a_class_of_a_file_may_import_from_its_folder(tmp_path: Path) -> None:
     assert stubs.registry().find("mine.py:Mine", tmp_path) is cls
 
 
+MINE = """\
+from beside_it import WHERE
+
+class Mine:
+    at = WHERE
+"""
+
+
+def test_what_two_folders_import_by_one_name_are_two_modules(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "mine.py").write_text(MINE)
+        (folder / "beside_it.py").write_text(f"WHERE = {name!r}\n")
+
+    def found(name: str) -> str:
+        where: str = files.load_class(tmp_path / name, "./mine.py:Mine").at
+        return where
+
+    assert [found(name) for name in ("one", "other", "one", "other")] == ["one", "other"] * 2
+    for name in ("one", "other"):  # the one that has the name in sys.modules, and the other one
+        helper = tmp_path / name / "beside_it.py"
+        assert helper in files.followed()
+        helper.write_text(f"WHERE = 'new {name}'\n")
+        files.forget({helper})
+        assert found(name) == f"new {name}"
+    assert [found(name) for name in ("one", "other")] == ["new one", "new other"]
+
+
 def test_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
@@ -116,6 +146,7 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> Non
     assert said in str(found)
 
 
+@pytest.mark.fault("F-58")
 def test_a_file_that_was_mended_loads(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("1 / 0\n", encoding="utf-8")

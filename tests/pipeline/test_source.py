@@ -147,6 +147,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.fault("F-59")
 def test_a_hostile_file_is_refused_quickly(text: str) -> None:
     started = time.perf_counter()
     document = read(text, ENV)
@@ -158,6 +159,7 @@ def test_a_hostile_file_is_refused_quickly(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.fault("F-59")
 def test_a_hostile_file_takes_little_memory(text: str) -> None:
     data = text.encode()
     tracemalloc.start()

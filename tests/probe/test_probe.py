@@ -357,6 +357,7 @@ def test_subtitles_alone(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.fault("F-27")
 def test_pictures_that_are_too_large_are_not_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import av
 import numpy as np
+import pytest
 
 from composer import Node
 from composer.compiler.compile import Compiled, compile_file, plan_of
@@ -23,13 +24,15 @@ from composer.pictures import barcode, pixels
 from composer.server.manifest import manifest
 from composer.server.registration import Offered
 from composer.server.worker import Offer, Worker
+from composer.session.execution import ThreadedExecution
+from composer.session.session import Session
 from composer.session.timing import Timing
 from composer.testing.orchestrator import Orchestrator, Stream
 from composer.trickle.http import Http, open_http
 from tests import stubs
 from tests.media.streams import elementary
 
-WAIT: Final = 20.0
+WAIT: Final = 50.0
 """Seconds after which a wait is a deadlock."""
 
 PASS: Final = (
@@ -40,6 +43,10 @@ PASS: Final = (
 
 QUICK: Final = Timing(status=0.2, data=0.02, data_keepalive=0.3, quiet=1.0, catch_up=0.1)
 """The same order of things in less time."""
+
+
+both: Final = pytest.mark.parametrize("isolation", ["none", "process"])
+"""A test of what a session does wherever its graph runs."""
 
 
 @cache
@@ -157,6 +164,12 @@ class Stage:
     @property
     def sessions(self) -> dict[str, Any]:
         return dict(self.worker.capabilities["cap"].sessions)
+
+
+def threaded(session: Session) -> ThreadedExecution:
+    """Its execution, in threads of this process."""
+    assert isinstance(session.execution, ThreadedExecution)
+    return session.execution
 
 
 def live_plan(text: str, **nodes: type[Node]) -> Plan:

@@ -2,19 +2,25 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from composer import YUV, Context, Node
+from composer import YUV, Context, Node, threads
 from composer.server.manifest import manifest
 from composer.server.worker import Offer, Worker
+from composer.session import watchdog
+from composer.threads import LEFT_BEHIND
 from composer.trickle.http import open_http
 from tests import stubs
 from tests.server.streams import QUICK, Stage, live_plan, numbers, pieces, ran, serving
 from tests.stubs import Held, looking
 
-SOON = replace(QUICK, stuck=0.2)
+SOON = replace(QUICK, stuck=0.2, stall=0.2, setup=0.2, drain=0.1, give_up=0.1)
+
+PATIENT = replace(QUICK, give_up=0.1)
+
+STUCK = "nodes: {s: {type: count}, o: {type: encode}}"
 
 LOOKED_AT = (
     "nodes: {source: {type: decode}, look: {type: look, queue: 2, on_full: wait},"
@@ -22,14 +28,23 @@ LOOKED_AT = (
 )
 
 
-async def until_stuck(stage: Stage) -> str:
-    """What the worker says of what stands, as soon as it says so; the first probe is the first
-    look.
-    """
-    while (answer := await stage.get("/live"))[0] == 200:
-        assert answer[1] == {"ok": True, "why": ""}
-    assert (answer[0], answer[1]["ok"]) == (503, False)
-    return str(answer[1]["why"])
+async def figure(stage: Stage, name: str) -> float:
+    """A figure of the whole process."""
+    async with stage.http.get(stage.worker.address + "/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+    return next(
+        sample.value for family in families for sample in family.samples if sample.name == name
+    )
+
+
+def counting(waits: Held) -> type[Node]:
+    class Count(stubs.Count):
+        """A source whose start hangs until the test lets it go on."""
+
+        def setup(self, ctx: Context) -> None:
+            waits()
+
+    return Count
 
 
 @pytest.fixture
@@ -80,45 +95,71 @@ def test_ready_is_between_loading_and_the_end(waits: Held) -> None:
     ran(test)
 
 
-def test_a_node_that_hangs_is_named_and_its_session_to_who_shows_a_token(waits: Held) -> None:
-    """Where nothing is published nobody else would notice."""
-    options: dict[str, Any] = {"timing": SOON, "tokens": ("t",)}
+def test_what_is_stuck_is_named_to_who_shows_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "stuck", lambda session: "it has been ending for 61 s")
 
     async def test() -> None:
-        async with serving(LOOKED_AT, {"look": looking(waits)}, **options) as stage:
+        async with serving(tokens=("t",)) as stage:
             stage.orchestrator.capabilities["cap"] = {"token": "t"}
-            stream = await stage.start(egress=False, data=True)
-            await stream.publish(pieces(20), speed=0)
-            await asyncio.to_thread(stubs.reach, waits.reached)
-            stands = "node 'look' has been at one frame for "
-            assert (await until_stuck(stage)).startswith(f"a session: {stands}")
+            stream = await stage.start()
+            status, said = await stage.get("/live")
+            assert (status, said["why"]) == (503, "a session: it has been ending for 61 s")
             status, said = await stage.get("/live", headers={"Authorization": "Bearer t"})
-            assert (status, said["ok"]) == (503, False)
-            assert said["why"].startswith(f"session {stream.name}: {stands}")
-            waits.allowed.set()
-            await stream.until(lambda: sum(map(len, stream.lines)) == 20)
-            assert await stage.get("/live") == (200, {"ok": True, "why": ""})
+            assert said["why"] == f"session {stream.name}: it has been ending for 61 s"
 
     ran(test)
 
 
-def test_a_start_that_hangs_is_stuck(waits: Held) -> None:
-    class Count(stubs.Count):
-        """Begins late."""
-
-        def setup(self, ctx: Context) -> None:
-            waits()
-
-    text = "nodes: {s: {type: count}, o: {type: encode}}"
+def test_a_node_that_hangs_ends_its_session_though_nobody_waits_for_it(waits: Held) -> None:
+    """Where nothing is published nobody else would notice, and the worker is not to blame."""
 
     async def test() -> None:
-        async with serving(text, {"count": Count}, timing=SOON) as stage:
+        async with serving(LOOKED_AT, {"look": looking(waits)}, timing=SOON) as stage:
+            stream = await stage.start(egress=False, data=True)
+            session = stage.sessions[stream.name]
+            await stream.publish(pieces(20), speed=0)
+            await asyncio.to_thread(stubs.reach, waits.reached)
+            await session.over.wait()
+            assert session.failure.startswith("node 'look' has been at one frame for ")
+            assert await figure(stage, "byoc_abandoned_threads") >= 1
+            assert await stage.get("/live") == (200, {"ok": True, "why": ""})
+            waits.allowed.set()
+
+    ran(test)
+
+
+def test_many_threads_that_hang_ask_for_a_restart(
+    waits: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And streams start and end as ever until that comes."""
+
+    async def test() -> None:
+        monkeypatch.setattr(threads, "RESTART_AT", len(LEFT_BEHIND) + 2)
+        async with serving(STUCK, {"count": counting(waits)}, timing=SOON) as stage:
+            for _ in range(2):
+                assert (await stage.get("/live"))[0] == 200
+                assert (await stage.start(ingress=False)).status == 504
+            _, live = await stage.get("/live")
+            assert live["why"].endswith(" threads hang and cannot be ended")
+            assert (await stage.get("/ready"))[0] == 200
+            assert (await stage.start(ingress=False)).status == 504
+            waits.allowed.set()
+
+    ran(test)
+
+
+def test_a_stop_does_not_wait_for_a_start_that_hangs(waits: Held) -> None:
+    async def test() -> None:
+        async with serving(STUCK, {"count": counting(waits)}, timing=PATIENT) as stage:
             async with asyncio.TaskGroup() as group:
                 starting = group.create_task(stage.start(ingress=False))
                 await asyncio.to_thread(stubs.reach, waits.reached)
-                assert "its nodes have been set up for " in await until_stuck(stage)
-                waits.allowed.set()
-            assert starting.result().status == 200
+                (name,) = stage.sessions
+                _, stopped = await stage.post("/stream/stop", {}, headers={"X-Stream-Id": name})
+                assert stopped["message"] == "the stream is stopped"
+                assert stage.worker.slots.used == 0
+            assert starting.result().status == 409
+            waits.allowed.set()
 
     ran(test)
 

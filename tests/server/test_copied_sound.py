@@ -10,7 +10,16 @@ import pytest
 from composer.media.clip import Piece
 from composer.media.mpegts.demuxer import CLOCK
 from tests.media import transport
-from tests.server.streams import PASS, heard, numbers, pieces, ran, serving, sounds
+from tests.server.streams import (
+    PASS,
+    heard,
+    numbers,
+    pieces,
+    ran,
+    serving,
+    sounds,
+    threaded,
+)
 
 GAIN: Final = (
     "nodes: {source: {type: decode}, loud: {type: gain, db: 6, in: source.audio},"
@@ -43,6 +52,7 @@ def sent(stream: list[Piece], text: str = PASS) -> Told:
             assert there.status == 200, there.answer
             session = stage.sessions[there.name]
             await there.publish(stream, speed=4)
+            threaded(session).run.tell()  # else a thread does, some time
             told.models = session.status()["inference_status"]["models"]
             await there.delete("")
             await session.over.wait()

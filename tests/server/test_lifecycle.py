@@ -130,6 +130,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 @pytest.mark.parametrize("where", ["import", "setup"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.fault("F-63")
 def test_a_signal_during_the_start_is_not_kept_waiting(
     tmp_path: Path, where: str, number: int
 ) -> None:
@@ -147,6 +148,7 @@ def test_a_signal_during_the_start_is_not_kept_waiting(
 # exit codes
 
 
+@pytest.mark.fault("F-60")
 def test_what_an_operator_can_mend_is_2(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("version: 1\nnodes: {a: {type: bluor}}\n")
     with served(tmp_path) as process:
@@ -164,6 +166,7 @@ def test_what_an_operator_can_mend_is_2(tmp_path: Path) -> None:
         assert (code, "--drain-s (BYOC_DRAIN_S)" in said) == (2, True)
 
 
+@pytest.mark.fault("F-49")
 def test_what_the_machine_does_not_have_is_3(tmp_path: Path) -> None:
     address = f"https://models.test/m.onnx#sha256={'0' * 64}"
     model = f"  m: {{type: onnx, model: '{address}', post: image}}\n"
@@ -241,6 +244,44 @@ def whole(stream: Stream) -> bool:
     return all(each) and len(found) >= 10 and found == list(range(len(found)))
 
 
+LOUD = '''
+"""A node that says much about each picture."""
+
+import logging
+import sys
+
+from composer import YUV, Node
+
+
+class Hold(Node):
+    """Prints and logs."""
+
+    def process(self, image: YUV) -> YUV:
+        for stream in (sys.stdout, sys.stderr):
+            print("x" * 9999, file=stream, flush=True)
+        for number in range(100):
+            logging.getLogger(str(number)).warning("y" * 999)
+        return image
+'''
+
+
+def test_a_log_that_nobody_reads_holds_neither_a_frame_nor_the_end(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(HELD)
+    (tmp_path / "hold.py").write_text(LOUD)
+
+    async def test() -> None:
+        async with streaming(tmp_path, 1) as (process, address, _, (stream,), http):
+            await stream.until(lambda: len(numbers(stream.output)) >= 40)
+            async with http.get(f"{address}/live") as answer:
+                assert answer.status == 200
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, 20) == 0
+            assert whole(stream)
+
+    ran(test, 40)
+
+
+@pytest.mark.fault("F-61")
 def test_sigterm_in_the_middle_of_four_streams_ends_them_in_order(tmp_path: Path) -> None:
     write(tmp_path, "flush")
     os.mkfifo(tmp_path / "go")
@@ -273,6 +314,7 @@ def test_sigterm_in_the_middle_of_four_streams_ends_them_in_order(tmp_path: Path
     ran(test, 40)
 
 
+@pytest.mark.fault("F-61")
 def test_a_second_signal_does_not_wait_for_streams(tmp_path: Path) -> None:
     write(tmp_path, "flush")
     os.mkfifo(tmp_path / "go")
@@ -310,6 +352,7 @@ def test_streams_that_do_not_end_are_left_behind_in_time_with_what_they_have(
     ran(test, 40)
 
 
+@pytest.mark.fault("F-48")
 def test_a_lost_gpu_ends_all_streams_and_the_process_with_4(tmp_path: Path) -> None:
     """Though frames may go by a node that fails, and though the others' nodes did not fail."""
     write(tmp_path, "")
@@ -331,6 +374,7 @@ def test_a_lost_gpu_ends_all_streams_and_the_process_with_4(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+@pytest.mark.fault("F-48")
 def test_a_gpu_that_a_job_has_lost_is_lost_to_all(accept: str) -> None:
     def fails(image: object) -> object:
         raise RuntimeError("CUDA error: unspecified launch failure")
@@ -407,6 +451,7 @@ def test_the_log_says_of_which_session_node_and_frame_and_is_bounded(tmp_path: P
     ran(test, 40)
 
 
+@pytest.mark.fault("F-74")
 def test_a_worker_serves_before_its_orchestrator_is_there(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(PASS)
 

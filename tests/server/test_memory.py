@@ -16,6 +16,7 @@ def resident() -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and asks glibc")
+@pytest.mark.fault("F-73")
 def test_what_threads_had_goes_back() -> None:
     kept: list[object] = []
 

@@ -52,6 +52,7 @@ async def figures(stage: Stage) -> dict[tuple[str, ...], float]:
     }
 
 
+@pytest.mark.fault("F-39")
 def test_segments_that_are_refused_after_their_last_byte_are_counted() -> None:
     async def test() -> None:
         async with serving(metrics_port=0) as stage, refusing() as address:
@@ -76,6 +77,7 @@ class Say(Node):
         return {"text": "x" * 70_000}
 
 
+@pytest.mark.fault("F-41")
 def test_what_is_left_out_at_a_channel_is_told() -> None:
     text = (
         "nodes: {source: {type: decode}, say: {type: say, queue: 300, on_full: wait},"

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from composer import YUV, Node
+from composer import YUV, Node, threads
 from composer.engine import oneshot
 from composer.engine.oneshot import JobLimits
 from composer.limits import WireLimits
 from composer.server import process
 from composer.testing import gradient
-from composer.threads import MOST_LEFT
 from tests.conformance.test_c47_c48_batch import encoded, post
 from tests.server.streams import Stage, ran, serving
 from tests.stubs import reach
@@ -90,10 +89,14 @@ def test_a_job_that_hangs_is_answered_at_its_limit_and_its_slot_is_free(gate: Ga
     ran(test)
 
 
-def test_where_many_jobs_hang_no_more_are_taken(gate: Gate) -> None:
+def test_where_many_jobs_hang_no_more_are_taken(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "MOST_LEFT", 4)
+
     async def test() -> None:
         async with serving(TEXT, {"wait": gate.node}, capacity=1, limits=SHORT) as stage:
-            for _ in range(MOST_LEFT):
+            for _ in range(4):
                 assert (await post(stage, "/process", PICTURE))[0] == 504
             status, _, headers = await post(stage, "/process", PICTURE)
             assert (status, headers["Retry-After"]) == (503, "5")
@@ -161,6 +164,7 @@ def test_no_more_bodies_come_at_once_than_there_are_slots() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-78")
 def test_a_body_that_does_not_come_is_given_up() -> None:
     async def test() -> None:
         async with serving(capacity=1, wire=WireLimits(file_s=0.2)) as stage:

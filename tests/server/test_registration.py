@@ -31,6 +31,7 @@ def test_numbers_are_numbers_and_what_is_not_set_is_left_away() -> None:
     assert full.body(0) == plain.body(0) | more | {"price_per_unit": 5, "price_scaling": 10}
 
 
+@pytest.mark.fault("F-74")
 def test_failures_are_tried_again_slower_and_slower() -> None:
     rhythm = Rhythm(chance=lambda: 1.0)
     waits = [rhythm.after(RegistrationOutcome.FAILED) for _ in range(8)]

@@ -14,11 +14,13 @@ import pytest
 
 from composer import Node
 from composer.compiler.compile import compile_file
+from composer.engine.inbox import Inbox
 from composer.media.clip import Piece
 from composer.node.registry import Registry
 from composer.server.reload import Outcome, Reload, Reloader
 from tests.server.streams import (
     Stage,
+    both,
     brightness,
     heard,
     numbers,
@@ -72,10 +74,17 @@ class Edited:
         await self.stream.until(lambda: len(numbers(self.stream.output)) >= count)
 
     def nodes(self) -> dict[str, Any]:
-        """The instances that are at work."""
+        """The instances that are at work; the process that they are in, where it is another one."""
         (session,) = self.stage.sessions.values()
+        if session.execution.expendable:
+            return dict.fromkeys(session.plan.graph.nodes, session.execution.process)
         steps = session.execution.run.assembly.steps()
         return {name: step.instance.node for name, step in steps.items() if step.instance}
+
+    def inboxes(self) -> list[Inbox]:
+        """Those that a standstill is looked for in; none are seen in another process."""
+        (session,) = self.stage.sessions.values()
+        return [] if session.execution.expendable else list(session.execution.run.traffic.inboxes)
 
     def file_level(self) -> float:
         """The brightness of the plan that runs."""
@@ -86,7 +95,11 @@ class Edited:
 
 
 def edited(
-    file: Path, text: str, test: Callable[[Edited], Awaitable[None]], frames: int = 50
+    file: Path,
+    text: str,
+    test: Callable[[Edited], Awaitable[None]],
+    frames: int = 50,
+    isolation: str = "none",
 ) -> None:
     """Stream numbered pictures while `test` edits; all must come out, in order, each once."""
 
@@ -94,7 +107,7 @@ def edited(
 
     async def run() -> None:
         here = Edited(file)
-        async with serving(file=file) as here.stage:
+        async with serving(file=file, isolation=isolation) as here.stage:
             here.reloader = reloader_of(file, here.stage)
             here.stream = await here.stage.start()
             publishing = asyncio.ensure_future(here.stream.publish(pieces(frames), speed=2))
@@ -110,7 +123,8 @@ def edited(
     ran(run)
 
 
-def test_a_live_value_holds_from_the_next_frame(tmp_path: Path) -> None:
+@both
+def test_a_live_value_holds_from_the_next_frame(tmp_path: Path, isolation: str) -> None:
     async def test(here: Edited) -> None:
         before = here.nodes()
         done = await here.save(HEAD + TINT.replace("0.0", "0.3") + OUT)
@@ -123,10 +137,13 @@ def test_a_live_value_holds_from_the_next_frame(tmp_path: Path) -> None:
         assert here.nodes() == before
         assert here.light()[39] > here.light()[0] + 30
 
-    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
+    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test, isolation=isolation)
 
 
-def test_a_new_node_comes_between_two_frames_and_the_others_stay(tmp_path: Path) -> None:
+@both
+def test_a_new_node_comes_between_two_frames_and_the_others_stay(
+    tmp_path: Path, isolation: str
+) -> None:
     async def test(here: Edited) -> None:
         before = here.nodes()
         more = "  dark: {type: color, brightness: -0.2}\n"
@@ -140,10 +157,11 @@ def test_a_new_node_comes_between_two_frames_and_the_others_stay(tmp_path: Path)
         assert (done.outcome, done.nodes) == (Outcome.REBUILT, ())
         assert here.nodes() == before
 
-    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
+    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test, isolation=isolation)
 
 
-def test_a_node_of_ones_own_and_what_it_imports(tmp_path: Path) -> None:
+@both
+def test_a_node_of_ones_own_and_what_it_imports(tmp_path: Path, isolation: str) -> None:
     (tmp_path / "nodes.py").write_text(NODE)
     amounts = tmp_path / "amounts.py"
     amounts.write_text("AMOUNT = 0\n")
@@ -165,7 +183,7 @@ def test_a_node_of_ones_own_and_what_it_imports(tmp_path: Path) -> None:
         amounts.write_text("AMOUNT = 60\n")
         assert (await here.reloader.reload({amounts})).outcome is Outcome.REBUILT
 
-    edited(tmp_path / "pipeline.yaml", text, test)
+    edited(tmp_path / "pipeline.yaml", text, test, isolation=isolation)
 
 
 def test_a_node_that_needs_another_layout_does_not_stop_the_decoder(tmp_path: Path) -> None:
@@ -243,6 +261,7 @@ def thirds(whole: list[Piece]) -> list[list[Piece]]:
         pytest.param("", "empty", id="half a save"),
     ],
 )
+@pytest.mark.fault("F-56")
 def test_what_is_wrong_is_refused_and_what_runs_goes_on(
     tmp_path: Path, broken: str, code: str
 ) -> None:
@@ -259,7 +278,11 @@ def test_what_is_wrong_is_refused_and_what_runs_goes_on(
     edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
 
 
-def test_a_node_that_cannot_be_set_up_is_refused_at_its_line(tmp_path: Path) -> None:
+@pytest.mark.fault("F-56")
+@both
+def test_a_node_that_cannot_be_set_up_is_refused_at_its_line(
+    tmp_path: Path, isolation: str
+) -> None:
     (tmp_path / "nodes.py").write_text(
         "from composer import YUV, Context, Node\n\n\nclass Broken(Node):\n"
         "    def setup(self, ctx: Context) -> None:\n        raise RuntimeError('no weights')\n\n"
@@ -268,17 +291,16 @@ def test_a_node_that_cannot_be_set_up_is_refused_at_its_line(tmp_path: Path) -> 
 
     async def test(here: Edited) -> None:
         before = here.nodes()
-        (session,) = here.stage.sessions.values()
-        inboxes = list(session.execution.run.traffic.inboxes)
+        inboxes = here.inboxes()
         done = await here.save(HEAD + TINT + "  mine: {type: ./nodes.py:Broken}\n" + OUT)
-        assert session.execution.run.traffic.inboxes == inboxes
+        assert here.inboxes() == inboxes
         assert done.outcome is Outcome.REFUSED
         (problem,) = done.problems
         assert (problem.code, problem.span and problem.span.line) == ("cannot-run", 6)
         assert "no weights" in problem.message
         assert here.nodes() == before
 
-    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
+    edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test, isolation=isolation)
 
 
 def test_what_a_caller_has_set_is_carried_over_where_it_still_exists(tmp_path: Path) -> None:
@@ -290,14 +312,14 @@ def test_what_a_caller_has_set_is_carried_over_where_it_still_exists(tmp_path: P
         await here.save(HEAD + TINT + "  dark: {type: color}\n" + OUT)
         (session,) = here.stage.sessions.values()
         await here.seen(30)
-        assert session.params() == {"level": 0.25}
+        assert session.changes.params() == {"level": 0.25}
         assert here.nodes()["tint"].brightness == 0.25
         await here.save(HEAD + TINT.replace("0.0", "0.1") + "  dark: {type: color}\n" + OUT)
         await here.seen(36)
         assert here.nodes()["tint"].brightness == 0.25
         await here.save((HEAD + TINT + OUT).replace("params: {level: tint.brightness}\n", ""))
         await here.seen(44)
-        assert session.params() == {}
+        assert session.changes.params() == {}
         assert here.nodes()["tint"].brightness == 0.0
 
     edited(tmp_path / "pipeline.yaml", HEAD + TINT + OUT, test)
@@ -364,12 +386,13 @@ def test_a_node_that_hangs_is_not_waited_for_for_ever(
     ran(test)
 
 
-def test_new_sessions_begin_with_the_new_plan(tmp_path: Path) -> None:
+@both
+def test_new_sessions_begin_with_the_new_plan(tmp_path: Path, isolation: str) -> None:
     file = tmp_path / "pipeline.yaml"
     file.write_text(HEAD + TINT + OUT)
 
     async def test() -> None:
-        async with serving(file=file) as stage:
+        async with serving(file=file, isolation=isolation) as stage:
             reloader = reloader_of(file, stage)
             file.write_text(HEAD.replace("level:", "light:") + TINT + OUT)
             assert (await reloader.reload({file})).outcome is Outcome.REBUILT
@@ -377,7 +400,7 @@ def test_new_sessions_begin_with_the_new_plan(tmp_path: Path) -> None:
             assert list(said["params"]["properties"]) == ["light"]
             await stage.start(params={"light": 0.1})
             (session,) = stage.sessions.values()
-            assert session.params() == {"light": 0.1}
+            assert session.changes.params() == {"light": 0.1}
 
     ran(test)
 
@@ -497,7 +520,7 @@ def test_a_session_that_is_set_up_while_a_file_is_saved_begins_with_what_was_sav
         assert starting.result().status == 200
         assert here.plans() == [{"source", "tint", "dark", "slow", "out"}] * 2
         (session,) = here.stage.sessions.values()
-        assert session.params() == {"level": 0.2}
+        assert session.changes.params() == {"level": 0.2}
         assert here.noted() == ["setup", "close"][: 2 - fails] + ["close"] * fails + ["setup"]
         stopped, _ = await starting.result().stop()
         assert (stopped, here.noted().count("setup")) == (200, here.noted().count("close"))
@@ -538,6 +561,7 @@ def test_a_file_that_one_of_two_sessions_cannot_run_is_taken_by_neither(tmp_path
     noted(tmp_path, HEAD + TINT + OUT, test)
 
 
+@pytest.mark.fault("F-57")
 def test_saves_are_seen_however_they_are_made(tmp_path: Path) -> None:
     async def test(here: Edited) -> None:
         told: asyncio.Queue[Reload] = asyncio.Queue()
@@ -610,6 +634,7 @@ def workers() -> int:
     return len([name for name in names if not name.startswith(("asyncio_", "blocking "))])
 
 
+@pytest.mark.fault("F-58")
 def test_many_reloads_of_a_module_leave_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "nodes.py").write_text(NODE)
     amounts = tmp_path / "amounts.py"

@@ -18,13 +18,15 @@ from composer.testing.orchestrator import Stream
 from composer.trickle.client import Client, Response
 from composer.trickle.server import TrickleServer
 from tests import stubs
+from tests.isolation.crashes import Fails
 from tests.media import transport
-from tests.server.streams import QUICK, numbers, pictures, pieces, ran, serving
+from tests.server.streams import QUICK, both, numbers, pictures, pieces, ran, serving
 
 
-def test_every_picture_comes_back_in_order_with_its_time() -> None:
+@both
+def test_every_picture_comes_back_in_order_with_its_time(isolation: str) -> None:
     async def test() -> None:
-        async with serving() as stage:
+        async with serving(isolation=isolation) as stage:
             stream = await stage.start()
             assert stream.status == 200, stream.answer
             await stream.publish(pieces(50), speed=4)
@@ -117,24 +119,22 @@ def test_a_session_knows_how_many_share_the_machine() -> None:
     ran(test)
 
 
-def test_a_node_that_fails_is_gone_by_and_told() -> None:
-    class Fails(Node):
-        """Never works."""
-
-        def process(self, image: YUV) -> YUV:
-            raise RuntimeError("no weights")
-
+@pytest.mark.fault("F-42")
+@both
+def test_a_node_that_fails_is_gone_by_and_told(isolation: str) -> None:
     text = (
         "nodes: {s: {type: decode}, f: {type: fails, queue: 300, on_full: wait},"
         " o: {type: encode, keyframe_s: 0.4, queue: 300, on_full: wait}}"
     )
 
     async def test() -> None:
-        async with serving(text, {"fails": Fails}) as stage:
+        async with serving(text, {"fails": Fails}, isolation=isolation) as stage:
             stream = await stage.start()
             await stream.publish(pieces(20), speed=4)
             await stream.until(lambda: len(numbers(stream.output)) == 20)
             await stream.until(lambda: stream.kinds().count("node_error") == 2)
+            errors = stage.sessions[stream.name].trouble.errors
+            await stream.until(lambda: errors == {"f": 20})
             _, said = await stage.get("/stream/status")
             status = said["streams"][stream.name]
             assert status["state"] == "DEGRADED_INFERENCE"
@@ -144,6 +144,7 @@ def test_a_node_that_fails_is_gone_by_and_told() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-43")
 def test_a_node_that_hangs_ends_its_session_and_no_other() -> None:
     class Hangs(Node):
         """Stands at its first picture."""
@@ -172,6 +173,7 @@ def test_a_node_that_hangs_ends_its_session_and_no_other() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-43")
 def test_a_start_whose_source_hangs_is_given_up_and_gives_its_slot_back() -> None:
     go = threading.Event()
 
@@ -197,10 +199,12 @@ def test_a_start_whose_source_hangs_is_given_up_and_gives_its_slot_back() -> Non
     ran(test)
 
 
+@both
 @pytest.mark.parametrize("suffix", ["", "-out", "-control"])
-def test_a_channel_that_is_closed_ends_the_session_once(suffix: str) -> None:
+@pytest.mark.fault("F-04")
+def test_a_channel_that_is_closed_ends_the_session_once(suffix: str, isolation: str) -> None:
     async def test() -> None:
-        async with serving() as stage:
+        async with serving(isolation=isolation) as stage:
             stream = await stage.start()
             await stream.publish(pieces(20), speed=4)
             session = stage.sessions[stream.name]
@@ -216,9 +220,12 @@ def test_a_channel_that_is_closed_ends_the_session_once(suffix: str) -> None:
     ran(test)
 
 
-def test_a_server_of_channels_that_is_gone_ends_the_session() -> None:
+@pytest.mark.fault("F-02")
+@both
+def test_a_server_of_channels_that_is_gone_ends_the_session(isolation: str) -> None:
     async def test() -> None:
-        async with serving(timing=replace(QUICK, lost=0.3, flush=0.2)) as stage:
+        timing = replace(QUICK, lost=0.3, flush=0.2)
+        async with serving(timing=timing, isolation=isolation) as stage:
             other = TrickleServer()
             async with other.serving() as address:
                 for suffix in ("", "-out", "-control", "-events"):
@@ -290,14 +297,15 @@ def test_a_caller_who_says_nothing_and_sends_nothing_is_not_waited_for() -> None
     ran(test)
 
 
-def test_sound_comes_out_beside_its_pictures() -> None:
+@both
+def test_sound_comes_out_beside_its_pictures(isolation: str) -> None:
     text = (
         "nodes: {source: {type: test_source, width: 64, height: 48, fps: 25, tone: 440},"
         " out: {type: encode, keyframe_s: 0.4}}"
     )
 
     async def test() -> None:
-        async with serving(text) as stage:
+        async with serving(text, isolation=isolation) as stage:
             stream = await stage.start(ingress=False)
             await stream.until(lambda: len(stream.output) >= 3)
             _, said = await stage.get("/stream/status")
@@ -311,11 +319,12 @@ def test_sound_comes_out_beside_its_pictures() -> None:
     ran(test)
 
 
-def test_the_pictures_that_a_decoder_holds_come_out_at_a_stop() -> None:
+@both
+def test_the_pictures_that_a_decoder_holds_come_out_at_a_stop(isolation: str) -> None:
     """With B-frames the last pictures are only complete when nothing more comes."""
 
     async def test() -> None:
-        async with serving() as stage:
+        async with serving(isolation=isolation) as stage:
             stream = await stage.start()
             data = transport.stream(preset="superfast", bf="3", g="10")
             for at in range(0, len(data), 188 * 20):

@@ -135,6 +135,7 @@ def test_a_newline_at_the_end_is_not_part_of_what_a_file_holds(
         ),
     ],
 )
+@pytest.mark.fault("F-60")
 def test_what_is_wrong_is_told_with_flag_and_variable(given: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsInvalid) as refused:
         load(given)

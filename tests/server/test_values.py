@@ -48,6 +48,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("body", "status", "field"), WRONG)
+@pytest.mark.fault("F-53")
 def test_they_are_refused_with_their_field_and_leave_nothing_behind(
     body: bytes, status: int, field: str
 ) -> None:

@@ -1,5 +1,7 @@
 """What the input of one session may take of a machine, by a clock of the test."""
 
+import pytest
+
 from composer.session.budget import (
     CPU_RESERVE,
     CPU_SHARE,
@@ -61,6 +63,7 @@ def test_one_that_costs_too_much_now_and_then_is_slowed_down_and_goes_on() -> No
         assert not machine.budget.overdrawn
 
 
+@pytest.mark.fault("F-13")
 def test_one_that_costs_far_too_much_is_over_within_seconds() -> None:
     machine = Machine()
     while not machine.budget.overdrawn:
@@ -76,6 +79,7 @@ def test_no_rest_is_long() -> None:
     assert machine.budget.rest() == 0.0
 
 
+@pytest.mark.fault("F-28")
 def test_media_may_come_faster_than_it_lasts_only_while_nobody_else_is_there() -> None:
     step = 90_000 // 30
     for alone in (True, False):

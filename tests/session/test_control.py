@@ -79,6 +79,7 @@ def test_what_is_refused_with_its_field(given: Any, fields: list[str]) -> None:
         (b"[" * 4_000, "too deeply"),
     ],
 )
+@pytest.mark.fault("F-77")
 def test_bodies_that_cannot_be_read(body: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         parsing.parsed(body, 200_000)

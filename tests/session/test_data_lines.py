@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from composer.session.data_lines import ITEMS, LINES, LONGEST, DataLines
 
 
@@ -45,6 +47,7 @@ def test_a_line_may_be_exactly_as_long_as_allowed() -> None:
     assert (data.take(), data.dropped, data.items) == (b"", {"too_long": 1}, 2)
 
 
+@pytest.mark.fault("F-41")
 def test_the_oldest_of_too_many_is_dropped_and_counted() -> None:
     data = DataLines(lambda: None)
     for number in range(ITEMS + 5):

@@ -51,3 +51,24 @@ def test_it_follows_from_the_ends_of_the_graph(nodes: str, wanted: Demand) -> No
     # What the compiler puts between nodes is on the way, too.
     way = frozenset(name for name in asked.way if plan.steps[name].settings is not None)
     assert Demand(asked.takes_input, asked.needs, asked.makers, way) == wanted
+
+
+@pytest.mark.parametrize(
+    ("nodes", "wants", "ports"),
+    [
+        (f"{DECODED}, out: {{type: encode}}", "video", {"source.image"}),
+        (
+            f"{DECODED}, out: {{type: encode, in: {{audio: source.audio}}}}",
+            "audio",
+            {"source.audio"},
+        ),
+        (f"{DECODED}, seen: {{type: collect}}", "video", {"source.image"}),
+        (f"{DECODED}, seen: {{type: listen, in: source.audio}}", "audio", {"source.audio"}),
+        ("made: {type: test_source}, out: {type: encode}", "audio", set()),
+    ],
+)
+def test_what_has_to_come_of_an_input(nodes: str, wants: str, ports: set[str]) -> None:
+    asked = demand.of(live_plan(f"nodes: {{{nodes}}}", collect=stubs.sink(), listen=stubs.Listen))
+    assert asked.wants == wants
+    assert {edge.partition(" ")[0] for edge in asked.taken} == ports
+    assert asked.readers == (("source",) if ports else ())

@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 
 from composer.media.mpegts.demuxer import Demuxer
+from composer.media.mpegts.written import Written
 from composer.session.egress import CUT, Cut, Egress
 
 TS = Fraction(1, 90_000)
@@ -133,6 +134,7 @@ def test_it_is_congested_until_it_has_been_read() -> None:
     assert egress.refusal == ""
 
 
+@pytest.mark.fault("F-38")
 def test_beyond_the_limit_pictures_are_left_out_until_the_next_keyframe() -> None:
     egress = opened(limit=64_000)
     give(egress, 0, size=60_000)
@@ -188,3 +190,95 @@ def test_a_stream_without_output_wants_no_pictures() -> None:
     egress.open(video="h264")
     egress.packet("video", b"x", 0, 0, Fraction(1, 90_000), key=True)
     assert (egress.counts.bytes, egress.counts.dropped) == (0, {"unwanted": 1})
+
+
+# after another process
+
+
+WROTE = Written(
+    "h264", "opus", 2, 3, {"video": 900_000, "audio": 899_000}, {0: 4, 256: 7, 257: 9, 4096: 4}
+)
+
+
+def going_on(after: Written = WROTE, shift: int = 0, *, repeats: bool = True) -> Egress:
+    egress = Egress()
+    egress.go_on_after(after, shift, repeats=repeats)
+    return egress
+
+
+def ticks_of(egress: Egress) -> list[tuple[str, int | None]]:
+    egress.end()
+    found = asyncio.run(drain(egress))
+    demuxer = Demuxer()
+    units = demuxer.feed(b"".join(each for each in found if isinstance(each, bytes)))
+    units += demuxer.flush()
+    return sorted((unit.track.kind, unit.dts) for unit in units)
+
+
+def test_what_another_process_has_written_is_not_written_twice() -> None:
+    egress = going_on()
+    seen = [egress.repeats(dts, TS) for dts in (890_000, 900_000, 903_000, 906_000)]
+    assert seen == [True, True, False, False]
+    egress.open(video="h264", audio="opus")
+    give(egress, 903_000)
+    for dts in (897_000, 899_000, 901_000, 903_000):
+        give(egress, dts, "audio")
+    assert ticks_of(egress) == [("audio", 901_000), ("audio", 903_000), ("video", 903_000)]
+    assert egress.counts.dropped == {"repeated": 2}
+
+
+def test_counters_tables_and_times_go_on() -> None:
+    egress = going_on()
+    egress.open(video="h264", audio="opus")
+    give(egress, 903_000)
+    (_, data) = (asyncio.run(egress.read()), asyncio.run(egress.read()))
+    assert isinstance(data, bytes)
+    turns = {(data[at + 1] & 31) << 8 | data[at + 2]: data[at + 3] & 15 for at in (0, 188, 376)}
+    assert turns == {0: 4, 4096: 4, 256: 7}
+    assert data[188 + 5 + 5] >> 1 & 31 == 3  # the version of the map
+    after = egress.written()
+    assert after is not None
+    assert (after.last["video"], after.turns[256]) == (903_000, 8)
+
+
+@pytest.mark.parametrize("wraps", [-1, 0, 2])
+def test_a_clock_of_33_bits_has_no_beginning(wraps: int) -> None:
+    egress = going_on()
+    begin = 903_000 + wraps * (1 << 33)
+    assert egress.repeats(begin - 3000, TS)
+    assert not egress.repeats(begin, TS)
+
+
+def test_another_clock_begins_behind_what_is_written() -> None:
+    for egress in (going_on(repeats=False), going_on(Written("h264", last={"video": 1 << 32}))):
+        last = max((egress._after or WROTE).last.values())
+        assert not egress.repeats(9000, TS)
+        egress.open(video="h264")
+        give(egress, 9000)
+        give(egress, 12_000)
+        times = [ticks for _, ticks in ticks_of(egress)]
+        assert times == [last + 3000, last + 6000]
+
+
+def test_times_that_were_shifted_stay_so() -> None:
+    first = opened()
+    give(first, 900_000)
+    give(first, 0)
+    after = first.written()
+    assert after is not None
+    second = going_on(after, first.shift)
+    assert [second.repeats(dts, TS) for dts in (0, 3000)] == [True, False]
+
+
+def test_another_pipeline_may_have_other_tracks() -> None:
+    egress = going_on()
+    egress.open(video="hevc")
+    give(egress, 903_000)
+    assert egress.counts.packets == {"video": 1}
+    after = egress.written()
+    assert after is not None
+    assert (after.video, after.audio, after.version) == ("hevc", "opus", 4)
+
+
+def test_of_nothing_there_is_nothing_to_go_on_with() -> None:
+    assert opened().written() is None

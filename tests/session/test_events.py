@@ -4,6 +4,8 @@ import json
 import math
 from typing import Any
 
+import pytest
+
 from composer.session.events import MOST, Events
 
 
@@ -36,6 +38,7 @@ def test_many_changes_of_params_are_one_event() -> None:
     assert only["event"]["params"] == {"level": 999}
 
 
+@pytest.mark.fault("F-41")
 def test_the_oldest_of_too_many_is_dropped_and_counted() -> None:
     events = Events(lambda: 0, lambda: None)
     for number in range(MOST + 3):

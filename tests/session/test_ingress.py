@@ -40,6 +40,7 @@ def test_the_tables_say_how_many_channels_opus_has(audio: str, channels: int) ->
     assert ingress.channels == channels
 
 
+@pytest.mark.fault("F-20")
 def test_too_many_leave_the_newest_key_picture_and_what_follows_it() -> None:
     data = stream(preset="ultrafast", g="10", sc_threshold="0")
     ingress = Ingress(most_units=25)
@@ -96,6 +97,7 @@ def test_without_a_key_picture_nothing_is_kept() -> None:
     assert ingress.counts.dropped["full"] + len(units) == 40
 
 
+@pytest.mark.fault("F-20")
 def test_what_waits_too_long_gives_way_to_a_newer_key_picture() -> None:
     data = stream(preset="ultrafast", g="10", sc_threshold="0")
     pieces, clock = pieces_of(data), [0.0]
@@ -171,6 +173,7 @@ def test_it_knows_when_bytes_came_last() -> None:
 
 
 @pytest.mark.parametrize("first", ["gap", "sound"])
+@pytest.mark.fault("F-33")
 def test_a_group_of_pictures_that_is_too_long_is_dropped_as_a_whole(first: str) -> None:
     data = stream(preset="ultrafast", g="1000", sc_threshold="0", audio="aac")
     ingress = Ingress(most_units=10)
@@ -242,6 +245,19 @@ def test_who_iterates_reads_what_is_attached() -> None:
     assert ingress.counts.bytes == len(data)
 
 
+def test_whoever_begins_reads_what_is_attached_when_the_one_before_has_left() -> None:
+    """As decoders do that take each other's place: two may not wait in one poll()."""
+    ingress, wire = Ingress(), Wire()
+    with contextlib.closing(wire), contextlib.ExitStack() as iterations:
+        ingress.attach(wire)
+        for _ in range(50):
+            iterations.enter_context(iterated(ingress))
+            wire.poured.clear()
+            wire.far.sendall(b"x")
+            stubs.reach(wire.poured)
+    assert ingress.counts.bytes == 50
+
+
 def test_one_source_follows_another_in_order() -> None:
     data = stream(preset="ultrafast")
     ingress = Ingress()
@@ -272,6 +288,7 @@ def test_while_its_reader_is_away_what_is_attached_is_read_on_the_loop() -> None
         ingress.tend()
 
 
+@pytest.mark.fault("F-12")
 def test_of_a_source_that_never_rests_no_more_than_so_much_is_read_at_once() -> None:
     class Endless(Wire):
         count = 0
@@ -317,3 +334,17 @@ def test_a_gap_is_told_while_a_source_is_silent() -> None:
         stubs.reach(told)
         ingress.end()
         thread.join(stubs.WAIT)
+
+
+def test_while_it_catches_up_what_it_gives_is_as_new_as_it_can_be() -> None:
+    clock = 1.0
+    ingress = Ingress(now=lambda: clock)
+    ingress.catch_up(1.0)
+    for piece in pieces_of(stream(preset="ultrafast"))[:4]:
+        ingress.put(piece)
+    given, born = iter(ingress), []
+    for _ in range(4):
+        next(given)
+        born.append(ingress.given_at)
+        clock += 0.4
+    assert born == pytest.approx([1.0, 1.4, 1.8, 1.0])

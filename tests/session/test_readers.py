@@ -1,9 +1,12 @@
 """What a session reads of its channels, and what it has to leave."""
 
+import pytest
+
 from composer.limits import WireLimits
 from tests.server.streams import ran, serving
 
 
+@pytest.mark.fault("F-80")
 def test_a_message_of_control_that_is_too_long_is_left_out_and_told() -> None:
     async def test() -> None:
         async with serving(wire=WireLimits(control=10_000)) as stage:

@@ -1,7 +1,8 @@
 """A session by itself: without a worker, and without the channels that it need not have."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +17,7 @@ from composer.session.session import Session
 from composer.trickle.http import Http, open_http
 from composer.trickle.server import TrickleServer
 from tests import stubs
-from tests.server.streams import QUICK, live_plan, ran
+from tests.server.streams import QUICK, live_plan, ran, threaded
 
 MADE = (
     "nodes: {source: {type: test_source, width: 64, height: 48, fps: 25, duration: 0.4},"
@@ -37,7 +38,7 @@ async def channels(*names: str) -> AsyncIterator[tuple[Http, Channels]]:
 async def lived(session: Session) -> None:
     await session.run()
     assert session.life.phase is Phase.CLOSING
-    assert await asyncio.to_thread(session.execution.run.done.wait, stubs.WAIT)
+    assert await asyncio.to_thread(threaded(session).run.done.wait, stubs.WAIT)
     session.forgotten()
     assert session.over.is_set()
 
@@ -76,6 +77,44 @@ def test_one_whose_nodes_cannot_be_set_up_says_so_to_whoever_waits_for_it() -> N
     ran(test)
 
 
+@pytest.mark.parametrize("at", ["flush", "close"])
+def test_what_goes_wrong_at_its_end_is_told_and_does_not_change_why_it_ended(
+    at: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Raises(Node):
+        """Fails when all is done."""
+
+        def process(self, image: YUV) -> Iterator[YUV]:
+            yield image
+
+        def flush(self) -> Iterator[Any]:
+            if at == "flush":
+                raise SystemExit(3)
+            return iter(())
+
+        def close(self) -> None:
+            if at == "close":
+                raise SystemExit(3)
+
+    text = "nodes: {s: {type: test_source}, r: {type: raises}, out: {type: encode}}"
+
+    async def test() -> None:
+        async with channels("publish") as (http, here):
+            session = Session("x", live_plan(text, raises=Raises), here, http, timing=QUICK)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(lived(session))
+                await session.ready
+                session.end(Reason.STOPPED)
+            assert session.ending == Ending(Reason.STOPPED)
+            told = [json.loads(body).get("event", {}) for body in iter(session.events.take, b"")]
+            assert [event["error"] for event in told if event.get("type") == "error"] == [
+                f"node 'r' failed in {at}(): SystemExit: 3"
+            ]
+
+    ran(test)
+    assert f"as it ended: node 'r' failed in {at}(): SystemExit: 3" in caplog.messages
+
+
 def test_what_ends_it_first_is_what_is_told() -> None:
     async def test() -> None:
         async with channels("events") as (http, here):
@@ -107,7 +146,7 @@ def test_a_mistake_in_one_of_its_tasks_ends_it_and_its_run(
                 Ending(Reason.FAILED, "internal error"),
                 Phase.CLOSING,
             )
-            assert await asyncio.to_thread(session.execution.run.done.wait, stubs.WAIT)
+            assert await asyncio.to_thread(threaded(session).run.done.wait, stubs.WAIT)
 
     ran(test)
 

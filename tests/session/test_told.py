@@ -50,7 +50,7 @@ def test_a_long_param_holds_and_is_told_in_brief_everywhere() -> None:
         async with serving(TEXT, {"note": Note}) as stage:
             stream = await stage.start(params={"words": LONG})
             assert stream.answer["current_state"]["params"] == {"words": brief}
-            assert stage.sessions[stream.name].params() == {"words": LONG}
+            assert stage.sessions[stream.name].changes.params() == {"words": LONG}
             _, answer = await stream.params({"words": LONG + "1"})
             assert answer["params"] == {"words": strictjson.brief(LONG + "1")}
             await stream.until(lambda: "params_updated" in stream.kinds())

@@ -15,14 +15,15 @@ import pytest
 
 from composer import YUV, Node
 from composer.media.clip import Piece
+from composer.session import watchdog
 from composer.session.channels import Channels
 from composer.session.ending import Reason
 from composer.session.session import Session
-from composer.session.status import State
+from composer.session.status import State, state_of
 from composer.session.timing import Timing
 from composer.trickle.http import open_http
 from tests import stubs
-from tests.server.streams import PASS, live_plan, pieces, ran
+from tests.server.streams import PASS, live_plan, pieces, ran, threaded
 
 SOUND = "nodes: {source: {type: decode}, out: {type: encode, in: {audio: source.audio}}}"
 """Gives no pictures."""
@@ -51,10 +52,12 @@ class Playing:
 
     def comes(self, given: Sequence[Piece] | bytes) -> None:
         data = given if isinstance(given, bytes) else b"".join(each.data for each in given)
-        ingress = self.session.execution.ingress
+        ingress = threaded(self.session).ingress
         assert ingress is not None
         ingress.put(data)
         ingress.look()  # else a thread does, some time
+        with ingress._lock:  # and that one may have found nothing just now
+            ingress._wake()
         self.session.look_in()
 
     def torn(self) -> None:
@@ -69,12 +72,16 @@ class Playing:
 
     async def rests(self) -> None:
         """Until no node is at a frame; a run has no word for that."""
-        while self.session.execution.run.inside():
+        while self.session.execution.inside():
             await asyncio.to_thread(threading.Event().wait, 0.005)
 
     @property
+    def hangs(self) -> str:
+        return self.session.watch.hangs(self.session.execution)
+
+    @property
     def ends(self) -> str:
-        return self.session.output_stalled()
+        return watchdog.output_stalled(self.session)
 
 
 @asynccontextmanager
@@ -93,7 +100,7 @@ async def playing(
         finally:
             session.execution.give_up()
             if opened:
-                await asyncio.to_thread(session.execution.run.done.wait)
+                await asyncio.to_thread(threaded(session).run.done.wait)
 
 
 def segments(frames: int) -> list[list[Piece]]:
@@ -112,9 +119,9 @@ def test_a_publisher_who_comes_back_inside_a_gop_has_the_whole_time_again() -> N
             stage.torn()
             for _ in range(2):
                 stage.passes(26)
-                assert (stage.session.state, stage.ends) == (State.DEGRADED_INPUT, "")
+                assert (state_of(stage.session), stage.ends) == (State.DEGRADED_INPUT, "")
                 stage.comes(second[4:6])  # pictures that nobody can decode
-                assert (stage.session.state, stage.ends) == (State.ONLINE, "")
+                assert (state_of(stage.session), stage.ends) == (State.ONLINE, "")
             for each in second[6:9]:
                 stage.passes(6)
                 stage.comes([each])
@@ -134,6 +141,7 @@ def test_an_input_that_nothing_answers_ends_the_session() -> None:
             stage.comes(first)
             await stage.answered(GOP - 1)
             stage.torn()
+            await stage.answered(GOP)  # what the decoder held
             for each in second[2:6]:
                 stage.passes(5)
                 stage.comes([each])
@@ -172,9 +180,9 @@ def test_where_no_pictures_go_out_sound_is_what_should_come_and_be_answered() ->
     async def test() -> None:
         async with playing(SOUND) as stage:
             fed(stage, sound(4.0), 20)
-            assert (stage.session.state, stage.ends) == (State.ONLINE, "")
+            assert (state_of(stage.session), stage.ends) == (State.ONLINE, "")
             stage.passes(2.1)
-            assert (stage.session.state, stage.ends) == (
+            assert (state_of(stage.session), stage.ends) == (
                 State.DEGRADED_INPUT,
                 "nothing came out for 20 s, though input came in",
             )
@@ -186,9 +194,9 @@ def test_sound_ahead_of_late_pictures_is_not_the_input_that_is_waited_for() -> N
     async def test() -> None:
         async with playing() as stage:
             fed(stage, sound(4.0), 25)
-            assert (stage.session.state, stage.ends) == (State.DEGRADED_INPUT, "")
+            assert (state_of(stage.session), stage.ends) == (State.DEGRADED_INPUT, "")
             stage.comes(segments(20)[0])
-            assert (stage.session.state, stage.ends) == (State.ONLINE, "")
+            assert (state_of(stage.session), stage.ends) == (State.ONLINE, "")
 
     ran(test)
 
@@ -197,10 +205,10 @@ def test_a_session_that_takes_no_input_is_not_judged_by_it() -> None:
     async def test() -> None:
         async with playing(MADE, opened=True) as stage:
             stage.comes(segments(20)[0])
-            assert stage.session.stuck() == ""
+            assert watchdog.stuck(stage.session) == ""
             stage.passes(61)
-            assert stage.session.state is State.ONLINE
-            assert "decoded" not in stage.session.stuck()
+            assert state_of(stage.session) is State.ONLINE
+            assert "decoded" not in watchdog.stuck(stage.session)
 
     ran(test)
 
@@ -235,14 +243,17 @@ def test_a_source_that_gives_nothing_more_ends_its_session_before_it_is_stuck() 
         async with playing(text, opened=True, source=Source) as stage:
             await stage.answered(1)
             await stage.rests()
-            assert (stage.session.stuck(), stage.ends) == ("", "")
+            assert (watchdog.stuck(stage.session), stage.ends) == ("", "")
             stage.passes(20.1)
             assert stage.ends == "nothing came out for 20 s, though input came in"
-            assert stage.session.stuck() == ""
+            assert watchdog.stuck(stage.session) == ""
             stage.passes(40)
-            assert stage.session.stuck() == "node 's' has given no frame for 60 s"
+            assert stage.hangs == "node 's' has given no frame for 60 s"
+            assert watchdog.stuck(stage.session) == ""
+            stage.passes(20)
+            assert watchdog.stuck(stage.session) == "node 's' has given no frame for 80 s"
             stage.session.end(Reason.FAILED, stage.ends)
-            assert stage.session.stuck() == ""
+            assert watchdog.stuck(stage.session) == ""
             go_on.set()
 
     ran(test)
@@ -252,12 +263,12 @@ def test_an_end_is_stuck_when_it_takes_longer_than_an_end_may() -> None:
     async def test() -> None:
         async with playing() as stage:
             stage.passes(59)
-            assert stage.session.stuck() == ""
+            assert watchdog.stuck(stage.session) == ""
             stage.session.end(Reason.STOPPED)
             stage.passes(60)
-            assert stage.session.stuck() == ""
+            assert watchdog.stuck(stage.session) == ""
             stage.passes(1)
-            assert stage.session.stuck() == "it has been ending for 61 s"
+            assert watchdog.stuck(stage.session) == "it has been ending for 61 s"
 
     assert Timing().end < Timing().stuck
     ran(test)
@@ -303,14 +314,14 @@ def test_a_pause_that_a_caller_asks_for_is_no_stall() -> None:
 
     async def test() -> None:
         async with playing(text, opened=True, mark=marking(pace)) as stage:
-            stage.session.changes.patch({"show": False})
+            await stage.session.changes.patch({"show": False})
             for number, given in enumerate(segments(60), 1):
                 stage.passes(6)
                 stage.comes(given)
                 await pace.has(number * GOP - 1)
                 assert stage.ends == ""
             assert not stage.session.execution.egress.counts.packets
-            stage.session.changes.patch({"show": True})
+            await stage.session.changes.patch({"show": True})
             stage.passes(19)
             stage.comes(segments(20)[0])
             assert stage.ends == ""

@@ -181,6 +181,7 @@ def test_interim_answers_are_gone_by_and_counted() -> None:
         "no end",
     ],
 )
+@pytest.mark.fault("F-77")
 def test_what_is_no_answer_is_an_error(answer: bytes | None) -> None:
     async def test() -> None:
         async with serving(answer) as (_, client, base):
@@ -247,6 +248,7 @@ def test_tls_is_read_in_threads_too() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-17")
 def test_a_certificate_that_nobody_vouches_for_is_an_error() -> None:
     async def test() -> None:
         async with serving(OK, tls=tls()) as (_, client, base):
@@ -280,6 +282,7 @@ def test_threads_and_the_loop_give_the_bytes_in_their_order() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-19")
 def test_a_body_that_breaks_off_is_told() -> None:
     async def test() -> None:
         async with serving(OK[:-2]) as (scripted, client, base):
@@ -296,6 +299,7 @@ def test_a_body_that_breaks_off_is_told() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-77")
 def test_interim_answers_without_end_break_a_request_off() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):

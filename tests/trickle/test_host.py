@@ -31,6 +31,7 @@ from composer.trickle.host import Host
         ("orch_1:8935", "https://orch_1:8935/x"),
     ],
 )
+@pytest.mark.fault("F-79")
 def test_spellings_of_one_host(allowed: str, url: str) -> None:
     assert Host.parse(allowed).holds(Host.of(URL(url)))
 

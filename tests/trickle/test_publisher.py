@@ -214,6 +214,7 @@ def test_a_segment_that_broke_off_takes_no_bytes_of_another_thread() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-39")
 def test_each_segment_that_fails_after_its_last_write_is_counted_up_to_the_last_one() -> None:
     async def test() -> None:
         stub = Stub(POST=[wire_stub.status(500)])

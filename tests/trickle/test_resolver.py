@@ -25,6 +25,7 @@ def test_a_name_leads_to_its_addresses() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-18")
 def test_channels_are_reached_by_name_while_the_shared_threads_are_all_taken() -> None:
     hanging = Hanging()
 
@@ -40,6 +41,7 @@ def test_channels_are_reached_by_name_while_the_shared_threads_are_all_taken() -
     ran(test)
 
 
+@pytest.mark.fault("F-18")
 def test_a_name_that_nobody_answers_for_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = Hanging()
 

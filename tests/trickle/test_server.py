@@ -178,6 +178,7 @@ def test_names_refused(name: str) -> None:
         b"POST /c/9999999999999999999999 HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n",
     ],
 )
+@pytest.mark.fault("F-77")
 def test_hostile_requests(request_: bytes) -> None:
     async def play() -> None:
         async with wired() as (_, wires):

@@ -27,6 +27,7 @@ async def everything(http: Http, url: str, start: int = -1) -> list[object]:
     return [item async for item in Subscriber(http, url, start=start)]
 
 
+@pytest.mark.fault("F-09")
 def test_a_segment_that_breaks_off_is_not_whole_and_the_next_follows() -> None:
     async def test() -> None:
         answers = [
@@ -44,6 +45,7 @@ def test_a_segment_that_breaks_off_is_not_whole_and_the_next_follows() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-10")
 def test_a_segment_that_its_publisher_left_open_is_left_when_the_next_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -91,6 +93,7 @@ def test_a_reader_that_takes_its_time_is_no_silence_of_the_publisher(
     ran(test)
 
 
+@pytest.mark.fault("F-14")
 def test_a_hundred_empty_segments_are_gone_through_one_by_one() -> None:
     async def test() -> None:
         empty = [wire_stub.status(200, seq=str(seq)) for seq in range(100)]
@@ -104,6 +107,7 @@ def test_a_hundred_empty_segments_are_gone_through_one_by_one() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-08")
 def test_a_moment_of_trouble_costs_no_segment() -> None:
     async def test() -> None:
         good = [wire_stub.status(200, body=b"%d" % seq, seq=str(seq)) for seq in range(6)]
@@ -118,6 +122,7 @@ def test_a_moment_of_trouble_costs_no_segment() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-16")
 def test_a_redirect_is_not_followed() -> None:
     async def test() -> None:
         canary = Stub(GET=[wire_stub.status(200, body=b"secret", seq="0")])
@@ -131,6 +136,7 @@ def test_a_redirect_is_not_followed() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-02")
 def test_a_server_that_is_gone_is_given_up_without_its_address_in_the_message() -> None:
     with socket.create_server(("127.0.0.1", 0)) as opened:
         port = opened.getsockname()[1]
@@ -238,6 +244,7 @@ def test_a_thread_reads_a_segment_while_the_loop_waits_for_its_end() -> None:
     ran(test)
 
 
+@pytest.mark.fault("F-10")
 def test_a_segment_that_nobody_finishes_is_left_by_those_who_pour_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -259,6 +266,7 @@ def test_a_segment_that_nobody_finishes_is_left_by_those_who_pour_it(
     ran(test)
 
 
+@pytest.mark.fault("F-14")
 def test_segments_without_end_are_asked_for_at_their_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscribers, "RESERVE_SECONDS", 0.4)
 

@@ -65,6 +65,7 @@ def test_the_end(answer: tuple[int, Mapping[str, str]], step: Step) -> None:
     assert here.replied(*answer, 1.0) == step
 
 
+@pytest.mark.fault("F-03")
 def test_a_channel_that_is_late_is_waited_for() -> None:
     here = mind(late=10)
     found = told(here, *[(404, {})] * 12, step=1)
@@ -104,6 +105,7 @@ def test_a_server_that_counts_anew_is_followed() -> None:
 
 
 @pytest.mark.parametrize("latest", [None, "x", "-5", "9" * 30, ""])
+@pytest.mark.fault("F-06")
 def test_a_470_that_says_nothing_leads_to_the_next_segment_without_haste(
     latest: str | None,
 ) -> None:
@@ -114,6 +116,7 @@ def test_a_470_that_says_nothing_leads_to_the_next_segment_without_haste(
     ]
 
 
+@pytest.mark.fault("F-05")
 def test_one_470_after_another_is_not_a_tight_loop() -> None:
     here = mind()
     steps = told(here, ok(3), *[missing(10 * number) for number in range(2, 9)])
@@ -142,6 +145,7 @@ def test_a_success_ends_a_row_of_failures() -> None:
     assert here.replied(500, {}, 40.0) == Ask(1, 0.1)
 
 
+@pytest.mark.fault("F-15")
 def test_a_server_that_repeats_itself_is_not_followed_for_ever() -> None:
     here = mind()
     steps = told(here, ok(3), *[ok(3)] * STRANGE)

@@ -4,7 +4,10 @@ Nothing waits for another track: what is given comes back at once as whole TS pa
 as ETSI TS 103 154 and libavformat write it, AAC with ADTS headers.
 """
 
+from collections.abc import Mapping
 from typing import Final
+
+from composer.media.mpegts.written import Written
 
 PACKET: Final = 188
 VIDEO_PID: Final = 256
@@ -37,19 +40,29 @@ class Muxer:
     """The packets of one stream of at most two tracks. Counters run on over all of it.
 
     video: h264, hevc or "". audio: opus, aac or "". channels: of the sound. The clock is on the
-    track of pictures where there is one.
+    track of pictures where there is one. after: what is written so far of a stream that goes on
+    here, its tracks included.
     """
 
-    def __init__(self, *, video: str = "", audio: str = "", channels: int = 2) -> None:
+    def __init__(
+        self,
+        *,
+        video: str = "",
+        audio: str = "",
+        channels: int = 2,
+        after: Written | None = None,
+    ) -> None:
         self.parameter_sets = b""
         """Put before keyframes that bring none: those of the last keyframe that had some."""
 
         self._video, self._audio = video, audio
         self._channels = channels
-        self._version = 0
+        self._version = 0 if after is None else _version(after, video, audio, channels)
         self._pat = _section(0, 0x00, 1, (1).to_bytes(2) + _pid(PMT_PID))
         self._pmt = self._map()
         self._turns = dict.fromkeys((0, PMT_PID, VIDEO_PID, AUDIO_PID), 0)
+        if after is not None:
+            self._turns |= {pid: after.turns[pid] for pid in self._turns.keys() & after.turns}
         self._heads = {pid: _heads(pid) for pid in (VIDEO_PID, AUDIO_PID)}
 
     def add(self, *, video: str = "", audio: str = "", channels: int = 2) -> None:
@@ -59,6 +72,11 @@ class Muxer:
             self._audio, self._channels = audio, channels
         self._version += 1
         self._pmt = self._map()
+
+    def written(self, last: Mapping[str, int]) -> Written:
+        """What is written so far. last: the time of the last unit of each kind, in ticks."""
+        turns = dict(self._turns)
+        return Written(self._video, self._audio, self._channels, self._version, dict(last), turns)
 
     def tables(self) -> bytes:
         """PAT and PMT: they say what follows, at the begin of each segment."""
@@ -156,6 +174,12 @@ class Muxer:
         parts += (ends[turn], _stuffed(b"", _BODY - (size - last)), pes[last:])
         self._turns[pid] = (turn + 1) & 15
         return b"".join(parts)
+
+
+def _version(after: Written, video: str, audio: str, channels: int) -> int:
+    """Of a map: readers take another one for the same as long as its number is."""
+    same = (after.video, after.audio) == (video, audio) and after.channels in (0, channels)
+    return after.version if same else after.version + 1
 
 
 def _heads(pid: int) -> tuple[tuple[bytes, ...], ...]:

@@ -35,7 +35,7 @@ def head(codec: str, data: bytes, size: int) -> Head:
     """codec: one of CODECS. data: an access unit. size: what length_size() gave."""
     kinds = _h264 if codec == "h264" else _hevc
     recovers = sets = False
-    for unit in _measured(data, size) if size else _marked(data):
+    for unit in _measured(data, size) if size else marked(data):
         what = kinds(unit)
         if what == "sets":
             sets = True
@@ -83,7 +83,8 @@ def _sum(data: bytes, at: int) -> tuple[int, int]:
     return value + (data[at] if at < len(data) else 0), at + 1
 
 
-def _marked(data: bytes) -> Iterator[bytes]:
+def marked(data: bytes) -> Iterator[bytes]:
+    """The units of an access unit that are set apart by start codes, with their headers."""
     at = data.find(b"\x00\x00\x01")
     while at >= 0:
         end = data.find(b"\x00\x00\x01", at + 3)

@@ -36,6 +36,7 @@ def fails_on(number: int) -> type[Node]:
         pytest.param(", on_error: drop", Mode.FILE, None, id="drop"),
     ],
 )
+@pytest.mark.fault("F-42")
 def test_on_error(option: str, mode: Mode, seen: tuple[int, int] | None) -> None:
     report, collect = chain(fails_on(2), option, mode)
     assert [each for each in collect.seen if each[0] == 2] == ([seen] if seen else [])
@@ -103,6 +104,7 @@ def test_a_frame_that_fails_is_missed_and_told(option: str) -> None:
     assert site.count.errors == 1
 
 
+@pytest.mark.fault("F-42")
 def test_the_first_failure_is_a_warning_and_the_others_are_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

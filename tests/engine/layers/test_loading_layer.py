@@ -82,7 +82,6 @@ def test_each_thread_of_a_step_has_a_node_of_its_own_to_wait_for() -> None:
     session.run.start()
     assert [session.frame(10) for _ in range(4)] == [10] * 4
     Here.allowed.set()
-    session.until(20)
-    session.until(20)
+    session.until(20, times=2)  # they take turns
     session.end()
     assert Here.closed == [2, 2]

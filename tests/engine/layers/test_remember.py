@@ -9,6 +9,7 @@ from composer.engine.inbox import WorkItem
 from composer.engine.layers import remember
 from composer.engine.layers.layer import Missed
 from composer.engine.step import StepRun
+from composer.errors import NodeFailed
 from composer.node.frames import OnDevice
 from tests import stubs
 from tests.engine.layers.sites import converter, made, site_of, step_of, taken
@@ -85,16 +86,24 @@ def test_it_sees_and_works_in_the_order_of_the_frames() -> None:
     assert len(seen) == 60
 
 
+class Blind(Node):
+    """Cannot see."""
+
+    remembers = True
+
+    def see(self, **values: Any) -> None:
+        raise ValueError("no")
+
+    def process(self, image: YUV) -> YUV:
+        return image
+
+
 def test_what_it_cannot_see_is_an_error_and_the_frame_goes_by() -> None:
-    class Blind(Node):
-        remembers = True
-
-        def see(self, **values: Any) -> None:
-            raise ValueError("no")
-
-        def process(self, image: YUV) -> YUV:
-            return image
-
-    report, collect = chain(Blind, ", every: 2")
+    report, collect = chain(Blind, ", every: 2, on_error: pass")
     assert len(collect.seen) == 60
     assert report.nodes["step"].errors == 30
+
+
+def test_what_it_cannot_see_is_the_end_where_errors_are() -> None:
+    with pytest.raises(NodeFailed, match=r"'step' failed in see\(\) at 0\.010s: ValueError: no"):
+        chain(Blind, ", every: 2, on_error: fail")

@@ -1,0 +1,1 @@
+"""Sessions whose graph runs in a process of its own."""
