@@ -45,7 +45,9 @@ QUICK: Final = Timing(status=0.2, data=0.02, data_keepalive=0.3, quiet=1.0, catc
 """The same order of things in less time."""
 
 
-both: Final = pytest.mark.parametrize("isolation", ["none", "process"])
+both: Final = pytest.mark.parametrize(
+    "isolation", ["none", pytest.param("process", marks=pytest.mark.slow)]
+)
 """A test of what a session does wherever its graph runs."""
 
 
