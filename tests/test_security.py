@@ -16,7 +16,7 @@ from composer.media.mpegts import demuxer, pes, units
 from composer.models import weights
 from composer.pipeline import source
 from composer.server import descriptors, door, tries, worker
-from composer.session import budget, control, data_lines, egress, events, ingress, readers
+from composer.session import budget, changes, control, data_lines, egress, events, ingress, readers
 from composer.session.timing import Timing
 from composer.trickle import client, framing, subscriber
 from tests.clips import ROOT
@@ -52,6 +52,11 @@ LIMITS: dict[str, Sequence[float]] = {
         budget.CPU_RESERVE * 1000,
     ],
     "media that comes in while there are other sessions": [budget.PACE, budget.RESERVE_SECONDS],
+    "changes of a stream by requests": [
+        changes.ASKED_A_SECOND,
+        changes.ASKED_AT_ONCE,
+        changes.LONGEST_TURN,
+    ],
     "segments, messages of control that are asked for": [
         subscriber.MOST_SEGMENTS,
         readers.MOST_MESSAGES,

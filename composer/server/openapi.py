@@ -254,7 +254,7 @@ _SAID: Final = {
     415: "the body is of no kind that is known",
     421: "without a token: the worker is not known by that name",
     422: "a value is wrong: one problem per field",
-    429: "the token is wrong, as it was too often; Retry-After says when to try again",
+    429: "a wrong token, or a change, came too often; Retry-After says when to try again",
     500: "a node could not be set up",
     503: "no room, or not ready; Retry-After says when to ask again",
     504: "a node hangs; the work is given up",

@@ -18,6 +18,7 @@ from composer.server import bodies
 from composer.server.capability import Capability, Full, Overtaken, StillEnding, Strained, Taken
 from composer.server.reception import Reception
 from composer.server.reload import Outcome, Reloader
+from composer.session.changes import ASKED_A_SECOND
 from composer.session.channels import Channels
 from composer.session.ending import Ending, Reason, Unstarted
 from composer.session.patience import came_within
@@ -45,6 +46,8 @@ NOT_PUBLIC: Final = (
     "is at an address that is not public; a worker with an orchestrator only goes to its hosts"
     " there, and to those of the setting trickle_hosts"
 )
+
+TOO_OFTEN: Final = f"a stream takes {ASKED_A_SECOND:g} changes a second"
 
 SEVERAL: Final = "several streams run; name one in X-Stream-Id"
 
@@ -162,6 +165,9 @@ class Streams:
         session = self._session(request)
         if isinstance(session, web.Response):
             return session
+        if (rest := session.changes.turn()) is None:
+            return refusal(429, TOO_OFTEN, retry=True)
+        await asyncio.sleep(rest)
         said = await self._reception.json(request, "params", empty=b"{}")
         try:
             patch = await session.changes.change(said.value)

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
+from composer.bucket import Bucket
 from composer.engine.notices import Happened, Notice
 from composer.engine.params import Patch
 from composer.errors import ParamRejected, Problem
@@ -13,6 +14,15 @@ from composer.session.deployment import Deployment
 from composer.session.effective import Effective
 from composer.session.events import Events
 from composer.session.told import Told
+
+ASKED_A_SECOND: Final = 50.0
+ASKED_AT_ONCE: Final = 100.0
+"""Changes that are asked for by requests: a slider that moves asks for one for each picture. Those
+of the control channel have a pace of their own.
+"""
+
+LONGEST_TURN: Final = 2.0
+"""Seconds that a request waits for its turn."""
 
 
 class Changes:
@@ -37,6 +47,15 @@ class Changes:
         self._held: dict[str, Any] = {}  # of it, what nodes took over when they were built last
         self._pulse = asyncio.Event()  # set, and replaced, whenever a change holds
         self._patching = asyncio.Lock()
+        self._pace = Bucket(ASKED_A_SECOND, ASKED_AT_ONCE)
+
+    def turn(self) -> float | None:
+        """Seconds until it is the turn of one more request; None where that is too long."""
+        rest = self._pace.take(1, self._now())
+        if rest <= LONGEST_TURN:
+            return rest
+        self._pace.take(-1, self._now())  # it is not made
+        return None
 
     async def patch(self, given: Any) -> Patch:
         """Accept a change as a whole, behind those that came before it. Raises ParamRejected."""

@@ -17,6 +17,8 @@ from typing import Any, Final
 from tests.clips import ROOT
 from tests.faults.catalogue import CATALOGUE, Fault
 
+SIDE_BY_SIDE: Final = Path(__file__).parent / "side_by_side.json"
+
 RESULTS: Final = Path(__file__).parent / "results.json"
 
 INTRODUCTION: Final = """\
@@ -89,7 +91,32 @@ def page(tests: list[Marked], told: Mapping[str, Any]) -> str:
         lines += [f"## {part}\n", "| | fault | promise | tests | result |", "|---|---|---|---|---|"]
         lines += [_row(number, fault, of[number], told) for number, fault in faults.items()]
         lines.append("")
+    if SIDE_BY_SIDE.exists():
+        lines += beside(json.loads(SIDE_BY_SIDE.read_text(encoding="utf-8")))
     return "\n".join(lines)
+
+
+def beside(told: Mapping[str, Any]) -> Iterator[str]:
+    """The same faults for pytrickle, as `python -m tests.faults.side_by_side` wrote them."""
+    yield "## Beside pytrickle\n"
+    yield (
+        f"`python -m tests.faults.side_by_side` of {told['on']} on {told['cores']} cores, with"
+        f" {told['peer']}: the fault for {told['seconds']:g} s, how long a caller waited for"
+        " `/health` at the most meanwhile, what the worker took in memory, and how many pictures"
+        f" came back of the {told['frames']} that an honest stream sent next.\n"
+    )
+    yield "| fault | byoc | | | pytrickle | | |"
+    yield "|---|---|---|---|---|---|---|"
+    yield "| | waited | took | came back | waited | took | came back |"
+    for fault, workers in told["faults"].items():
+        cells = " | ".join(_outcome(workers[name]) for name in ("byoc", "pytrickle"))
+        yield f"| {fault} | {cells} |"
+    yield ""
+
+
+def _outcome(said: Mapping[str, Any]) -> str:
+    back = "it did not begin" if said["back"] is None else said["back"]
+    return f"{said['wait_ms']:.0f} ms | {said['memory_mib']:.0f} MiB | {back}"
 
 
 def _summary(of: Mapping[str, list[Marked]], told: Mapping[str, Any]) -> str:

@@ -18,6 +18,23 @@ def test_every_fault_has_a_test_or_is_open() -> None:
     assert sorted(tested - set(FAULTS)) == [], "marks of faults that there are not"
 
 
+def test_what_pytrickle_does_stands_beside_it() -> None:
+    ours = {"wait_ms": 12.4, "memory_mib": 1.2, "back": 50}
+    theirs = {"wait_ms": 10_000.0, "memory_mib": 812.5, "back": None}
+    told = {
+        "on": "2026-11-30",
+        "cores": 2,
+        "peer": "pytrickle==0.1.6",
+        "frames": 50,
+        "seconds": 6.0,
+        "faults": {"a head without end": {"byoc": ours, "pytrickle": theirs}},
+    }
+    *_, row, _ = table.beside(told)
+    assert row == (
+        "| a head without end | 12 ms | 1 MiB | 50 | 10000 ms | 812 MiB | it did not begin |"
+    )
+
+
 def test_numbers_follow_each_other() -> None:
     assert sorted(FAULTS) == [f"F-{number:02}" for number in range(1, len(FAULTS) + 1)]
 

@@ -11,6 +11,7 @@ import pytest
 from pydantic import field_validator
 
 from composer import YUV, Context, Live, Node
+from composer.session import changes
 from composer.testing.orchestrator import Stream, event_of
 from tests import stubs
 from tests.server.streams import QUICK, Stage, numbers, pieces, ran, serving
@@ -260,5 +261,34 @@ def test_of_another_process_params_all_but_what_is_not_taken_is_set() -> None:
             assert sorted(each.at for each in problems) == ["gone", "strength", "width"]
             assert changes.given() == {"level": 0.5}
             assert await changes.restore({}) == []
+
+    ran(test)
+
+
+# too many
+
+
+def test_a_stream_takes_so_many_requests_a_second_and_refuses_what_would_wait_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(changes, "ASKED_A_SECOND", 10.0)
+    monkeypatch.setattr(changes, "ASKED_AT_ONCE", 3.0)
+    monkeypatch.setattr(changes, "LONGEST_TURN", 0.2)
+
+    async def test() -> None:
+        async with serving(JUDGED, {"judge": judging(float)}) as stage:
+            (one, other) = [await stage.start() for _ in range(2)]
+
+            async def asked(name: str, level: float) -> int:
+                headers = {"X-Stream-Id": name}
+                status, _ = await stage.post("/stream/params", {"level": level}, headers=headers)
+                return int(status)
+
+            answers = await asyncio.gather(*(asked(one.name, -number) for number in range(30)))
+            assert set(answers) == {200, 429}
+            assert answers.count(200) >= 3 + 2
+            assert await asked(other.name, -1.0) == 200  # each stream has a pace of its own
+            await asyncio.sleep(0.2)
+            assert await asked(one.name, -1.0) == 200
 
     ran(test)
