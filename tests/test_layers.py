@@ -208,12 +208,6 @@ def test_nodes_use_nothing_that_a_user_could_not() -> None:
     assert bad == []
 
 
-NAMED_TWICE = {
-    "Track": "media: a clock of the timeline, an elementary stream",
-}
-"""What still stands for two things. None is added: the list only gets shorter."""
-
-
 CLASS = re.compile(r" *class _*(?P<name>\w+)[(:]")
 
 
@@ -228,8 +222,7 @@ def test_a_name_of_a_class_stands_for_one_thing() -> None:
                     place = f"{path.relative_to(ROOT)}:{number}"
                     places.setdefault(found["name"], []).append(place)
     twice = {name: where for name, where in places.items() if len(where) > 1}
-    assert {name: where for name, where in twice.items() if name not in NAMED_TWICE} == {}
-    assert set(NAMED_TWICE) <= set(twice)  # else the list has one that may go
+    assert twice == {}
 
 
 def test_json_is_written_in_one_place() -> None:

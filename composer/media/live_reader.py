@@ -18,8 +18,7 @@ from composer.media.mpegts.demuxer import CLOCK, Track, Unit
 from composer.media.mpegts.sizes import size_of
 from composer.media.mpegts.units import LONGEST_OPUS, opus_samples
 from composer.media.packets import SoundPacket, packet_of
-from composer.media.timeline import Pace, Timeline
-from composer.media.timeline import Track as Clock
+from composer.media.timeline import Pace, Timeline, TrackClock
 from composer.node.formats import Carrier
 from composer.node.frames import UNSAID
 from composer.pictures.orientation import Orientation
@@ -250,7 +249,7 @@ class LiveReader:
         early.clear()
         return list(frames)
 
-    def _pictured(self, image: av.VideoFrame, clock: Clock) -> av.VideoFrame | None:
+    def _pictured(self, image: av.VideoFrame, clock: TrackClock) -> av.VideoFrame | None:
         if image.is_corrupt:
             self._count_damaged()
         pts = clock.place(image.pts, None, image.duration)
@@ -274,7 +273,7 @@ def goes_out_as_it_is(track: Track) -> bool:
     return track.codec == "opus" and track.channels <= 2
 
 
-def _sounding(piece: Sounding, clock: Clock) -> Sounding | None:
+def _sounding(piece: Sounding, clock: TrackClock) -> Sounding | None:
     pts = clock.place(piece.pts, None, _length(piece))
     return None if pts is None else _at(piece, pts)
 

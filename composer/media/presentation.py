@@ -12,7 +12,7 @@ from composer.media.reading import Damage
 from composer.media.selection import decoder_of_alpha, overruling_aspect, step_of
 from composer.media.tail import Tail
 from composer.media.tiles import Tiles
-from composer.media.timeline import BestEffort, Pace, Track
+from composer.media.timeline import BestEffort, Pace, TrackClock
 from composer.node.formats import has_alpha
 from composer.pictures import pixels
 from composer.pictures.orientation import Orientation, turned
@@ -54,7 +54,7 @@ class Presentation:
         self._has_alpha = image is not None and bool(decoder_of_alpha(image))
         self._seen, self._told_of_alpha = "", False
 
-    def shown(self, images: Iterable[av.VideoFrame], track: Track) -> Iterator[av.VideoFrame]:
+    def shown(self, images: Iterable[av.VideoFrame], track: TrackClock) -> Iterator[av.VideoFrame]:
         """Those of the decoded pictures that are shown."""
         for image in images:
             self.awaited.came(image)
@@ -74,7 +74,7 @@ class Presentation:
             image.pts = pts
             yield self._upright(image)
 
-    def _time(self, image: av.VideoFrame, track: Track) -> int | None:
+    def _time(self, image: av.VideoFrame, track: TrackClock) -> int | None:
         """When it is shown; None where another has its time."""
         guessed = None if self._counted else self._guessed.time(image.pts, image.dts)
         written = None if image.pts is None else guessed

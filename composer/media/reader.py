@@ -29,7 +29,7 @@ from composer.media.selection import (
     step_of,
 )
 from composer.media.tiles import tiles_of
-from composer.media.timeline import BACK_SECONDS, JUMP_SECONDS, Samples, Timeline, Track
+from composer.media.timeline import BACK_SECONDS, JUMP_SECONDS, Samples, Timeline, TrackClock
 from composer.node.formats import ALPHA_YUV, Carrier, has_alpha
 from composer.pictures import pixels
 
@@ -92,7 +92,7 @@ class Reader:
         jumps = self._has(av.format.Flags.ts_discont)
         back = BACK_SECONDS if jumps else JUMP_SECONDS
         self._timeline = Timeline(self._selection.start, wraps=jumps, back=back)
-        self._tracks: dict[int, Track] = {}
+        self._tracks: dict[int, TrackClock] = {}
         self._sounding, self._silent = Samples(), 0
         self._ending, self._cut = FileEnding(self._selection), 0
 
@@ -227,7 +227,7 @@ class Reader:
             else:
                 yield from self._samples(packet, track)
 
-    def _track(self, stream: Any) -> Track:
+    def _track(self, stream: Any) -> TrackClock:
         base, coded = stream.time_base, self._carrier == Carrier.PACKET
         if stream.type == "audio" and not coded:
             base = Fraction(1, stream.sample_rate or 48_000)
@@ -236,14 +236,14 @@ class Reader:
         self._tracks[stream.index] = track
         return track
 
-    def _animated(self, data: bytes, track: Track) -> Iterator[av.VideoFrame]:
+    def _animated(self, data: bytes, track: TrackClock) -> Iterator[av.VideoFrame]:
         try:
             images = animation.pictures(data, self._max_pixels)
             yield from self._presentation.shown(images, track)
         except MediaError as exc:
             raise MediaError(f"{self._name}: {exc}") from exc
 
-    def _pictures(self, packet: Any, track: Track) -> Iterator[av.VideoFrame]:
+    def _pictures(self, packet: Any, track: TrackClock) -> Iterator[av.VideoFrame]:
         presentation = self._presentation
         if not packet.size:
             images = self._drained(packet)
@@ -284,7 +284,7 @@ class Reader:
             images = max(images, [image for image in again if tail.is_new(image)], key=len)
         return images
 
-    def _samples(self, packet: Any, track: Track) -> Iterator[av.AudioFrame]:
+    def _samples(self, packet: Any, track: TrackClock) -> Iterator[av.AudioFrame]:
         damaged = self.damaged
         blocks = self._decode(packet)
         self._silent += self.damaged - damaged
@@ -313,7 +313,7 @@ class Reader:
                 self._selection.tell(stream, "came to nothing")
 
 
-def _coded(packet: Any, track: Track) -> Iterator[Any]:
+def _coded(packet: Any, track: TrackClock) -> Iterator[Any]:
     """A packet of sound as it was coded, at its time; nothing for the last one, which is empty."""
     if not packet.size:
         return

@@ -69,10 +69,10 @@ class Timeline:
     def __init__(self, start: Fraction, *, wraps: bool, back: float = JUMP_SECONDS) -> None:
         self.shifts = [-start]
         self.wraps, self.back = wraps, back
-        self._tracks: list[Track] = []
+        self._tracks: list[TrackClock] = []
 
-    def track(self, time_base: Fraction, step: int, name: str = "") -> "Track":
-        track = Track(self, time_base, step, name)
+    def track(self, time_base: Fraction, step: int, name: str = "") -> "TrackClock":
+        track = TrackClock(self, time_base, step, name)
         self._tracks.append(track)
         return track
 
@@ -84,7 +84,7 @@ class Timeline:
         )
 
 
-class Track:
+class TrackClock:
     """The clock of one track, counted in `time_base` seconds."""
 
     def __init__(self, timeline: Timeline, time_base: Fraction, step: int, name: str) -> None:
