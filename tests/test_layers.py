@@ -15,7 +15,7 @@ PACKAGES = [path.parent for path in (ROOT / "composer").glob("*/__init__.py")]
 LAYERS = (
     ("limits", "parsing", "room", "spool"),
     ("errors", "strictjson"),
-    ("bucket", "lines", "loglimits", "stacks"),
+    ("bucket", "lines", "loglimits", "stacks", "weakly"),
     ("exits", "health", "lazy", "logs", "parser", "threads"),
     ("pipeline", "remote", "trickle"),
     ("node",),

@@ -28,6 +28,7 @@ from composer.errors import Stalled, told
 from composer.node.frames import Frame, Snapshot
 from composer.node.node import Context
 from composer.threads import LEFT_BEHIND
+from composer.weakly import weakly
 
 if TYPE_CHECKING:  # a file needs neither
     from composer.session.egress import Egress
@@ -104,7 +105,7 @@ class Run:
         self.session: Final = self._media.session
         self.gate: Final = Gate()
         """Sources go through it with each frame; it is closed while what is behind them changes."""
-        self.traffic: Final = Traffic(self._stalled)
+        self.traffic: Final = Traffic(weakly(self._stalled, None))
         self.environment: Final = Environment(notify, now, self._stopping.is_set)
         self.assembly = Assembly(plan, self.params_of(plan), edges_of(plan, {}))
         self._began, self._ended = now(), 0.0
@@ -290,7 +291,7 @@ class Run:
     def params_of(self, plan: Plan) -> Params:
         """The params of a plan, as its file has them."""
         nodes = {name: node.settings for name, node in plan.graph.nodes.items()}
-        return Params(plan.params.values(), nodes, self._applied)
+        return Params(plan.params.values(), nodes, weakly(self._applied, None))
 
     def go_on(self, assembly: Assembly, begin: Collection[StageRun]) -> None:
         """Work with an assembly; begin: its stages whose threads do not run yet."""
@@ -351,6 +352,7 @@ class Run:
         if last:
             for stage in self.assembly.stages:  # what a swap that failed was to keep
                 stage.close_quietly()
+            self.assembly = self.assembly.ended()
             self._move(RunState.ENDED)
 
     def _applied(self, seconds: float) -> None:

@@ -22,6 +22,7 @@ from composer.errors import NodeFailed
 from composer.node.formats import Kind
 from composer.node.frames import Bound, Frame, Item, Snapshot
 from composer.node.node import Node
+from composer.weakly import weakly
 
 with lazy.deferred():  # a graph on the CPU needs none
     from composer.device import lanes
@@ -246,7 +247,9 @@ class StageRun:
     def _produce(self, source: SourceRun) -> None:
         made_as = source.step.outputs
         live = source.instance is not None and source.instance.context.live
-        handover = self._handover = Handover(self._run.downstream_seconds) if live else None
+        handover = self._handover = (
+            Handover(weakly(self._run.downstream_seconds, 0.0)) if live else None
+        )
         with closing(source.produce()) as produced:
             for port, emitted in produced:
                 if handover is not None:

@@ -39,6 +39,7 @@ from composer.session.execution import (
     patched,
 )
 from composer.session.patience import came_within
+from composer.weakly import weakly
 
 log: Final = logging.getLogger(__name__)
 
@@ -83,8 +84,8 @@ class IsolatedExecution(Execution):
         self.egress: ProcessOutput = ProcessOutput(around.now)
         self.data: ProcessData | None = None
         if around.channels.data:
-            self.data = ProcessData(around.wake, lambda: self._say(messages.SendData()))
-        self._mirror = Mirror(plan, self._send_params)
+            self.data = ProcessData(around.wake, weakly(self._ask_for_data, None))
+        self._mirror = Mirror(plan, weakly(self._send_params, None))
         self._state = ProcessState.NEW
         self._failure: Exception | None = None
         self.process: SessionProcess | None = None
@@ -119,7 +120,7 @@ class IsolatedExecution(Execution):
             raise Stalled("the run was given up before it began")
         self._state = ProcessState.BEGUN
         log.info("its process is %d", process.pid, extra={"session": self._around.session})
-        dialogue = self._dialogue = Dialogue(process, self._heard)
+        dialogue = self._dialogue = Dialogue(process, weakly(self._heard, None))
         await dialogue.open()
         if self.ingress is not None:
             self._conduit = self.ingress.connect(process.media)
@@ -309,6 +310,9 @@ class IsolatedExecution(Execution):
         if self._dialogue is not None and self._dialogue.unsent > MOST_UNSENT:
             raise ParamRejected([Problem("too-many", "its process takes no changes now")])
         return await patched(lambda: self._mirror, values, self._around)
+
+    def _ask_for_data(self) -> None:
+        self._say(messages.SendData())
 
     def _send_params(self, version: int, values: Mapping[str, Any]) -> None:
         self._say(messages.SetParams(version, values))

@@ -10,6 +10,7 @@ from composer.isolation.conduit import MARK, Conduit
 from composer.isolation.messages import InputAccount
 from composer.session.budget import InputBudget
 from composer.session.ingress import HEAD_BYTES, MOST_BYTES, IngressCount, Source
+from composer.weakly import weakly
 
 SILENT_SECONDS: Final = 2.0
 """A process that has said nothing for so long is held up, whatever it said before."""
@@ -40,7 +41,7 @@ class ProcessInput:
 
     def connect(self, sock: socket.socket) -> Conduit:
         """There is a process now; gives what carries the input to it."""
-        self._conduit = Conduit(sock, self._go_on)
+        self._conduit = Conduit(sock, weakly(self._go_on, None))
         return self._conduit
 
     def told(self, account: InputAccount) -> None:

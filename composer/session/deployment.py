@@ -9,6 +9,7 @@ from composer.errors import NodeFailed, Stalled
 from composer.session.crossing import to_loop
 from composer.session.execution import Begin, Execution, Surroundings, ThreadedExecution
 from composer.session.session_record import SessionRecord
+from composer.weakly import weakly
 
 
 class Deployment:
@@ -31,7 +32,7 @@ class Deployment:
         """Whether nothing more is worked on."""
 
         self._around, self._notify, self._begin = around, notify, begin
-        self._heard = to_loop(self._noticed)
+        self._heard = to_loop(weakly(self._noticed, None))
         self._next: Plan | None = None
         self._before: SessionRecord | None = None
         self.execution = begin(plan, around, self._heard)

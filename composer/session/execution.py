@@ -30,6 +30,7 @@ from composer.session.ingress import Ingress
 from composer.session.teller import Teller
 from composer.session.timing import Timing
 from composer.threads import Places
+from composer.weakly import weakly
 
 CATCH_UP_SECONDS: Final = 10.0
 """How long what a channel still holds may come in, when another process goes on with a session."""
@@ -213,8 +214,12 @@ class ThreadedExecution(Execution):
             sessions=around.beside + 1,
             session=around.session,
         )
-        self.run = Run(plan, media, around.now, lambda notice: notify(self, notice))
+        self._notify = notify
+        self.run = Run(plan, media, around.now, weakly(self._noticed, None))
         self._teller = Teller(around.session, self.run.tell, around.now)
+
+    def _noticed(self, notice: Notice) -> None:
+        self._notify(self, notice)
 
     # its life
 

@@ -43,6 +43,7 @@ from composer.session.watch import Watch
 from composer.session.writers import Writers
 from composer.threads import Places
 from composer.trickle.http import Http
+from composer.weakly import weakly
 
 log: Final = logging.getLogger(__name__)
 
@@ -93,9 +94,10 @@ class Session:
 
         self._http = http
         self.ready.add_done_callback(_looked_at)
-        self.readers = Readers(http, channels, timing, self.end, now, parser, lambda: self.noted())
+        end, noted = weakly(self.end, None), weakly(self._note, None)
+        self.readers = Readers(http, channels, timing, end, now, parser, noted)
         goes_on = before is not None
-        self._writers = Writers(http, channels, timing, self.end, now, goes_on=goes_on)
+        self._writers = Writers(http, channels, timing, end, now, goes_on=goes_on)
         self.events = Events(lambda: round(time.time() * 1000), self._writers.events_wait)
         self.trouble = Trouble(self.events, now)
         self.watch, self.input_check = Watch(channels, timing, now), InputCheck(timing, now)
@@ -103,9 +105,9 @@ class Session:
         around = Surroundings(
             name, channels, beside, alone, data_waits, places or Places(), timing, now
         )
-        self._deployment = Deployment(plan, around, self._noticed, begin)
-        self.changes = Changes(self._deployment, self.events, now, lambda: self.noted())
-        self._activities = Activities(self._work)
+        self._deployment = Deployment(plan, around, weakly(self._noticed, None), begin)
+        self.changes = Changes(self._deployment, self.events, now, noted)
+        self._activities = Activities(weakly(self._work, None))
         self._fed = False
         self._hash: tuple[Plan | None, str] = (None, "")
 
@@ -276,6 +278,9 @@ class Session:
         self.watch.look(self.execution)
         if ingress.overdrawn and not self.life.ending:
             self.fail(Reason.OVERLOAD, TOO_COSTLY)
+
+    def _note(self) -> None:
+        self.noted()
 
     def _noticed(self, notice: Notice) -> None:
         match notice.kind:

@@ -12,6 +12,7 @@ TEXT = (
 def test_each_node_has_one_account_however_many_threads_work_for_it() -> None:
     run = Run(plan_of(TEXT, collect=sink()))
     run.start()
+    working = run.assembly
     finished(run)
     counts = run.assembly.counts()
     assert {name: (count.taken, count.given) for name, count in counts.items()} == {
@@ -20,11 +21,12 @@ def test_each_node_has_one_account_however_many_threads_work_for_it() -> None:
         "two": (12, 12),
         "out": (12, 12),
     }
-    steps = run.assembly.steps()
+    assert (run.assembly.stages, run.assembly.steps()) == ((), {})  # nothing of them is left
+    steps = working.steps()
     assert list(steps) == list(run.plan.steps)
-    one = next(stage for stage in run.assembly.stages if "one" in stage.stage.steps)
+    one = next(stage for stage in working.stages if "one" in stage.stage.steps)
     assert steps["one"] is next(one.steps()), "that of the first thread"
-    assert list(run.assembly.sources) == ["source"]
+    assert list(working.sources) == ["source"]
 
 
 def test_what_was_not_put_together_has_an_empty_account() -> None:
