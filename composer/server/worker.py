@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -67,6 +68,9 @@ KNOWN_AS: Final = (
     " with CAPABILITY_TOKEN set, by any name"
 )
 """What a caller is told who has called it something else."""
+
+SWITCH_SECONDS: Final = 0.0005
+"""For how long a thread may keep Python's lock from others."""
 
 LAST_SECONDS: Final = 0.1
 """What a thread may take behind the end of its session."""
@@ -490,7 +494,15 @@ def _journal(settings: Settings, heir: Heir | None) -> tuple[Journal | None, str
     return journal, words.culprit
 
 
+def share_interpreter() -> None:
+    """From here on a thread of this process gives Python's lock up sooner to one that waits for it:
+    the loop and each stream's threads would wait for all that compute, 5 ms for each.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+
 async def _serve(offers: Sequence[Offer], settings: Settings, say: Callable[[str], None]) -> Exit:
+    share_interpreter()
     command = Command.of_this_process(settings.secrets)
     worker = _worker(offers, settings)
     loop = asyncio.get_running_loop()

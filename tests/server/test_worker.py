@@ -28,7 +28,7 @@ from composer.server import worker as workers
 from composer.server.application import application
 from composer.server.manifest import manifest
 from composer.server.settings import Settings
-from composer.server.worker import Offer, Worker
+from composer.server.worker import SWITCH_SECONDS, Offer, Worker, share_interpreter
 from composer.session.ending import Reason
 from composer.testing.orchestrator import Orchestrator
 from composer.trickle import resolver
@@ -586,3 +586,12 @@ def test_a_model_that_cannot_be_loaded_ends_the_worker_with_its_reason(tmp_path:
         done.stderr
     )
     assert "Traceback" not in done.stderr
+
+
+def test_a_thread_that_computes_lets_others_have_their_turn_soon() -> None:
+    before = sys.getswitchinterval()
+    try:
+        share_interpreter()
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+    finally:
+        sys.setswitchinterval(before)
