@@ -29,3 +29,14 @@ def failure_of(
     if is_ours(exc):
         raise exc
     return NodeFailed(node, doing, exc, seconds)
+
+
+def without_traceback(failure: BaseException | None) -> None:
+    """Let an exception, and what it came of, forget where they were raised: what was at work there
+    holds all of its run. For who has told it.
+    """
+    seen: set[int] = set()
+    while failure is not None and id(failure) not in seen:
+        seen.add(id(failure))
+        failure.__traceback__ = None
+        failure = failure.__cause__ or failure.__context__

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Mapping
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from composer.compiler.change import Change
@@ -84,7 +85,9 @@ class IsolatedExecution(Execution):
         self.egress: ProcessOutput = ProcessOutput(around.now)
         self.data: ProcessData | None = None
         if around.channels.data:
-            self.data = ProcessData(around.wake, weakly(self._ask_for_data, None))
+            self.data = ProcessData(
+                around.wake, partial(weakly(self._say, None), messages.SendData())
+            )
         self._mirror = Mirror(plan, weakly(self._send_params, None))
         self._state = ProcessState.NEW
         self._failure: Exception | None = None
@@ -310,9 +313,6 @@ class IsolatedExecution(Execution):
         if self._dialogue is not None and self._dialogue.unsent > MOST_UNSENT:
             raise ParamRejected([Problem("too-many", "its process takes no changes now")])
         return await patched(lambda: self._mirror, values, self._around)
-
-    def _ask_for_data(self) -> None:
-        self._say(messages.SendData())
 
     def _send_params(self, version: int, values: Mapping[str, Any]) -> None:
         self._say(messages.SetParams(version, values))

@@ -220,6 +220,7 @@ class Capability:
             raise Unstarted(Ending(Reason.SHUTDOWN))
         self.slots.take(running=before is not None)
         http = self._outbound.open(pins)
+        journal = self._journal
         try:
             session = Session(
                 name,
@@ -234,26 +235,28 @@ class Capability:
                 parser=self._parser,
                 begin=self._begin_execution,
                 before=before,
+                noted=_unheard if journal is None else partial(self._note, journal, name),
             )
         except BaseException:
             self.slots.give_back()
             await http.close()
             raise
-        if self._journal is not None:
-            session.noted = partial(self._note, self._journal, session)
         # Nothing was waited for since it was known that there is none of its name.
         self.sessions[name] = session
         running = self._run(session, http)
         self._tasks[name] = self._group.create_task(running, name=f"session {name}")
         return session
 
-    def _note(self, journal: Journal, session: Session) -> None:
+    def _note(self, journal: Journal, name: str) -> None:
         """Another process would have to know something else of a session. Before it lives it is not
         kept; one that another process goes on with is that process's.
         """
-        if session.life.phase is Phase.SETTING_UP or session.reason is Reason.HANDED_OVER:
+        session = self.sessions.get(name)
+        if session is None or session.life.phase is Phase.SETTING_UP:
             return
-        key = key_of(self.name, session.name)
+        if session.reason is Reason.HANDED_OVER:
+            return
+        key = key_of(self.name, name)
         journal.note(key, lambda: None if session.life.ending else self.record_of(session))
 
     def record_of(self, session: Session) -> SessionRecord:
@@ -355,3 +358,7 @@ class Capability:
     def status(self) -> Mapping[str, Any]:
         """The state of every session, by name."""
         return {name: session.status() for name, session in self.sessions.items()}
+
+
+def _unheard() -> None:
+    """Nobody keeps what another process would have to know."""

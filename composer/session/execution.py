@@ -13,6 +13,7 @@ from composer.compiler.change import Change
 from composer.compiler.plan import Plan
 from composer.engine.acceptance import Judgement
 from composer.engine.account import Report
+from composer.engine.blame import without_traceback
 from composer.engine.notices import Notice
 from composer.engine.params import Patch
 from composer.engine.run import Media, Run
@@ -279,7 +280,7 @@ class ThreadedExecution(Execution):
             self.run.stop()
 
     async def close(self) -> None:
-        """A run closes itself."""
+        without_traceback(self.run.failure)  # it is in the log
 
     # its params
 

@@ -56,7 +56,8 @@ class Session:
     http: owned by the server. params: what the caller set at the start. beside: how many other
     sessions the process has. alone: whether it has none now. places: where it blocks. parser: of
     its control. begin: makes the executions of its plan. before: what another process knows of it;
-    it waits for go_on() then, and its params are those of that.
+    it waits for go_on() then, and its params are those of that. noted: called when another process
+    would have to know something else of it.
     """
 
     def __init__(
@@ -74,10 +75,11 @@ class Session:
         parser: Parser | None = None,
         begin: Begin = ThreadedExecution,
         before: SessionRecord | None = None,
+        noted: Callable[[], None] = lambda: None,
     ) -> None:
         self.name, self.channels, self.timing, self.now = name, channels, timing, now
         self.began, self.started_ms = now(), round(time.time() * 1000)
-        self.life = Life()
+        self.life, self.takeover = Life(), Takeover(before)
         self.ending: Ending | None = None
         """Why something has ended it; None while nothing has."""
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -86,18 +88,14 @@ class Session:
 
         self.asked: Any = params if before is None else before.asked
         """What its caller set at the start, by which the same start is known."""
-        self.noted: Callable[[], None] = _unheard
-        """Called when another process would have to know something else of it."""
-        self.takeover = Takeover(before)
         self.unmet: list[Problem] = []
         """What is not taken here of the params that it had in another process."""
 
-        self._http = http
+        self._http, self._noted = http, noted
         self.ready.add_done_callback(_looked_at)
-        end, noted = weakly(self.end, None), weakly(self._note, None)
+        end = weakly(self.end, None)
         self.readers = Readers(http, channels, timing, end, now, parser, noted)
-        goes_on = before is not None
-        self._writers = Writers(http, channels, timing, end, now, goes_on=goes_on)
+        self._writers = Writers(http, channels, timing, end, now, goes_on=before is not None)
         self.events = Events(lambda: round(time.time() * 1000), self._writers.events_wait)
         self.trouble = Trouble(self.events, now)
         self.watch, self.input_check = Watch(channels, timing, now), InputCheck(timing, now)
@@ -137,7 +135,7 @@ class Session:
             self.life.move(Phase.LINGERING)
         else:
             self.life.move(Phase.DRAINING)
-        self.noted()
+        self._noted()
 
     def go_on(self, record: SessionRecord) -> None:
         """It may begin, where another process has left it."""
@@ -208,7 +206,7 @@ class Session:
             self.watch.opened_at = self.now()
             self.life.move(Phase.LIVE)
             self.ready.set_result(None)
-            self.noted()
+            self._noted()
             if self._deployment.over.is_set():  # its sources had nothing to give
                 self._run_ended()
 
@@ -278,9 +276,6 @@ class Session:
         self.watch.look(self.execution)
         if ingress.overdrawn and not self.life.ending:
             self.fail(Reason.OVERLOAD, TOO_COSTLY)
-
-    def _note(self) -> None:
-        self.noted()
 
     def _noticed(self, notice: Notice) -> None:
         match notice.kind:
@@ -365,10 +360,6 @@ def hash_of(plan: Plan) -> str:
 
 def _sentence(failure: Exception) -> str:
     return str(failure) if isinstance(failure, ComposerError) else type(failure).__name__
-
-
-def _unheard() -> None:
-    """Nobody keeps what another process would have to know."""
 
 
 def _looked_at(ready: "asyncio.Future[None]") -> None:

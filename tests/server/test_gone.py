@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from composer import YUV, Node
+from composer.testing.orchestrator import Stream
 from tests.faults import served
-from tests.server.streams import both, numbers, pieces, ran, serving
+from tests.server.streams import Stage, both, numbers, pieces, ran, serving
 
 WITH_SOUND = """\
 nodes:
@@ -53,24 +55,51 @@ def uncollected() -> Iterator[None]:
         gc.enable()
 
 
+def watched(stage: Stage, stream: Stream) -> Gone:
+    session = stage.sessions[stream.name]
+    execution = session.execution
+    return Gone(
+        session=session,
+        execution=execution,
+        ingress=execution.ingress,
+        egress=execution.egress,
+    )
+
+
 @both
 def test_nothing_of_it_is_left_when_it_has_ended(isolation: str) -> None:
     async def test() -> None:
         async with serving(WITH_SOUND, isolation=isolation) as stage:
             stream = await stage.start()
-            session = stage.sessions[stream.name]
-            execution = session.execution
-            gone = Gone(
-                session=session,
-                execution=execution,
-                ingress=execution.ingress,
-                egress=execution.egress,
-            )
-            del session, execution
+            gone = watched(stage, stream)
             await stream.publish(pieces(20, sound="libopus"), speed=4)
             await stream.until(lambda: len(numbers(stream.output)) == 20)
             with uncollected():
                 await stream.stop()
+                await gone.wait()
+
+    ran(test)
+
+
+class Fails(Node):
+    """Ends its session at the first picture."""
+
+    def process(self, image: YUV) -> YUV:
+        raise RuntimeError("no")
+
+
+@both
+def test_nor_of_one_that_failed(isolation: str) -> None:
+    """What was at work where a node raised is in the traceback of that."""
+    text = "nodes: {s: {type: decode}, f: {type: fails, on_error: fail}, o: {type: encode}}"
+
+    async def test() -> None:
+        async with serving(text, {"fails": Fails}, isolation=isolation) as stage:
+            stream = await stage.start()
+            gone = watched(stage, stream)
+            with uncollected():
+                await stream.publish(pieces(20), speed=0)
+                await stream.until(lambda: "stream_stopped" in stream.kinds())
                 await gone.wait()
 
     ran(test)

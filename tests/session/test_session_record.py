@@ -227,13 +227,20 @@ def test_it_goes_on_with_what_callers_have_set() -> None:
                 left = record_of(first)
                 assert left.params == {"level": 0.75}
                 left = replace(left, params={**left.params, "gone": 1}, next_control=0)
-                second = Session("x", plan, stream.here, stream.http, timing=QUICK, before=left)
+                heeded = asyncio.Event()
+                second = Session(
+                    "x",
+                    plan,
+                    stream.here,
+                    stream.http,
+                    timing=QUICK,
+                    before=left,
+                    noted=heeded.set,
+                )
                 second.go_on(left)
                 group.create_task(lived(second))
                 await second.ready
                 assert [problem.at for problem in second.unmet] == ["gone"]
-                heeded = asyncio.Event()
-                second.noted = heeded.set
                 while second.changes.given() != {"level": 0.25}:
                     heeded.clear()
                     await heeded.wait()
