@@ -73,7 +73,7 @@ def test_nothing_of_it_is_left_when_it_has_ended(isolation: str) -> None:
             stream = await stage.start()
             gone = watched(stage, stream)
             await stream.publish(pieces(20, sound="libopus"), speed=4)
-            await stream.until(lambda: len(numbers(stream.output)) == 20)
+            await stream.until(lambda: len(numbers(stream.output)) > 0)
             with uncollected():
                 await stream.stop()
                 await gone.wait()
@@ -98,7 +98,7 @@ def test_nor_of_one_that_failed(isolation: str) -> None:
             stream = await stage.start()
             gone = watched(stage, stream)
             with uncollected():
-                await stream.publish(pieces(20), speed=0)
+                await stream.publish(pieces(50))  # the first go by a node that is not ready yet
                 await stream.until(lambda: "stream_stopped" in stream.kinds())
                 await gone.wait()
 
