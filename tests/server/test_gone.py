@@ -38,7 +38,7 @@ class Gone:
 
     async def wait(self) -> None:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 await self._all.wait()
         except TimeoutError:
             raise AssertionError(f"what is left: {self.left}") from None
@@ -78,7 +78,7 @@ def test_nothing_of_it_is_left_when_it_has_ended(isolation: str) -> None:
                 await stream.stop()
                 await gone.wait()
 
-    ran(test)
+    ran(test, 50)
 
 
 class Fails(Node):
@@ -102,7 +102,7 @@ def test_nor_of_one_that_failed(isolation: str) -> None:
                 await stream.until(lambda: "stream_stopped" in stream.kinds())
                 await gone.wait()
 
-    ran(test)
+    ran(test, 50)
 
 
 @pytest.mark.slow
