@@ -1,108 +1,22 @@
 """An ended session is gone at once: nothing waits for Python's collector, which may be long."""
 
-import asyncio
-import gc
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from composer import YUV, Node
-from composer.testing.orchestrator import Stream
+from tests.clips import ROOT
 from tests.faults import served
-from tests.server.streams import Stage, both, numbers, pieces, ran, serving
-
-WITH_SOUND = """\
-nodes:
-  source: {type: decode}
-  out: {type: encode, keyframe_s: 0.4, in: {image: source.image, audio: source.audio}}
-"""
-
-
-class Gone:
-    """Whether objects are no more; the last of them says so."""
-
-    def __init__(self, **watched: object) -> None:
-        self._loop, self._all = asyncio.get_running_loop(), asyncio.Event()
-        self._left = {name: weakref.ref(each, self._went) for name, each in watched.items()}
-
-    @property
-    def left(self) -> list[str]:
-        return [name for name, reference in self._left.items() if reference() is not None]
-
-    def _went(self, reference: "weakref.ref[object]") -> None:
-        if not self.left:
-            self._loop.call_soon_threadsafe(self._all.set)
-
-    async def wait(self) -> None:
-        try:
-            async with asyncio.timeout(20):
-                await self._all.wait()
-        except TimeoutError:
-            raise AssertionError(f"what is left: {self.left}") from None
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without Python's collector."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def watched(stage: Stage, stream: Stream) -> Gone:
-    session = stage.sessions[stream.name]
-    execution = session.execution
-    return Gone(
-        session=session,
-        execution=execution,
-        ingress=execution.ingress,
-        egress=execution.egress,
-    )
+from tests.server.streams import both, numbers, pieces, ran
 
 
 @both
-def test_nothing_of_it_is_left_when_it_has_ended(isolation: str) -> None:
-    async def test() -> None:
-        async with serving(WITH_SOUND, isolation=isolation) as stage:
-            stream = await stage.start()
-            gone = watched(stage, stream)
-            await stream.publish(pieces(20, sound="libopus"), speed=4)
-            await stream.until(lambda: len(numbers(stream.output)) > 0)
-            with uncollected():
-                await stream.stop()
-                await gone.wait()
-
-    ran(test, 50)
-
-
-class Fails(Node):
-    """Ends its session at the first picture."""
-
-    def process(self, image: YUV) -> YUV:
-        raise RuntimeError("no")
-
-
-@both
-def test_nor_of_one_that_failed(isolation: str) -> None:
-    """What was at work where a node raised is in the traceback of that."""
-    text = "nodes: {s: {type: decode}, f: {type: fails, on_error: fail}, o: {type: encode}}"
-
-    async def test() -> None:
-        async with serving(text, {"fails": Fails}, isolation=isolation) as stage:
-            stream = await stage.start()
-            gone = watched(stage, stream)
-            with uncollected():
-                await stream.publish(pieces(50))  # the first go by a node that is not ready yet
-                await stream.until(lambda: "stream_stopped" in stream.kinds())
-                await gone.wait()
-
-    ran(test, 50)
+@pytest.mark.parametrize("kind", ["stopped", "failed"])
+def test_nothing_of_it_is_left_when_it_has_ended(kind: str, isolation: str) -> None:
+    command = [sys.executable, "-m", "tests.server.gone", kind, isolation]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
