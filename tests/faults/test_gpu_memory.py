@@ -1,5 +1,7 @@
 """A GPU that has no memory left: the session that asked for it ends, and nothing else."""
 
+import asyncio
+
 import pytest
 
 from composer import YUV, Live, Node
@@ -35,8 +37,10 @@ def test_a_gpu_without_memory_ends_the_session_that_asks_for_it_and_no_other() -
         async with beside(TEXT, nodes={"model": Model}) as (stage, neighbour):
             stream = await stage.start(params={"full": 1})
             session = stage.sessions[stream.name]
-            await stream.publish(pieces(10), speed=0)
+            # The first pictures go by a node that is not ready yet.
+            sending = asyncio.ensure_future(stream.publish(pieces(50)))
             await session.over.wait()
+            sending.cancel()
             assert FULL in session.failure
             assert (await stage.get("/ready"))[0] == 200
             await neighbour.sent()
