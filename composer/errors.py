@@ -74,12 +74,16 @@ def kind_of(exc: BaseException) -> str:
     return _had(lambda: type(exc).__name__, "an exception")
 
 
+def cut(text: str, most: int) -> str:
+    """The beginning of a text, and how much is missing."""
+    rest = len(text) - most
+    return f"{text[:most]} ... ({rest} characters more)" if rest > 0 else text
+
+
 def _had(make: Callable[[], str], instead: str) -> str:
     """A text that anybody's code makes, cut where it is long."""
     try:
-        text = make()
-        rest = len(text) - MOST_WORDS
-        return f"{text[:MOST_WORDS]} ... ({rest} characters more)" if rest > 0 else f"{text}"
+        return f"{cut(make(), MOST_WORDS)}"
     except BaseException as exc:
         if is_ours(exc):
             raise

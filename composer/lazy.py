@@ -27,6 +27,7 @@ OWN: Final = (
     "composer.device.tensors",
     "composer.engine.",
     "composer.image.",
+    "composer.isolation.",
     "composer.logs",
     "composer.media.",
     "composer.models.fetch",

@@ -34,12 +34,6 @@ MOST_NAMES: Final = 4096
 """Sessions whose records are counted; there are 1000 at once at the most."""
 
 
-def cut(text: str, most: int) -> str:
-    """The beginning of a text, and how much is missing."""
-    rest = len(text) - most
-    return f"{text[:most]} ... ({rest} characters more)" if rest > 0 else text
-
-
 class Allowance:
     """How many records may be written for each name: `burst` at once, `rate` in a second after
     that. What is more is counted. Any thread may ask.

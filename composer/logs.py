@@ -18,10 +18,10 @@ from functools import partial
 from typing import Any, Final, TextIO
 
 from composer import strictjson
-from composer.errors import told
+from composer.errors import cut, told
 from composer.lines import Lines, Write, to_file, unheld
 from composer.lines import flush as flush_lines
-from composer.loglimits import MOST_CHARACTERS, MOST_TRACEBACK, Allowance, Tracebacks, cut
+from composer.loglimits import MOST_CHARACTERS, MOST_TRACEBACK, Allowance, Tracebacks
 
 log: Final = logging.getLogger(__name__)
 

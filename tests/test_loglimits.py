@@ -2,7 +2,7 @@
 
 import pytest
 
-from composer.errors import MOST_WORDS
+from composer.errors import MOST_WORDS, cut
 from composer.loglimits import (
     BURST,
     LINES_PER_SECOND,
@@ -12,7 +12,6 @@ from composer.loglimits import (
     MOST_TRACEBACK,
     Allowance,
     Tracebacks,
-    cut,
     written,
 )
 

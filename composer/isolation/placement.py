@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterable
 
+from composer import lazy
 from composer.compiler.plan import Plan
 from composer.errors import SettingsInvalid
-from composer.isolation import rehearsal
-from composer.isolation.execution import IsolatedExecution
-from composer.isolation.processes import Processes
 from composer.pipeline.spec import Isolation
 from composer.session.execution import Execution, Notified, Surroundings, ThreadedExecution
+
+with lazy.deferred():  # most workers isolate nothing
+    from composer.isolation import execution, processes, rehearsal
 
 
 class Placement:
@@ -21,7 +22,7 @@ class Placement:
 
     def __init__(self, isolation: Isolation | None = None, memory: int = 0) -> None:
         self._isolation, self._memory = isolation, memory
-        self._processes: Processes | None = None
+        self._processes: processes.Processes | None = None
 
     def isolates(self, plan: Plan) -> bool:
         """Whether the sessions of a plan have processes of their own."""
@@ -31,8 +32,8 @@ class Placement:
         """As composer.session.execution.Begin says."""
         if not self.isolates(plan):
             return ThreadedExecution(plan, around, notify)
-        processes = self._processes = self._processes or Processes(_modules([plan]))
-        return IsolatedExecution(processes, self._memory, plan, around, notify)
+        pool = self._processes = self._processes or processes.Processes(_modules([plan]))
+        return execution.IsolatedExecution(pool, self._memory, plan, around, notify)
 
     async def prepare(self, plans: Iterable[Plan]) -> None:
         """Have all that is imported once be imported before the first session, and see whether what
@@ -44,11 +45,12 @@ class Placement:
             return
         if not sys.platform.startswith("linux"):
             raise SettingsInvalid("isolation: process needs Linux")
-        processes = self._processes = Processes(_modules(isolated))
-        await processes.start()
+        lazy.load(execution)  # not with the first session
+        pool = self._processes = processes.Processes(_modules(isolated))
+        await pool.start()
         for plan in isolated:
             if _loads(plan):
-                await rehearsal.rehearse(processes, plan)
+                await rehearsal.rehearse(pool, plan)
 
     def close(self) -> None:
         """End all processes."""

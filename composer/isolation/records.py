@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final
 
 from composer import logs
-from composer.isolation.failure import shortened
 from composer.isolation.messages import Logged
 from composer.loglimits import Tracebacks
 
@@ -63,9 +62,9 @@ class RecordQueue(logging.Handler):
         return Logged(
             logger=record.name,
             level=record.levelno,
-            message=shortened(logs.message_of(record)),
+            message=logs.message_of(record),
             about=getattr(record, "about", {}),
-            error=shortened(error) if error else None,
+            error=error or None,
         )
 
 

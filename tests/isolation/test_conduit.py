@@ -3,24 +3,15 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from composer.isolation.conduit import LONGEST_PIECE, MARK, Conduit, Garbled, Pieces
+from tests.isolation.sockets import pair
 from tests.server.streams import ran
 
 LARGE = 3 * 1024 * 1024
 """More than a socket holds."""
-
-
-@contextmanager
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    here, there = socket.socketpair()
-    there.setblocking(False)  # noqa: FBT003 - it takes no name
-    with here, there:
-        yield here, there
 
 
 async def read(there: socket.socket, count: int) -> list[bytes]:

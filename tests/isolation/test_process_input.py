@@ -2,13 +2,13 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from itertools import pairwise
 
 from composer.isolation.conduit import MARK, Pieces
 from composer.isolation.messages import InputAccount
 from composer.isolation.process_input import HELD_BYTES, SILENT_SECONDS, ProcessInput
+from tests.isolation.sockets import pair
 from tests.server.streams import ran
 
 
@@ -37,15 +37,6 @@ class Segment:
         return bool(data)
 
 
-@asynccontextmanager
-async def sockets() -> AsyncIterator[tuple[socket.socket, socket.socket]]:
-    """The worker's end, and that of a process."""
-    here, there = socket.socketpair()
-    there.setblocking(False)  # noqa: FBT003 - it takes no name
-    with here, there:
-        yield here, there
-
-
 async def came(there: socket.socket, size: int) -> list[bytes]:
     """The pieces that a process gets, until it has so many bytes."""
     pieces, found = Pieces(), list[bytes]()
@@ -56,7 +47,7 @@ async def came(there: socket.socket, size: int) -> list[bytes]:
 
 def test_bytes_of_a_segment_go_on_as_they_come_and_gaps_between_them() -> None:
     async def test() -> None:
-        async with sockets() as (here, there), sockets() as (network, peer):
+        with pair() as (here, there), pair() as (network, peer):
             end = ProcessInput()
             end.connect(here)
             peer.send(b"first")
@@ -75,7 +66,7 @@ def test_bytes_of_a_segment_go_on_as_they_come_and_gaps_between_them() -> None:
 
 def test_a_segment_that_is_over_is_left_alone() -> None:
     async def test() -> None:
-        async with sockets() as (here, _), sockets() as (network, peer):
+        with pair() as (here, _), pair() as (network, peer):
             end, segment = ProcessInput(), Segment(network)
             end.connect(here)
             peer.close()
@@ -94,7 +85,7 @@ async def sent(peer: socket.socket, count: int) -> None:
 
 def test_a_sender_waits_for_a_process_that_takes_nothing_just_now() -> None:
     async def test() -> None:
-        async with sockets() as (here, there), sockets() as (network, peer):
+        with pair() as (here, there), pair() as (network, peer):
             end = ProcessInput()
             end.connect(here)
             segment = Segment(network)
@@ -112,7 +103,7 @@ def test_a_sender_waits_for_a_process_that_takes_nothing_just_now() -> None:
 def test_what_a_process_never_takes_is_dropped_and_counted() -> None:
     async def test() -> None:
         clock = [0.0]
-        async with sockets() as (here, there), sockets() as (network, peer):
+        with pair() as (here, there), pair() as (network, peer):
             end = ProcessInput(lambda: clock[0], most=2 * HELD_BYTES)
             end.connect(here)
             segment = Segment(network)
@@ -143,7 +134,7 @@ def test_what_comes_for_a_process_that_says_nothing_counts_as_fed() -> None:
         end.told(InputAccount(video_at=99.0, audio_at=98.0, waiting=3))
         assert (end.fed_at("video"), end.fed_at("audio"), end.waiting) == (99.0, 98.0, 3)
         clock[0] += SILENT_SECONDS + 1
-        async with sockets() as (network, peer):
+        with pair() as (network, peer):
             peer.send(b"x")
             end.attach(Segment(network))
             assert end.fed_at("video") == clock[0]

@@ -1,30 +1,19 @@
 """Output of a process, with a socket in its place."""
 
 import asyncio
-import socket
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from composer.isolation.conduit import MARK, Conduit
 from composer.isolation.process_output import ProcessOutput
 from composer.media.mpegts.written import Written
 from composer.session.egress import CUT, EgressCount
+from tests.isolation.sockets import pair
 from tests.server.streams import ran
-
-
-@asynccontextmanager
-async def sockets() -> AsyncIterator[tuple[socket.socket, socket.socket]]:
-    """The worker's end, and that of a process."""
-    here, there = socket.socketpair()
-    there.setblocking(False)  # noqa: FBT003 - it takes no name
-    with here, there:
-        yield here, there
 
 
 def test_output_comes_in_pieces_with_its_cuts_and_ends() -> None:
     async def test() -> None:
-        async with sockets() as (here, there):
+        with pair() as (here, there):
             end = ProcessOutput()
             here.setblocking(False)  # noqa: FBT003 - it takes no name
             end.connect(here)
@@ -51,7 +40,7 @@ def test_output_comes_in_pieces_with_its_cuts_and_ends() -> None:
 
 def test_output_that_makes_no_sense_ends() -> None:
     async def test() -> None:
-        async with sockets() as (here, there):
+        with pair() as (here, there):
             end = ProcessOutput()
             here.setblocking(False)  # noqa: FBT003 - it takes no name
             end.connect(here)
