@@ -30,6 +30,7 @@ from composer.server.manifest import manifest
 from composer.server.settings import Settings
 from composer.server.worker import SWITCH_SECONDS, Offer, Worker, share_interpreter
 from composer.session.ending import Reason
+from composer.session.session import Session
 from composer.testing.orchestrator import Orchestrator
 from composer.trickle import resolver
 from composer.trickle.http import open_http
@@ -244,6 +245,14 @@ def _references(value: Any) -> list[str]:
     return []
 
 
+async def taken_in(session: Session, size: int) -> None:
+    """Until so many bytes have come in: that they are at the trickle server is not enough."""
+    ingress = session.execution.ingress
+    assert ingress is not None
+    while ingress.counts.bytes < size:
+        await asyncio.to_thread(threading.Event().wait, 0.005)
+
+
 def test_the_end_of_the_worker_ends_its_streams_in_order() -> None:
     async def test() -> None:
         async with serving(BRIGHT) as stage:
@@ -251,6 +260,8 @@ def test_the_end_of_the_worker_ends_its_streams_in_order() -> None:
             for each in streams:
                 await each.publish(pieces(10), speed=4)
             sessions = list(stage.sessions.values())
+            for session in sessions:
+                await taken_in(session, sum(len(piece.data) for piece in pieces(10)))
         assert [session.reason for session in sessions] == [Reason.SHUTDOWN] * 3
         for each in streams:
             assert numbers(each.output) == list(range(10))
